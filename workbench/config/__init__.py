@@ -1,0 +1,1 @@
+"""What a run is: schema, layers, where each value came from, and whether it is right."""

@@ -1,0 +1,31 @@
+"""A config tree as YAML that YAML 1.1 and 1.2 readers understand alike."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from workbench.config.scalars import spell
+
+
+def to_yaml(tree: dict[str, Any], indent: int = 0) -> str:
+    """Block-style YAML with a blank line between top-level sections."""
+    lines: list[str] = []
+    for name, value in tree.items():
+        if isinstance(value, dict):
+            if indent == 0 and lines:
+                lines.append("")
+            lines.append(" " * indent + f"{spell(name)}:" + ("" if value else " {}"))
+            if value:
+                lines.append(to_yaml(value, indent + 2).rstrip("\n"))
+        else:
+            lines.append(" " * indent + f"{spell(name)}: {inline(value)}")
+    return "\n".join(lines) + "\n"
+
+
+def inline(value: Any) -> str:
+    """One value as it stands behind a key."""
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(inline(item) for item in value) + "]"
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{spell(key)}: {inline(item)}" for key, item in value.items()) + "}"
+    return spell(value)

@@ -1,0 +1,279 @@
+"""`model`: the shape of the network."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from workbench.config.schema.base import NOT_BUILT, Section, Whole, key
+from workbench.config.schema.model.episodic_memory import EpisodicMemoryConfig
+from workbench.config.schema.model.mla import MlaConfig
+from workbench.config.schema.model.moe import MoeConfig
+from workbench.config.schema.model.moe_balancing import MoeBalancingConfig
+from workbench.config.schema.model.rope_scaling import RopeScalingConfig
+
+
+class ModelConfig(Section):
+    """The network: widths, depth, experts, and the parts it is made of."""
+
+    model_type: Literal["decoder", "bert", "t5"] = key(
+        "decoder",
+        "Family of the network. A decoder predicts the next token; bert fills in hidden tokens; t5 "
+        "reads a text with one half and writes another with the other half.",
+        changes="what the model can learn to do",
+        unhonoured_values=dict.fromkeys(("bert", "t5"), "the trainer builds decoders so far"),
+    )
+    pretrained_path: str | None = key(
+        None,
+        "Weights to start from: a file or folder of safetensors. null starts from random numbers.",
+        changes="what the model knows before the first step",
+        unhonoured="the trainer starts from random weights so far",
+    )
+    hidden_size: Whole = key(
+        256,
+        "Width of the residual stream: the length of the vector that stands for one token.",
+        unit="features",
+        changes="parameters, memory and compute grow with its square",
+        ge=8,
+    )
+    num_layers: Whole = key(
+        6,
+        "Number of blocks (attention, then feed-forward) applied one after the other.",
+        unit="blocks",
+        changes="parameters, memory and time grow in proportion",
+        ge=1,
+    )
+    num_attention_heads: Whole = key(
+        4,
+        "Number of attention heads; each looks at the sequence in its own way.",
+        unit="heads",
+        changes="head width is hidden_size / num_attention_heads",
+        ge=1,
+    )
+    num_key_value_heads: Whole | None = key(
+        None,
+        "Number of key and value heads (grouped-query attention); null means one per head.",
+        unit="heads",
+        changes="fewer heads shrink the attention weights and the inference cache",
+        ge=1,
+    )
+    head_dim: Whole | None = key(
+        None,
+        "Width of one head; null means hidden_size / num_attention_heads.",
+        unit="features",
+        ge=2,
+    )
+    intermediate_size: Whole = key(
+        683,
+        "Inner width of the feed-forward network (of each expert when there are experts).",
+        unit="features",
+        changes="most of the parameters of a block",
+        ge=1,
+    )
+    vocab_size: Whole = key(
+        256,
+        "Number of different tokens. The byte tokenizer has exactly 256.",
+        unit="tokens",
+        changes="embedding and output matrices; the logits are batch x sequence x vocab_size",
+        ge=2,
+    )
+    max_position_embeddings: Whole = key(
+        1024,
+        "Longest sequence that the model is meant for.",
+        unit="tokens",
+        changes="limits data.max_length",
+        ge=1,
+    )
+    hidden_act: Literal["swiglu", "gelu", "geglu", "relu", "relu_squared"] = key(
+        "swiglu",
+        "Feed-forward kind: swiglu and geglu have three matrices and a gate, the others the "
+        "classic two.",
+        changes="parameters of the feed-forward by 3:2 at equal intermediate_size",
+        unhonoured_values=dict.fromkeys(("geglu", "relu", "relu_squared"), NOT_BUILT),
+    )
+    norm_type: Literal["rmsnorm", "layernorm"] = key(
+        "rmsnorm",
+        "Normalisation before attention and feed-forward; layernorm also subtracts the mean and "
+        "has a bias.",
+    )
+    layer_norm_eps: float = key(
+        1e-5, "Small number added to the variance so that nothing divides by zero.", gt=0.0
+    )
+    attention_bias: bool = key(False, "Adds a bias to the four attention projections.")
+    mlp_bias: bool = key(False, "Adds a bias to the feed-forward projections.")
+    rope_theta: float = key(
+        10000.0,
+        "Base of the rotary position angles; larger values suit longer sequences.",
+        gt=0.0,
+    )
+    position_embedding_type: Literal["rope", "alibi", "learned", "none"] = key(
+        "rope",
+        "How the model knows the order of the tokens: rope turns features by angles, alibi lowers "
+        "the attention to far tokens, learned adds a vector per position.",
+        changes="how well it copes with sequences longer than those it was trained on",
+        unhonoured_values=dict.fromkeys(("alibi", "learned", "none"), NOT_BUILT),
+    )
+    partial_rotary_factor: float = key(
+        1.0,
+        "Share of each head's features that the rotary positions turn; the rest knows no order.",
+        ignored="unless position_embedding_type is rope",
+        unhonoured=NOT_BUILT,
+        gt=0.0,
+        le=1.0,
+    )
+    sliding_window: Whole | None = key(
+        None,
+        "How far back a token may look; null means to the beginning of the sequence.",
+        unit="tokens",
+        changes="attention compute and inference cache of long sequences",
+        unhonoured=NOT_BUILT,
+        ge=1,
+    )
+    attention_implementation: Literal["auto", "eager", "sdpa", "flash"] = key(
+        "auto",
+        "Which code computes attention. All give the same result; flash never stores the matrix of "
+        "sequence x sequence, eager does.",
+        changes="speed and activation memory",
+        unhonoured_values=dict.fromkeys(
+            ("eager", "sdpa", "flash"), "the trainer takes PyTorch's choice for the device"
+        ),
+    )
+    tie_word_embeddings: bool = key(
+        True,
+        "Uses one matrix for the input embedding and the output projection.",
+        changes="saves vocab_size x hidden_size parameters",
+    )
+    attention_dropout: float = key(
+        0.0,
+        "Probability that an attention weight is zeroed during training.",
+        changes="regularisation; slower attention kernels",
+        ge=0.0,
+        lt=1.0,
+    )
+    hidden_dropout: float = key(
+        0.0,
+        "Probability that a feature is zeroed where a block adds to the residual stream.",
+        changes="regularisation",
+        ge=0.0,
+        lt=1.0,
+    )
+    embedding_dropout: float = key(
+        0.0,
+        "Probability that a feature of the token embedding is zeroed during training.",
+        changes="regularisation",
+        unhonoured=NOT_BUILT,
+        ge=0.0,
+        lt=1.0,
+    )
+    initializer_range: float = key(
+        0.02, "Standard deviation of the initial weights.", changes="early training", gt=0.0
+    )
+    num_experts: Whole = key(
+        1,
+        "Number of expert feed-forward networks per block; 1 is an ordinary dense block.",
+        unit="experts",
+        changes="parameters grow in proportion; compute only with num_experts_per_token",
+        ge=1,
+    )
+    num_experts_per_token: Whole = key(
+        1,
+        "How many experts each token visits (top-k).",
+        unit="experts",
+        changes="compute per token",
+        ignored="with num_experts: 1",
+        ge=1,
+    )
+    router_type: Literal[
+        "switch", "topk", "gshard", "deepseek", "expert_choice", "base", "hash", "stochastic"
+    ] = key(
+        "topk",
+        "How tokens find experts: switch sends each to its best expert and scales by that "
+        "probability; topk sends each to the best k and renormalises their probabilities.",
+        ignored="with num_experts: 1",
+        unhonoured_values={
+            "gshard": "its random second expert is not built; topk with "
+            "num_experts_per_token: 2 is the nearest",
+            "deepseek": "its sigmoid scores and expert groups are not built; topk is the nearest",
+            **dict.fromkeys(("expert_choice", "base", "hash", "stochastic"), NOT_BUILT),
+        },
+    )
+    expert_capacity_factor: float | None = key(
+        None,
+        "Room per expert, as a multiple of its fair share of tokens; tokens beyond it skip the "
+        "experts. null never drops a token.",
+        changes="memory and speed against quality",
+        ignored="with num_experts: 1",
+        gt=0.0,
+    )
+    router_aux_loss_coef: float = key(
+        0.01,
+        "Weight of the loss that keeps experts equally busy (Switch Transformer, equation 4).",
+        changes="balance of the experts",
+        ignored="with num_experts: 1",
+        ge=0.0,
+    )
+    router_z_loss_coef: float = key(
+        0.0,
+        "Weight of the loss that keeps router logits small (ST-MoE, equation 5).",
+        changes="stability of the router",
+        ignored="with num_experts: 1",
+        ge=0.0,
+    )
+    router_jitter_noise: float = key(
+        0.0,
+        "Multiplies the router's input by a random factor in 1 +/- this while training.",
+        changes="exploration of experts",
+        ignored="with num_experts: 1",
+        ge=0.0,
+        lt=1.0,
+    )
+    expert_dropout: float = key(
+        0.0,
+        "Probability that a feature of an expert's output is zeroed during training.",
+        changes="regularisation of the experts",
+        ignored="with num_experts: 1",
+        unhonoured=NOT_BUILT,
+        ge=0.0,
+        lt=1.0,
+    )
+    use_moh: bool = key(
+        False,
+        "Mixture of heads: a small router weighs the attention heads for each token "
+        "(arXiv 2410.11842).",
+        changes="a few parameters per layer; no saving in training, all heads are computed",
+        unhonoured=NOT_BUILT,
+    )
+    use_moa: bool = key(
+        False,
+        "Mixture of activations: a small router blends several activation functions in each "
+        "feed-forward.",
+        changes="a few parameters and several elementwise passes per layer",
+        unhonoured=NOT_BUILT,
+    )
+    use_cross_attention: bool = key(
+        False,
+        "Adds layers in which the tokens attend to a second input, such as retrieved passages.",
+        changes="parameters and compute of num_cross_attention_layers extra layers",
+        unhonoured=NOT_BUILT,
+    )
+    num_cross_attention_layers: Whole = key(
+        0,
+        "Number of layers that get cross-attention, spread evenly over the depth.",
+        unit="layers",
+        changes="parameters and compute",
+        needs="model.use_cross_attention",
+        unhonoured=NOT_BUILT,
+        ge=0,
+    )
+    use_episodic_memory: bool = key(
+        False,
+        "Keeps some past training sequences and mixes them into later batches, against forgetting.",
+        changes="host memory; what the model remembers of earlier data",
+        unhonoured=NOT_BUILT,
+    )
+    rope_scaling: RopeScalingConfig = Field(default_factory=RopeScalingConfig)
+    mla: MlaConfig = Field(default_factory=MlaConfig)
+    moe: MoeConfig = Field(default_factory=MoeConfig)
+    moe_balancing: MoeBalancingConfig = Field(default_factory=MoeBalancingConfig)
+    episodic_memory: EpisodicMemoryConfig = Field(default_factory=EpisodicMemoryConfig)

@@ -1,0 +1,45 @@
+"""`model.rope_scaling`: rotary positions stretched over longer sequences."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from workbench.config.schema.base import NOT_BUILT, Section, Whole, key
+
+
+class RopeScalingConfig(Section):
+    """How the rotary angles are slowed down."""
+
+    UNHONOURED = NOT_BUILT
+
+    type: Literal["none", "linear", "dynamic", "llama3", "yarn"] = key(
+        "none",
+        "The recipe: linear slows all angles alike, llama3 and yarn only the slow ones, dynamic "
+        "only as far as the sequence needs.",
+        changes="quality on sequences beyond original_max_position_embeddings",
+    )
+    factor: float = key(
+        1.0,
+        "How many times longer the sequences become.",
+        ignored="with type: none",
+        ge=1.0,
+    )
+    low_freq_factor: float = key(
+        1.0,
+        "llama3: angles that turn less often than this over the original length are slowed fully.",
+        ignored="unless type is llama3",
+        gt=0.0,
+    )
+    high_freq_factor: float = key(
+        4.0,
+        "llama3: angles that turn more often than this over the original length stay as they are.",
+        ignored="unless type is llama3",
+        gt=0.0,
+    )
+    original_max_position_embeddings: Whole | None = key(
+        None,
+        "Sequence length that the model was first trained for; null means max_position_embeddings.",
+        unit="tokens",
+        ignored="with type: none",
+        ge=1,
+    )

@@ -1,0 +1,60 @@
+"""`training.losses`: terms beside the cross-entropy, as in Ava's enhanced_features.losses."""
+
+from __future__ import annotations
+
+from workbench.config.schema.base import NOT_BUILT, Section, key
+
+
+class LossesConfig(Section):
+    """Each is off unless it is asked for."""
+
+    UNHONOURED = NOT_BUILT
+
+    focal_loss: bool = key(
+        False,
+        "Gives tokens that are already predicted well less weight (arXiv 1708.02002).",
+        changes="what the gradient spends itself on",
+    )
+    contrastive_loss: bool = key(
+        False,
+        "Pulls representations of similar sequences together and pushes others apart.",
+        changes="the space of representations",
+    )
+    contrastive_loss_weight: float = key(
+        0.0,
+        "Weight of the contrastive term beside the cross-entropy.",
+        needs="training.losses.contrastive_loss",
+        ge=0.0,
+    )
+    diversity_loss: bool = key(
+        False, "Penalises experts that compute the same thing.", ignored="with num_experts: 1"
+    )
+    diversity_loss_weight: float = key(
+        0.0,
+        "Weight of the diversity term beside the cross-entropy.",
+        needs="training.losses.diversity_loss",
+        ge=0.0,
+    )
+    adaptive_loss_scaling: bool = key(
+        False,
+        "Learns the weights of the several terms instead of keeping them fixed.",
+        changes="the balance of the terms; losses of two runs no longer compare",
+    )
+    initial_temperature: float = key(
+        1.0, "Logits are divided by this before the loss.", changes="sharpness", gt=0.0
+    )
+    adaptive_temperature: bool = key(
+        False, "Moves that temperature while training.", changes="sharpness"
+    )
+    entropy_regularization: float = key(
+        0.0, "Weight of a reward for predictions that are not too certain.", ge=0.0
+    )
+    output_diversity_weight: float = key(
+        0.0, "Weight of a penalty for predicting the same token everywhere.", ge=0.0
+    )
+    eos_logit_bias: float = key(
+        0.0,
+        "Number added to the logit of the end-of-text token while training; generation does not "
+        "have it, so the two differ.",
+        changes="length of generated text",
+    )

@@ -1,0 +1,56 @@
+"""The batch identity: what one optimizer step sees."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from workbench.config.schema import Config
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Sequences and tokens of one optimizer step.
+
+    Attributes:
+        micro: Sequences per micro-batch per device.
+        accumulation: Micro-batches per step.
+        devices: Data-parallel degree.
+        length: Tokens per sequence.
+    """
+
+    micro: int
+    accumulation: int
+    devices: int
+    length: int
+
+    @classmethod
+    def of(cls, config: Config, devices: int = 1) -> Batch:
+        """The batch of a config on `devices` data-parallel devices."""
+        training = config.training
+        return cls(
+            training.batch_size,
+            training.gradient_accumulation_steps,
+            devices,
+            config.data.max_length,
+        )
+
+    @property
+    def sequences(self) -> int:
+        """Sequences per optimizer step."""
+        return self.micro * self.accumulation * self.devices
+
+    @property
+    def tokens(self) -> int:
+        """Tokens per optimizer step."""
+        return self.sequences * self.length
+
+    def equation(self) -> str:
+        """The identity with its numbers, as every face shows it."""
+        device = "device" if self.devices == 1 else "devices"
+        return (
+            f"{self.micro} sequences × {self.accumulation} accumulation × {self.devices} {device}"
+            f" = {self.sequences} sequences × {self.length} tokens"
+            f" = {self.tokens:,} tokens per step"
+        )

@@ -1,0 +1,1 @@
+"""What a plan may run on: device profiles."""
