@@ -1,0 +1,9 @@
+"""Operations with several implementations under one signature; see ``kernels/README.md``."""
+
+from __future__ import annotations
+
+from ava_kernels.cross_entropy import linear_cross_entropy
+from ava_kernels.dispatch import Choice, Implementation, Operation
+from ava_kernels.grouped import grouped_matmul
+
+__all__ = ["Choice", "Implementation", "Operation", "grouped_matmul", "linear_cross_entropy"]

@@ -1,0 +1,96 @@
+"""The chunked loss is the plain loss: value and gradients, in fp32 and bf16, for any chunk size."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+import torch.nn.functional as F
+from ava_kernels import linear_cross_entropy
+
+
+def problem(
+    tokens: int, width: int, vocab: int, dtype: torch.dtype = torch.float32
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    generator = torch.Generator().manual_seed(0)
+    x_ND = torch.randn(tokens, width, generator=generator).to(dtype).requires_grad_()
+    weight_VD = (0.3 * torch.randn(vocab, width, generator=generator)).requires_grad_()
+    target_N = torch.randint(vocab, (tokens,), generator=generator)
+    return x_ND, weight_VD, target_N
+
+
+@pytest.mark.parametrize("chunk_size", [None, 1, 7, 64, 1000])
+def test_fp32_equals_cross_entropy(chunk_size: int | None) -> None:
+    x_ND, weight_VD, target_N = problem(64, 24, 50)
+    target_N[5:9] = -100
+    loss = linear_cross_entropy(x_ND, weight_VD, target_N, chunk_size=chunk_size)
+    (loss / 60).backward()  # type: ignore[no-untyped-call]
+    x64_ND, weight64_VD = (each.detach().double().requires_grad_() for each in (x_ND, weight_VD))
+    expected = F.cross_entropy(x64_ND @ weight64_VD.T, target_N, reduction="sum")
+    (expected / 60).backward()  # type: ignore[no-untyped-call]
+    torch.testing.assert_close(loss.double(), expected, rtol=1e-6, atol=0)
+    assert x_ND.grad is not None
+    assert weight_VD.grad is not None
+    torch.testing.assert_close(x_ND.grad.double(), x64_ND.grad, rtol=1e-5, atol=1e-7)
+    torch.testing.assert_close(weight_VD.grad.double(), weight64_VD.grad, rtol=1e-5, atol=1e-7)
+
+
+@pytest.mark.parametrize("chunk_size", [None, 4, 32])
+def test_bf16_value_is_exact_and_gradients_are_close(chunk_size: int | None) -> None:
+    """torch 2.13's own chunked loss is off by percents here: it adds its chunks up in bf16."""
+    x_ND, weight_VD, target_N = problem(512, 32, 300, torch.bfloat16)
+    loss = linear_cross_entropy(x_ND, weight_VD, target_N, chunk_size=chunk_size)
+    loss.backward()  # type: ignore[no-untyped-call]
+    assert loss.dtype == torch.float32
+    logits_NV = x_ND.detach() @ weight_VD.detach().bfloat16().T
+    expected = F.cross_entropy(logits_NV.double(), target_N, reduction="sum")
+    torch.testing.assert_close(loss.double(), expected, rtol=1e-6, atol=0)
+    x64_ND = x_ND.detach().double().requires_grad_()
+    weight64_VD = weight_VD.detach().bfloat16().double().requires_grad_()
+    F.cross_entropy(x64_ND @ weight64_VD.T, target_N, reduction="sum").backward()
+    for found, true in ((x_ND.grad, x64_ND.grad), (weight_VD.grad, weight64_VD.grad)):
+        assert found is not None
+        assert true is not None
+        error = (found.double() - true).norm() / true.norm()
+        assert error < 0.01, error
+    assert weight_VD.grad is not None
+    assert weight_VD.grad.dtype == torch.float32
+
+
+def test_the_scale_of_the_gradient_is_not_rounded_to_bf16() -> None:
+    x_ND, weight_VD, target_N = problem(96, 16, 40, torch.bfloat16)
+    (one,) = torch.autograd.grad(linear_cross_entropy(x_ND, weight_VD, target_N), x_ND)
+    third = 1 / 3  # bf16 would make it 0.33398
+    (scaled,) = torch.autograd.grad(linear_cross_entropy(x_ND, weight_VD, target_N) * third, x_ND)
+    assert torch.equal(scaled, (one.float() * third).bfloat16())
+
+
+def test_same_numbers_every_time() -> None:
+    results = []
+    for _ in range(2):
+        x_ND, weight_VD, target_N = problem(100, 16, 60)
+        loss = linear_cross_entropy(x_ND, weight_VD, target_N, chunk_size=13)
+        loss.backward()  # type: ignore[no-untyped-call]
+        results.append((loss, x_ND.grad, weight_VD.grad))
+    for first, second in zip(*results, strict=True):
+        assert torch.equal(first, second)
+
+
+def test_evaluation_computes_no_gradient() -> None:
+    x_ND, weight_VD, target_N = problem(20, 8, 30)
+    with torch.no_grad():
+        loss = linear_cross_entropy(x_ND, weight_VD, target_N)
+    assert not loss.requires_grad
+
+
+def test_it_says_what_ran_and_why() -> None:
+    x_ND, weight_VD, target_N = problem(20, 8, 30)
+    linear_cross_entropy(x_ND, weight_VD, target_N)
+    assert str(linear_cross_entropy.last) == "chunked: gradient in the forward pass"
+    linear_cross_entropy(x_ND.double(), weight_VD.double(), target_N)
+    assert str(linear_cross_entropy.last) == "reference: fp64 is for checking"
+    linear_cross_entropy(x_ND, weight_VD, target_N, implementation="reference")
+    assert str(linear_cross_entropy.last) == "reference: asked for"
+    with pytest.raises(ValueError, match="it has chunked, reference"):
+        linear_cross_entropy(x_ND, weight_VD, target_N, implementation="triton")
+    with pytest.raises(ValueError, match="cannot run here: fp64"):
+        linear_cross_entropy(x_ND.double(), weight_VD.double(), target_N, implementation="chunked")

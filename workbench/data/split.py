@@ -1,0 +1,74 @@
+"""Train or held out? Decided by content alone, so that nothing of the held-out part is trained on.
+
+With many documents whole ones are held out, chosen by the hash of their text: renaming or adding
+files does not reshuffle the rest, and a text is never on both sides. With few, the end of each is
+held out, cut at a line.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from workbench.data.corpus import content_hash
+
+if TYPE_CHECKING:
+    from workbench.data.reading import Document
+
+# Below this, a few unlucky documents would be the whole held-out part.
+_MANY_DOCUMENTS = 20
+
+
+def split_documents(
+    documents: list[Document], fraction: float, smallest: int
+) -> tuple[list[str], list[str]]:
+    """The texts to train on and the texts held out.
+
+    Args:
+        documents: All documents, each text once.
+        fraction: Share of the text to hold out.
+        smallest: Bytes to hold out at least.
+
+    Returns:
+        Texts in the order of the documents; either list may hold fewer than ``smallest`` bytes when
+        there is not enough text.
+    """
+    texts = [document.text.encode() for document in documents]
+    total = sum(map(len, texts))
+    target = max(fraction * total, smallest)
+    if len(texts) >= _MANY_DOCUMENTS:
+        held = _by_hash(documents, [len(text) for text in texts], target)
+        if sum(len(texts[index]) for index in held) >= smallest:
+            train = [each.text for index, each in enumerate(documents) if index not in held]
+            return train, [documents[index].text for index in sorted(held)]
+    share = min(0.5, target / max(1, total))
+    parts = [_cut(text, share, at_lines=True) for text in texts]
+    if sum(len(head) for head, _ in parts) < smallest:
+        parts = [_cut(text, share, at_lines=False) for text in texts]
+    return (
+        [head.decode() for head, _ in parts if head],
+        [tail.decode() for _, tail in parts if tail],
+    )
+
+
+def _by_hash(documents: list[Document], sizes: list[int], target: float) -> set[int]:
+    """Documents in the order of their hashes until the target is met, without overshooting much."""
+    held: set[int] = set()
+    size = 0
+    for index in sorted(range(len(documents)), key=lambda i: content_hash(documents[i].text)):
+        if size >= target:
+            break
+        if size + sizes[index] <= 1.5 * target:
+            held.add(index)
+            size += sizes[index]
+    return held
+
+
+def _cut(text: bytes, share: float, *, at_lines: bool) -> tuple[bytes, bytes]:
+    """Split off the end: at the start of a line when one is near, else between two characters."""
+    place = int(len(text) * (1 - share))
+    line_start = text.rfind(b"\n", 0, place) + 1
+    if at_lines and line_start >= 0.8 * place:
+        place = line_start
+    while place and text[place] & 0xC0 == 0x80:  # inside a character of several bytes
+        place -= 1
+    return text[:place], text[place:]

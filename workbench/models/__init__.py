@@ -1,0 +1,3 @@
+"""The model families, one readable file per idea."""
+
+from __future__ import annotations

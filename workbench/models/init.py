@@ -1,0 +1,46 @@
+"""The first weights, as a pure function of the seed and each parameter's name.
+
+| parameter | value |
+|---|---|
+| norm weights | 1 |
+| biases | 0 |
+| projections back into the residual stream | normal, std = range / sqrt(2 * num_layers) |
+| everything else | normal, std = range, the config's initializer_range |
+
+The 2 * num_layers additions to the residual stream would otherwise make its variance grow with
+depth (GPT-2 report, section 2.3). A generator per name means that adding a layer, or building only
+a shard, leaves every other weight as it was.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from typing import TYPE_CHECKING
+
+import torch
+
+if TYPE_CHECKING:
+    from workbench.models.decoder import Decoder
+
+_BACK_INTO_RESIDUAL = ("o_proj", "down_proj")
+
+
+@torch.no_grad()
+def init_weights(model: Decoder, seed: int) -> None:
+    """Fill every parameter, the same on any device and with any number of threads."""
+    std = model.config.initializer_range
+    residual_std = std / math.sqrt(2 * model.config.num_layers)
+    for name, parameter in model.named_parameters():
+        owner = name.rsplit(".", 2)[-2:]
+        if name.endswith("norm.weight"):
+            parameter.fill_(1.0)
+        elif name.endswith("bias"):
+            parameter.zero_()
+        else:
+            back = any(part in _BACK_INTO_RESIDUAL for part in owner)
+            digest = hashlib.blake2b(f"{seed}:{name}".encode(), digest_size=7).digest()
+            generator = torch.Generator().manual_seed(int.from_bytes(digest))
+            values = torch.empty(parameter.shape)
+            values.normal_(0.0, residual_std if back else std, generator=generator)
+            parameter.copy_(values)

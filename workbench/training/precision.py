@@ -1,0 +1,63 @@
+"""Which number format the matrix products use, and why."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+
+# Instructions that multiply bf16 natively: x86 (Cooper Lake and Zen 4 on), x86 matrix units, Arm.
+_NATIVE_FLAGS = ("avx512_bf16", "amx_bf16", "bf16")
+
+
+class Precision(NamedTuple):
+    """A number format, and why it was taken."""
+
+    name: str
+    reason: str
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The dtype of the residual stream and the matrix products."""
+        return torch.bfloat16 if self.name == "bf16" else torch.float32
+
+
+def choose_precision(wanted: str, device: torch.device) -> Precision:
+    """Resolve ``training.mixed_precision`` for the device.
+
+    fp16 and fp8 are not built, which the plan has warned of; they become what auto would be.
+    """
+    native = native_bf16(device)
+    if wanted == "no":
+        return Precision("fp32", "training.mixed_precision is no")
+    if wanted == "bf16":
+        note = "" if native else "; this device only emulates it, which is slow"
+        return Precision("bf16", f"training.mixed_precision is bf16{note}")
+    instead = "" if wanted == "auto" else f"{wanted} is not built; "
+    if native:
+        return Precision("bf16", f"{instead}{native}; weights and optimizer stay in fp32")
+    return Precision("fp32", f"{instead}this {device.type} has no native bf16")
+
+
+def native_bf16(device: torch.device) -> str | None:
+    """What computes bf16 natively, in words; None when nothing does."""
+    if device.type == "cuda":
+        major, minor = torch.cuda.get_device_capability(device)
+        return f"CUDA capability {major}.{minor} computes bf16 natively" if major >= 8 else None
+    flags = cpu_flags()
+    found = next((flag for flag in _NATIVE_FLAGS if flag in flags), None)
+    if found is None or not torch.ops.mkldnn._is_mkldnn_bf16_supported():  # noqa: SLF001
+        return None
+    return f"this CPU computes bf16 natively ({found})"
+
+
+def cpu_flags() -> set[str]:
+    """The instruction sets of this CPU, as Linux names them; empty when it does not say."""
+    try:
+        text = Path("/proc/cpuinfo").read_text()
+    except OSError:
+        return set()
+    line = re.search(r"^(?:flags|Features)\s*:(.*)$", text, re.MULTILINE)
+    return set(line[1].split()) if line else set()

@@ -1,0 +1,42 @@
+"""A text from the model, to see what it has learned."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+
+from workbench.models.generate import generate
+
+if TYPE_CHECKING:
+    from workbench.config.schema import EvaluationConfig
+    from workbench.data.tokens import ByteTokenizer
+    from workbench.models.decoder import Decoder
+
+
+def draw_sample(
+    model: Decoder,
+    tokenizer: ByteTokenizer,
+    config: EvaluationConfig,
+    *,
+    context: int,
+    seed: int,
+    step: int,
+) -> str:
+    """The prompt and what the model adds to it.
+
+    The draws depend on the seed and the step alone and come from a generator of their own: a run
+    with samples trains exactly as one without.
+    """
+    prompt = tokenizer.encode(config.prompt)
+    new = generate(
+        model,
+        prompt or [tokenizer.separator],
+        max_new_tokens=config.max_new_tokens,
+        context=context,
+        temperature=config.temperature,
+        top_k=config.top_k,
+        generator=torch.Generator().manual_seed((seed * 1_000_003 + step) % 2**63),
+        stop_token=tokenizer.separator,
+    )
+    return tokenizer.decode(prompt + new)
