@@ -1,0 +1,168 @@
+"""Real pictures of the real program: `ava-tui` in a real terminal (tmux), watching a real run.
+
+    python tests/tui/screenshots.py [--out DIR] [--runs_dir DIR] [--run NAME] [--steps N]
+
+Without --runs_dir it trains the recipe tiny_cpu in a temporary folder, takes the pictures of the
+live run after --steps steps, and stops it. With --runs_dir it shows what is there. Needs tmux.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path[:0] = [str(ROOT)]
+
+from tests.tui.picture import draw  # noqa: E402
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_PYTHONPATH = f"{ROOT}:{ROOT / 'kernels'}"
+_DEADLINE = 900.0
+_NUMBERS = itertools.count()  # a server that is ending still owns its socket
+_DARK, _LIGHT = (14, 18, 25), (255, 255, 255)
+
+
+class Shot(NamedTuple):
+    """One picture: its name, size, the keys that lead to it, and a word that shows it is there."""
+
+    name: str
+    size: tuple[int, int]
+    keys: tuple[str, ...]
+    word: str
+    light: bool = False
+
+
+SHOTS = (
+    Shot("ava-tui", (120, 36), ("w",), "It writes"),
+    Shot("ava-tui-80x24", (80, 24), ("w", "Enter"), "esc list"),
+    Shot("ava-tui-160x48", (160, 48), ("w",), "It writes"),
+    Shot("ava-tui-recipe", (120, 36), (), "tokens per step"),
+    Shot("ava-tui-light", (120, 36), ("w",), "It writes", light=True),
+)
+
+
+class Tmux:
+    """`ava-tui` in a tmux server of its own."""
+
+    def __init__(self, size: tuple[int, int], folder: Path, arguments: list[str]) -> None:
+        self._socket = f"ava-screenshots-{os.getpid()}-{next(_NUMBERS)}"
+        command = [
+            "env",
+            f"PYTHONPATH={_PYTHONPATH}",
+            "COLORTERM=truecolor",
+            *(sys.executable, "-m", "workbench.tui", *arguments),
+        ]
+        place = ["-x", str(size[0]), "-y", str(size[1]), "-c", str(folder)]
+        self._tmux("-f", "/dev/null", "new-session", "-d", *place, *command)
+
+    def _tmux(self, *words: str) -> str:
+        return subprocess.run(
+            ["tmux", "-L", self._socket, *words], check=True, capture_output=True, text=True
+        ).stdout
+
+    def press(self, key: str) -> None:
+        """Press one key."""
+        self._tmux("send-keys", key)
+
+    def picture(self) -> str:
+        """What is on the screen, with colours."""
+        return self._tmux("capture-pane", "-p", "-e", "-N")
+
+    def see(self, word: str) -> None:
+        """Wait until the word is on the screen."""
+        _until(lambda: word in self._tmux("capture-pane", "-p"), f"{word!r} on the screen")
+
+    def close(self) -> None:
+        """End the server and what runs in it."""
+        self._tmux("kill-server")
+
+
+def _until(true: Callable[[], bool], what: str) -> None:
+    deadline = time.monotonic() + _DEADLINE
+    while not true():
+        if time.monotonic() > deadline:
+            sys.exit(f"never saw {what}")
+        time.sleep(0.2)
+
+
+def _take(shot: Shot, folder: Path, runs_dir: str, run: str, out: Path) -> None:
+    arguments = ["--runs_dir", runs_dir, *(["--light"] if shot.light else [])]
+    tmux = Tmux(shot.size, folder, arguments)
+    try:
+        tmux.see("tokens per step")
+        tmux.see(run[:20])
+        for key in shot.keys:
+            tmux.press(key)
+        tmux.see(shot.word)
+        # What belongs together is drawn within a poll of each other: wait for two equal pictures.
+        before = ""
+        while before != (now := tmux.picture()):
+            before = now
+            time.sleep(0.1)
+        path = out / f"{shot.name}.png"
+        draw(now, *shot.size, back=_LIGHT if shot.light else _DARK).save(path, optimize=True)
+        print(f"{path}  {path.stat().st_size // 1024} KiB")
+    finally:
+        tmux.close()
+
+
+def _ava(folder: Path, *words: str) -> str:
+    return subprocess.run(
+        [sys.executable, "-m", "workbench.cli", *words],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": _PYTHONPATH},
+        check=True,
+        capture_output=True,
+        text=True,
+    ).stdout.strip()
+
+
+def _step(folder: Path, run: str) -> int:
+    import json
+
+    return int(json.loads(_ava(folder, "runs", "show", run, "--json"))["step"])
+
+
+def main() -> int:
+    """Take every picture."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--out", type=Path, default=ROOT / "lessons" / "images")
+    parser.add_argument("--runs_dir", type=Path)
+    parser.add_argument("--run", default="", help="a word of the list to wait for")
+    parser.add_argument("--steps", type=int, default=420)
+    parser.add_argument("--only", default="", help="name of one picture")
+    options = parser.parse_args()
+    if not shutil.which("tmux"):
+        sys.exit("the pictures are taken in tmux, which is not installed")
+    options.out.mkdir(parents=True, exist_ok=True)
+    shots = [shot for shot in SHOTS if options.only in ("", shot.name)]
+    if options.runs_dir:
+        folder = options.runs_dir.resolve().parent
+        for shot in shots:
+            _take(shot, folder, options.runs_dir.name, options.run, options.out)
+        return 0
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        run = _ava(folder, "launch", "tiny_cpu")
+        try:
+            _until(lambda: _step(folder, run) >= options.steps, f"step {options.steps}")
+            for shot in shots:
+                _take(shot, folder, "runs", run, options.out)
+        finally:
+            _ava(folder, "runs", "stop", run, "--now")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,52 @@
+"""What ava-tui does, each with the call that the command line makes too. They run in threads."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from workbench.plan import Plan
+
+
+def overrides(runs_dir: Path) -> dict[str, str]:
+    """The settings that differ from the recipe: where the runs are."""
+    return {} if str(runs_dir) == "runs" else {"run.runs_dir": str(runs_dir)}
+
+
+def make_plan(recipe: str, runs_dir: Path) -> Plan:
+    """Resolve a recipe.
+
+    Raises:
+        WorkbenchError: It cannot be launched.
+    """
+    from workbench import plan
+
+    made = plan.plan_from(recipe, overrides=overrides(runs_dir))
+    _ = made.config, made.equation
+    return made
+
+
+def launch(recipe: str, name: str, runs_dir: Path) -> str:
+    """Start a run of the recipe; returns the run's name."""
+    options = [word for key, value in overrides(runs_dir).items() for word in (f"--{key}", value)]
+    command = ["ava", "train", recipe, *options]
+    return make_plan(recipe, runs_dir).launch(name or None, command=command).name
+
+
+def resume(name: str, runs_dir: Path) -> str:
+    """Start the run again from its newest checkpoint; returns its name."""
+    from workbench.runs.control import start
+    from workbench.runs.directory import open_run
+
+    start(open_run(runs_dir, name))
+    return name
+
+
+def stop(name: str, runs_dir: Path, *, now: bool) -> None:
+    """Let the run finish its step, save and end; or end it ``now``."""
+    from workbench.runs.control import stop as ask
+    from workbench.runs.directory import open_run
+
+    ask(open_run(runs_dir, name), now=now)

@@ -1,0 +1,155 @@
+"""How things look: two themes, the style behind every style name, and the marks of the states."""
+
+from __future__ import annotations
+
+from functools import cache
+
+from rich.style import Style
+from textual.filter import LineFilter
+from textual.theme import Theme
+
+DARK, LIGHT = "ava-dark", "ava-light"
+
+# One row per role: dark, light, and what carries the meaning where there is no colour.
+# The text colours have a contrast of at least 4.5 to the background (WCAG 2.1, 1.4.3); teal against
+# amber is told apart with every common colour blindness.
+_PALETTE: dict[str, tuple[str, str, str]] = {
+    "": ("#d5dce6", "#24292f", ""),
+    "title": ("#f4f7fb", "#0d1117", "bold"),
+    "value": ("#f4f7fb", "#0d1117", "bold"),
+    "dim": ("#8693a6", "#5c6670", ""),
+    "faint": ("#3a4557", "#c9cfd6", "dim"),
+    "heading": ("#8693a6", "#5c6670", "bold"),
+    "brand": ("#5fd7c4", "#00695c", "bold"),
+    "key": ("#5fd7c4", "#00695c", "bold"),
+    "button": ("#0e1219 on #5fd7c4", "#ffffff on #00796b", "bold reverse"),
+    "choice": ("#d5dce6 on #2a3445", "#24292f on #dfe4ea", "bold"),
+    "!": ("on #22424a", "on #c8e8e2", "reverse"),
+    "~": ("on #1b2733", "on #e2e9ec", "reverse"),
+    "bar": ("#5fd7c4", "#00796b", "bold"),
+    "raw": ("#3f7f82", "#8cc6bd", "dim"),
+    "smooth": ("#5fe3cd", "#00796b", "bold"),
+    "val": ("#ffb454", "#b35c00", "bold"),
+    "axis": ("#3a4557", "#c9cfd6", "dim"),
+    "label": ("#8693a6", "#5c6670", ""),
+    "bad": ("#ff7b72", "#c62828", "bold"),
+    "live": ("#5fe3cd", "#00796b", "bold"),
+    "good": ("#7fd88f", "#2e7d32", "bold"),
+    "warn": ("#ffb454", "#b35c00", "bold"),
+    "error": ("#ff7b72", "#c62828", "bold"),
+    "sample": ("#b9c6d8", "#3b4652", ""),
+}
+
+_STATES: dict[str, tuple[str, str]] = {
+    "starting": ("◌", "live"),
+    "running": ("●", "live"),
+    "stopping": ("◐", "warn"),
+    "stalled": ("▲", "warn"),
+    "finished": ("✓", "good"),
+    "stopped": ("■", "dim"),
+    "failed": ("✗", "error"),
+    "vanished": ("?", "error"),
+}
+
+_ASCII: dict[int, str] = {
+    ord(sign): plain
+    for signs, plains in (
+        ("●◌◐▲✓■✗◆▸", "*.o!+=xo>"),
+        ("━╸─│┤└┬┌┐┘╭╮╰╯", "=>-|++++++++++"),
+        ("×·–—…’‘“”→←↑↓", "x.--~''\"\"><^v"),  # noqa: RUF001
+        ("▁▂▃▄▅▆▇█▊▌▎▐▕▏", "||||||||||||||"),
+    )
+    for sign, plain in zip(signs, plains, strict=True)
+}
+
+
+def mark(state: str) -> tuple[str, str]:
+    """The sign of a run's state and its style name."""
+    return _STATES.get(state, ("·", "dim"))
+
+
+@cache
+def styles(theme: str) -> dict[str, Style]:
+    """The style behind every style name, for one theme."""
+    dark = theme != LIGHT
+    return {
+        name: Style.parse(f"{'bold ' if 'bold' in plain else ''}{on_dark if dark else on_light}")
+        for name, (on_dark, on_light, plain) in _PALETTE.items()
+    }
+
+
+@cache
+def plain_styles() -> dict[str, Style]:
+    """The style behind every style name where colours are not wanted."""
+    return {name: Style.parse(plain) for name, (_, _, plain) in _PALETTE.items()}
+
+
+def themes() -> tuple[Theme, Theme]:
+    """The two themes, for the parts that Textual draws."""
+    dark = Theme(
+        DARK,
+        primary="#5fd7c4",
+        secondary="#3f7f82",
+        accent="#ffb454",
+        warning="#ffb454",
+        error="#ff7b72",
+        success="#7fd88f",
+        foreground="#d5dce6",
+        background="#0e1219",
+        surface="#141a24",
+        panel="#1b2330",
+        dark=True,
+        variables={
+            "scrollbar": "#2a3445",
+            "scrollbar-background": "#141a24",
+        },
+    )
+    light = Theme(
+        LIGHT,
+        primary="#00796b",
+        secondary="#8cc6bd",
+        accent="#b35c00",
+        warning="#b35c00",
+        error="#c62828",
+        success="#2e7d32",
+        foreground="#24292f",
+        background="#ffffff",
+        surface="#f4f6f8",
+        panel="#e9edf1",
+        dark=False,
+        variables={
+            "scrollbar": "#c9cfd6",
+            "scrollbar-background": "#f4f6f8",
+        },
+    )
+    return dark, light
+
+
+class AsciiOnly(LineFilter):
+    """Replaces every character that is not ASCII, the ones that Textual draws included."""
+
+    def apply(self, segments, background):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201, ARG002
+        """Translate one line."""
+        return [
+            segment if segment.text.isascii() else segment._replace(text=_to_ascii(segment.text))
+            for segment in segments
+        ]
+
+
+@cache
+def _to_ascii(text: str) -> str:
+    from rich.cells import cell_len
+
+    known = text.translate(_ASCII)
+    return "".join(c if c.isascii() else "?" * cell_len(c) for c in known)
+
+
+class NoColours(LineFilter):
+    """Leaves bold, dim and reverse, and takes every colour away."""
+
+    def apply(self, segments, background):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201, ARG002
+        """Strip one line."""
+        return [
+            segment._replace(style=segment.style.without_color if segment.style else None)
+            for segment in segments
+        ]

@@ -1,0 +1,402 @@
+"""The one screen: the list on the left, on the right what is chosen there."""
+
+from __future__ import annotations
+
+import gc
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from textual.containers import Horizontal
+from textual.message import Message
+from textual.screen import Screen
+
+from workbench.errors import WorkbenchError
+from workbench.tui import acts, keymap, look
+from workbench.tui.faults import as_error
+from workbench.tui.pages.run import WEIGHTS, View, run_page, waiting_page
+from workbench.tui.reader import Reader, Seen
+from workbench.tui.rows import Row, clip, columns, fit
+from workbench.tui.widgets.canvas import Canvas
+from workbench.tui.widgets.choices import Choices
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from textual.app import ComposeResult
+    from textual.binding import BindingType
+
+    from workbench.plan import Plan, Recipe
+    from workbench.runs.overview import Entry
+    from workbench.runs.watch import Snapshot
+
+_LOOKS_PER_SECOND = 4
+_PAUSE = 0.1  # seconds that a recipe must stay chosen before its layers are read
+_RESUMABLE = ("stopped", "failed", "vanished")
+
+
+@dataclass
+class PlanMade(Message):
+    """A recipe has been resolved, or could not be."""
+
+    name: str
+    made: Plan | WorkbenchError
+
+
+@dataclass
+class Looked(Message):
+    """A look at the runs has ended."""
+
+    seen: Seen | None
+    error: WorkbenchError | None = None
+
+
+@dataclass
+class Launched(Message):
+    """A run has been started."""
+
+    name: str
+
+
+@dataclass
+class Trouble(Message):
+    """Something that the user asked for did not work."""
+
+    error: WorkbenchError
+
+
+class Main(Screen[None]):
+    """Recipes and runs, and everything that can be done with them."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [*keymap.bindings()]
+    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (100, "-wide")]  # noqa: RUF012  (as Textual declares it)
+    AUTO_FOCUS = "#choices"
+
+    def __init__(self, runs_dir: str, *, plain: bool) -> None:
+        super().__init__()
+        self.runs_dir = Path(runs_dir).expanduser()
+        self.reader = Reader(self.runs_dir)
+        self._view = View(ascii=plain)
+        self._recipes: dict[str, Recipe] = {}
+        self._plans: dict[str, Plan | WorkbenchError | None] = {}
+        self._entries: list[Entry] = []
+        self._snapshot: Snapshot | None = None
+        self._awaited = ""  # a launched run that the list does not show yet
+        self._said = ""  # the last trouble with reading
+        self._looking = self._again = False
+
+    # ---------------------------------------------------------------- what is on the screen
+
+    def compose(self) -> ComposeResult:
+        """Header, list, detail, footer."""
+        yield Canvas(self._header_page, id="header")
+        with Horizontal():
+            yield Choices(id="choices")
+            yield Canvas(id="detail")
+        yield Canvas(self._footer_page, id="footer")
+
+    def on_mount(self) -> None:
+        """Paint the recipes first; read plans and runs afterwards, in threads."""
+        from workbench import plan
+
+        self.app.app_resume_signal.subscribe(self, lambda _: self.app.refresh())
+        try:
+            found = plan.recipes()
+        except (WorkbenchError, OSError) as error:
+            self.call_after_refresh(self.post_message, Trouble(as_error(error)))
+            found = []
+        self._recipes = {item.name: item for item in found}
+        self.choices.set_recipes(found)
+        self.call_after_refresh(self._begin)
+
+    def _begin(self) -> None:
+        if not gc.isenabled():  # `main` has put it off until now
+            gc.freeze()  # what has been imported stays: the collector need not look at it again
+            gc.enable()
+        self.look()
+        self.set_interval(1 / _LOOKS_PER_SECOND, self.look)
+
+    @property
+    def choices(self) -> Choices:
+        """The list."""
+        return self.query_one(Choices)
+
+    @property
+    def detail(self) -> Canvas:
+        """What is shown about the chosen item."""
+        return self.query_one("#detail", Canvas)
+
+    @property
+    def live(self) -> list[Entry]:
+        """The runs that are alive."""
+        return [entry for entry in self._entries if entry.alive]
+
+    @property
+    def chosen_run(self) -> Entry | None:
+        """The run that is chosen in the list."""
+        kind, name = self.choices.chosen
+        if kind != "run":
+            return None
+        return next((entry for entry in self._entries if entry.name == name), None)
+
+    @property
+    def facts(self) -> frozenset[str]:
+        """What the keys depend on; see `keymap.Key.when`."""
+        found = {self.choices.chosen[0], "full" if self.has_class("-full") else "list"}
+        if self._entries:
+            found.add("runs")
+        run = self.chosen_run
+        if run is not None:
+            found.add("live" if run.alive else "ended")
+            if run.state in _RESUMABLE:
+                found.add("resumable")
+        return frozenset(found)
+
+    def _header_page(self, width: int, _height: int) -> list[Row]:
+        left: Row = [("Ava Workbench", "brand"), ("   know before you train", "dim")]
+        right: Row = [(clip(f"{self.runs_dir}/", 40), "dim")]
+        if self.live:
+            right.insert(0, (f"{look.mark('running')[0]} {len(self.live)} live   ", "live"))
+        return [columns(left if width >= 60 else left[:1], right, width)]
+
+    def _footer_page(self, width: int, _height: int) -> list[Row]:
+        row: Row = []
+        for key in keymap.footer(self.facts):
+            row.append((keymap.shown(key.keys[0]), f"key@{key.action}"))
+            row.append((f" {key.label}   ", f"dim@{key.action}"))
+        return [fit(row, width)]
+
+    def refresh_page(self, *, top: bool = False) -> None:
+        """Show what belongs to the chosen item."""
+        kind, name = self.choices.chosen
+        if kind == "recipe":
+            from workbench.tui.pages.recipe import recipe_page
+
+            self.detail.show(recipe_page(self._recipes[name], self._plans.get(name)), top=top)
+        elif kind == "run":
+            seen = self._snapshot
+            known = seen is not None and seen.name == name
+            page = run_page(seen, self._view) if seen and known else waiting_page(name)
+            self.detail.show(page, top=top)
+        self.query_one("#footer", Canvas).redraw()
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """An action is there when one of its keys is."""
+        del parameters
+        lines = [key for key in keymap.KEYS if key.action.partition("(")[0] == action]
+        return not lines or any(key.when <= self.facts for key in lines)
+
+    # ---------------------------------------------------------------- what threads find out
+
+    def _in_thread(self, act: Callable[[], Message | None]) -> None:
+        """Run it in a thread and post what it returns; an error becomes a message, too."""
+
+        def guarded() -> None:
+            try:
+                message = act()
+            except Exception as error:  # noqa: BLE001  (no fault may end what still works)
+                message = Trouble(as_error(error))
+            if message is not None:
+                self.post_message(message)
+
+        self.run_worker(guarded, thread=True, exit_on_error=False)
+
+    def look(self) -> None:
+        """Look at the runs now; when a look is under way, once more after it."""
+        if self._looking:
+            self._again = True
+            return
+        self._looking = True
+        kind, name = self.choices.chosen
+        weight, everywhere = WEIGHTS[self._view.smoothing], bool(self._awaited)
+
+        def act() -> Message:
+            try:
+                watched = name if kind == "run" else ""
+                return Looked(self.reader.look(watched, weight, everywhere=everywhere))
+            except Exception as error:  # noqa: BLE001  (on_looked says it, once)
+                return Looked(None, as_error(error))
+
+        self._in_thread(act)
+
+    def on_looked(self, message: Looked) -> None:
+        """Show what is new; the same trouble is said once, not at every look."""
+        self._looking = False
+        if message.seen is not None:
+            self._show_runs(message.seen.entries)
+            self._show_run(message.seen.snapshot)
+        said, self._said = self._said, message.error.render() if message.error else ""
+        if message.error is not None and self._said != said:
+            self.post_message(Trouble(message.error))
+        if self._again:
+            self._again = False
+            self.look()
+
+    def _show_runs(self, entries: list[Entry] | None) -> None:
+        if entries is None:
+            return
+        self._entries = entries
+        self.choices.set_runs(entries)
+        if self._awaited and self.choices.choose("run", self._awaited):
+            self._awaited = ""
+            if self.has_class("-narrow"):
+                self._widen(full=True)
+        self.query_one("#header", Canvas).redraw()
+        self.query_one("#footer", Canvas).redraw()
+
+    def _show_run(self, snapshot: Snapshot | None) -> None:
+        if snapshot is not None:
+            self._snapshot = snapshot
+            if self.choices.chosen == ("run", snapshot.name):
+                self.refresh_page()
+
+    def on_choices_chosen(self) -> None:
+        """Another item is chosen."""
+        self.refresh_page(top=True)
+        if self.choices.chosen[0] == "recipe":
+            self.set_timer(_PAUSE, self._make_plan)
+        else:
+            self.look()
+
+    def _make_plan(self) -> None:
+        kind, name = self.choices.chosen
+        if kind != "recipe" or name in self._plans:
+            return
+        self._plans[name] = None
+
+        def act() -> Message:
+            try:
+                return PlanMade(name, acts.make_plan(name, self.runs_dir))
+            except Exception as error:  # noqa: BLE001  (it is shown in place of the plan)
+                return PlanMade(name, as_error(error))
+
+        self._in_thread(act)
+
+    def on_plan_made(self, message: PlanMade) -> None:
+        """Show what the recipe resolves to."""
+        self._plans[message.name] = message.made
+        if self.choices.chosen == ("recipe", message.name):
+            self.refresh_page()
+
+    def on_launched(self, message: Launched) -> None:
+        """Wait for the new run in the list."""
+        self._awaited = message.name
+        self.look()
+
+    def on_trouble(self, message: Trouble) -> None:
+        """Say what went wrong."""
+        from workbench.tui.screens import questions
+
+        self.app.push_screen(questions.trouble(message.error))
+
+    # ---------------------------------------------------------------- what the keys do
+
+    def action_move(self, by: int) -> None:
+        """Choose the next or the previous item."""
+        self.choices.move(by)
+
+    def action_go(self, kind: str) -> None:
+        """Choose the first recipe or the newest run."""
+        first = next((name for found, name in self.choices.names if found == kind), None)
+        if first is not None:
+            self.choices.choose(kind, first)
+
+    def action_widen(self) -> None:
+        """Hide the list, or show it again."""
+        self._widen(full=not self.has_class("-full"))
+
+    def action_back(self) -> None:
+        """Show the list again."""
+        self._widen(full=False)
+
+    def _widen(self, *, full: bool) -> None:
+        self.set_class(full, "-full")
+        (self.detail if full else self.choices).focus()
+        self.query_one("#footer", Canvas).redraw()
+
+    def action_swap(self) -> None:
+        """Give the arrow keys to the other side."""
+        if not self.has_class("-full"):
+            (self.detail if self.choices.has_focus else self.choices).focus()
+
+    def action_launch(self) -> None:
+        """Ask for a name, then launch the chosen recipe."""
+        from workbench.tui.screens import questions
+
+        _, recipe = self.choices.chosen
+        made = self._plans.get(recipe)
+        if isinstance(made, WorkbenchError):
+            self.post_message(Trouble(made))
+            return
+
+        def launch(name: str | None) -> None:
+            if name is not None:
+                self.app.notify("starting …", timeout=2)
+                self._in_thread(lambda: Launched(acts.launch(recipe, name, self.runs_dir)))
+
+        self.app.push_screen(questions.launch(self._recipes[recipe], len(self.live)), launch)
+
+    def action_stop(self) -> None:
+        """Ask, then stop the chosen run."""
+        from workbench.tui.screens import questions
+
+        _, name = self.choices.chosen
+
+        def stop(answer: str | None) -> None:
+            if answer is not None:
+                self._in_thread(lambda: acts.stop(name, self.runs_dir, now=answer == "kill"))
+
+        self.app.push_screen(questions.stop(name), stop)
+
+    def action_resume(self) -> None:
+        """Start the chosen run again from its newest checkpoint."""
+        _, name = self.choices.chosen
+        self.app.notify("starting …", timeout=2)
+        self._in_thread(lambda: Launched(acts.resume(name, self.runs_dir)))
+
+    def action_log(self) -> None:
+        """Curve or log."""
+        self._change(log=not self._view.log)
+
+    def action_scale(self) -> None:
+        """Linear or logarithmic loss."""
+        self._change(y_log=not self._view.y_log)
+
+    def action_smooth(self, by: int) -> None:
+        """More or less smoothing."""
+        self._change(smoothing=min(max(self._view.smoothing + by, 0), len(WEIGHTS) - 1))
+        self.look()
+
+    def action_zoom(self, by: int) -> None:
+        """A shorter or longer stretch of the newest steps."""
+        self._change(zoom=min(max(self._view.zoom + by, 0), 12))
+
+    def _change(self, **changes: Any) -> None:
+        self._view = replace(self._view, **changes)
+        self.refresh_page()
+
+    def action_theme(self) -> None:
+        """Dark or light."""
+        self.app.theme = look.LIGHT if self.app.theme == look.DARK else look.DARK
+
+    def action_help(self) -> None:
+        """Every key."""
+        from workbench.tui.screens import questions
+
+        self.app.push_screen(questions.keys())
+
+    def action_suspend(self) -> None:
+        """To the shell and back."""
+        self.app.action_suspend_process()
+
+    def action_quit(self) -> None:
+        """Leave; when a run is live, say first that it goes on."""
+        from workbench.tui.screens import questions
+
+        if self.live:
+            names = [entry.name for entry in self.live]
+            self.app.push_screen(
+                questions.leave(names), lambda answer: self.app.exit() if answer else None
+            )
+        else:
+            self.app.exit()

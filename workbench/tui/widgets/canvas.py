@@ -1,0 +1,127 @@
+"""A widget that shows a page: rows of styled text, made for its size, redrawn where changed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, ClassVar
+
+from rich.segment import Segment
+from rich.style import Style
+from textual.binding import Binding, BindingType
+from textual.geometry import Region, Size
+from textual.scroll_view import ScrollView
+from textual.strip import Strip
+
+from workbench.tui import look
+from workbench.tui.faults import as_error
+from workbench.tui.pages.message import message_rows
+from workbench.tui.rows import Row
+
+if TYPE_CHECKING:
+    from textual import events
+
+Page = Callable[[int, int], list[Row]]
+"""From width and height to rows. More rows than the height can be scrolled to."""
+
+
+class Canvas(ScrollView, inherit_bindings=False):
+    """Draws one page. Nothing is mounted per row, and an unchanged row costs no output."""
+
+    DEFAULT_CSS = """
+    Canvas {
+        overflow-x: hidden;
+        overflow-y: auto;
+        scrollbar-size-vertical: 1;
+    }
+    """
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("up,k", "scroll_up", show=False),
+        Binding("down,j", "scroll_down", show=False),
+        Binding("pageup", "page_up", show=False),
+        Binding("pagedown", "page_down", show=False),
+        Binding("home", "scroll_home", show=False),
+        Binding("end", "scroll_end", show=False),
+    ]
+
+    def __init__(self, page: Page | None = None, *, id: str | None = None) -> None:  # noqa: A002
+        super().__init__(id=id)
+        self._page: Page = page or (lambda _width, _height: [])
+        self._rows: list[Row] = []
+        self._strips: list[Strip] = []
+
+    def show(self, page: Page, *, top: bool = False) -> None:
+        """Draw this page from now on; with ``top``, scrolled to its beginning."""
+        self._page = page
+        if top and self.scroll_y:
+            self.scroll_to(y=0, animate=False)
+        self.redraw()
+
+    def redraw(self, *, everything: bool = False) -> None:
+        """Ask the page again and refresh the rows that have changed."""
+        width, height = self._room
+        if not width or not height:
+            return
+        before, self._rows = self._rows, self._make(width, height)
+        styles = look.plain_styles() if self.app.no_color else look.styles(self.app.theme)
+        if everything or len(before) != len(self._rows):
+            self._strips = [_strip(row, styles) for row in self._rows]
+            self.virtual_size = Size(width, len(self._rows))
+            self.refresh()
+            return
+        top = int(self.scroll_y)
+        for index, (old, new) in enumerate(zip(before, self._rows, strict=True)):
+            if old != new:
+                self._strips[index] = _strip(new, styles)
+                if 0 <= index - top < height:
+                    self.refresh(Region(0, index - top, width, 1))
+
+    @property
+    def _room(self) -> tuple[int, int]:
+        """Width and height without the scroll bar; known as soon as there is a size at all."""
+        return max(self.size.width - self.scrollbar_gutter.width, 0), self.size.height
+
+    def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
+        """As many rows as the page has when nothing limits it; for ``height: auto``."""
+        del container, viewport
+        return len(self._make(width, 0))
+
+    def _make(self, width: int, height: int) -> list[Row]:
+        """The page's rows; a page that stumbles over damaged files says so in its place."""
+        try:
+            return self._page(width, height)
+        except Exception as error:  # noqa: BLE001  (the other pages still work)
+            return message_rows(as_error(error), width)
+
+    def on_mount(self) -> None:
+        """Draw again in the new colours when the theme changes."""
+        super().on_mount()  # type: ignore[no-untyped-call]
+        self.app.theme_changed_signal.subscribe(self, lambda _: self.redraw(everything=True))
+
+    def on_resize(self, event: events.Resize) -> None:
+        """Make the page again for the new size."""
+        del event
+        self.redraw(everything=True)
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Leave the arrow keys to the screen while there is nothing to scroll."""
+        del parameters
+        return not action.startswith(("scroll", "page")) or self.max_scroll_y > 0
+
+    def render_line(self, y: int) -> Strip:
+        """One row of the page on this widget's background."""
+        index = y + int(self.scroll_y)
+        width, _ = self._room
+        strip = self._strips[index] if index < len(self._strips) else Strip.blank(width)
+        return strip.adjust_cell_length(width).apply_style(self.rich_style)
+
+
+def _strip(row: Row, styles: dict[str, Style]) -> Strip:
+    return Strip([Segment(text, _style(name, styles)) for text, name in row if text])
+
+
+def _style(name: str, styles: dict[str, Style]) -> Style:
+    name, _, action = name.partition("@")
+    style = styles.get(name.rstrip("!~")) or styles[""]
+    if name.endswith(("!", "~")):
+        style += styles[name[-1]]
+    return style + Style.from_meta({"@click": f"screen.{action}"}) if action else style
