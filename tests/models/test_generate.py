@@ -37,7 +37,7 @@ def test_greedy_text_is_the_likeliest_token_each_time(experts: int) -> None:
     model.eval()
     for place in range(len(new)):
         seen = torch.tensor([prompt + new[:place]])
-        logits_V = model.logits(model(seen).hidden_BTD[0, -1])
+        logits_V = model.logits(model.hidden(seen).hidden_BTD[0, -1])
         assert new[place] == int(logits_V.argmax())
 
 

@@ -9,9 +9,11 @@ import torch
 from torch import nn
 
 from workbench.config.schema import ModelConfig
-from workbench.models.attention import Attention, KeyValueCache
+from workbench.models.attention import Attention, KeyValueCache, Where
+from workbench.models.decoder import Decoder
 from workbench.models.norm import LayerNorm, RMSNorm
 from workbench.models.rope import rotary_table, rotate
+from workbench.models.sight import EVERYTHING
 
 
 def attention(dtype: torch.dtype = torch.float32, **options: object) -> Attention:
@@ -66,16 +68,18 @@ def test_grouped_queries_equal_the_definition(groups: int, *, bias: bool) -> Non
         heads.append(score_BTT.softmax(-1) @ v[:, :, group])
     expected_BTD = module.o_proj.double()(torch.cat(heads, dim=-1))
     module.float()
-    torch.testing.assert_close(module(x_BTD, table).double(), expected_BTD, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(
+        module(x_BTD, Where(table)).double(), expected_BTD, rtol=1e-4, atol=1e-5
+    )
 
 
 def test_no_position_sees_a_later_one() -> None:
     module = attention()
     x_BTD = torch.randn(1, 9, 32)
     table = rotary_table(9, 8, 10000.0)
-    before = module(x_BTD, table)
+    before = module(x_BTD, Where(table))
     x_BTD[:, 5:] += 1.0
-    after = module(x_BTD, table)
+    after = module(x_BTD, Where(table))
     assert torch.equal(before[:, :5], after[:, :5])
     assert not torch.equal(before[:, 5:], after[:, 5:])
 
@@ -83,11 +87,15 @@ def test_no_position_sees_a_later_one() -> None:
 def test_the_cache_gives_the_same_as_all_at_once() -> None:
     module = attention(num_key_value_heads=2)
     x_BTD = torch.randn(1, 10, 32)
-    whole = module(x_BTD, rotary_table(10, 8, 10000.0))
+    whole = module(x_BTD, Where(rotary_table(10, 8, 10000.0)))
     cache = KeyValueCache()
-    parts = [module(x_BTD[:, :6], rotary_table(6, 8, 10000.0), cache)]
+    parts = [module(x_BTD[:, :6], Where(rotary_table(6, 8, 10000.0)), cache)]
     parts += [
-        module(x_BTD[:, t : t + 1], rotary_table(1, 8, 10000.0, start=t), cache)
+        module(
+            x_BTD[:, t : t + 1],
+            Where(rotary_table(1, 8, 10000.0, start=t), EVERYTHING),
+            cache,
+        )
         for t in range(6, 10)
     ]
     torch.testing.assert_close(torch.cat(parts, dim=1), whole, rtol=1e-5, atol=1e-6)
@@ -103,7 +111,7 @@ def test_the_cache_gives_the_same_as_all_at_once() -> None:
 )
 def test_heads_that_do_not_fit_are_named(options: dict[str, int], words: str) -> None:
     with pytest.raises(ValueError, match=words):
-        Attention(ModelConfig(**options))
+        Decoder(ModelConfig(**options))
 
 
 def test_norms_equal_their_definitions_in_fp32() -> None:

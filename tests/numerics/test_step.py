@@ -9,6 +9,7 @@ import torch.nn.functional as F
 
 from workbench.config.schema import ModelConfig, TrainingConfig
 from workbench.data.order import DataOrder
+from workbench.models.base import Batch
 from workbench.models.decoder import Decoder
 from workbench.models.init import init_weights
 from workbench.training.engine import SingleEngine
@@ -58,7 +59,7 @@ def test_the_loss_is_cross_entropy_and_the_norm_is_a_norm() -> None:
     losses = []
     for micro in range(2):
         inputs_BT, targets_BT = (torch.from_numpy(each) for each in order.batch(3, micro))
-        logits_BTV = engine.model.logits(engine.model(inputs_BT).hidden_BTD)
+        logits_BTV = engine.model.logits(engine.model(Batch(inputs_BT, targets_BT)).hidden_BTD)
         losses.append(F.cross_entropy(logits_BTV.flatten(0, 1), targets_BT.flatten()))
     assert measured.loss == pytest.approx(torch.stack(losses).mean().item(), rel=1e-6)
     norm = torch.cat([each.flatten() for each in gradients]).norm().item()

@@ -350,7 +350,7 @@ def test_a_full_disk_at_the_last_save_is_one_message(
         ({"data": {"max_length": 2000}}, 2, "longer than the model is meant for"),
         ({"model": {"vocab_size": 100}}, 2, "model.vocab_size 100 is too small"),
         ({"model": {"num_attention_heads": 3}}, 2, "must be a multiple"),
-        ({"model": {"hidden_act": "relu"}}, 2, "not built"),
+        ({"model": {"num_experts": 4, "router_type": "hash"}}, 2, "not built"),
         ({"run": {"device": "cuda"}}, 2, "no CUDA device"),
         ({"model": {"hidden_size": 2**20, "num_layers": 9}}, 1, "does not fit into memory"),
     ],

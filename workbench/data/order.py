@@ -1,24 +1,100 @@
-"""Which tokens a step sees, as a pure function of the seed and the step.
+"""Which item a run sees n-th, as a pure function of the seed and n.
 
-An epoch cuts the stream into windows that do not overlap, beginning at an offset of its own, and
-visits them in an order of its own. The n-th sequence of a run is window ``n mod windows`` of epoch
-``n div windows``, so a resumed run needs no state, and 1 x 8 sequences are the same as 8 x 1.
+An epoch visits every item once, in an order of its own. The n-th item of a run is item
+``n mod items`` of epoch ``n div items``, so a resumed run needs no state, and 1 x 8 sequences are
+the same as 8 x 1.
 
-Shapes: B sequences of a micro-batch, T tokens of a sequence, W windows of an epoch.
+Shapes: W items (windows or records) of an epoch.
 """
 
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
 
+class Shuffle(NamedTuple):
+    """How the order of an epoch is drawn."""
+
+    seed: int
+    shuffle: bool = True
+    """False: the order of the text."""
+    reshuffle: bool = True
+    """False: every epoch has the order of the first."""
+
+
+class Order:
+    """Epochs of ``items`` items.
+
+    Args:
+        items: How many there are, at least one.
+        how: Seed and switches.
+        largest_offset: Windows may begin up to so many tokens late; each epoch draws its own.
+    """
+
+    def __init__(self, items: int, how: Shuffle, *, largest_offset: int = 0) -> None:
+        self.items = items
+        self.how = how
+        self.largest_offset = largest_offset
+        self._epoch = lru_cache(maxsize=2)(self._make_epoch)
+
+    def at(self, n: int) -> tuple[int, int, int]:
+        """The epoch, its offset, and the item of the n-th place."""
+        epoch, place = divmod(n, self.items)
+        offset, order_W = self._epoch(epoch if self.how.reshuffle else 0)
+        return epoch, offset, place if order_W is None else int(order_W[place])
+
+    def permutation(self, epoch: int) -> NDArray[np.int64]:
+        """All items in the order of an epoch."""
+        import numpy as np
+
+        order_W = self._epoch(epoch if self.how.reshuffle else 0)[1]
+        return np.arange(self.items, dtype=np.int64) if order_W is None else order_W
+
+    def _make_epoch(self, epoch: int) -> tuple[int, NDArray[np.int64] | None]:
+        if not self.how.shuffle:
+            return 0, None
+        draws = raw_draws(self.how.seed, epoch, self.items + 1)
+        return int(draws[0]) % (self.largest_offset + 1), draws[1:].argsort(kind="stable")
+
+
+def raw_draws(seed: int, stream: int, count: int) -> NDArray[np.uint64]:
+    """``count`` random 64-bit numbers that belong to ``seed`` and ``stream``."""
+    import numpy as np
+
+    # Raw Philox numbers: numpy promises that they never change, unlike those of permutation().
+    draws: NDArray[np.uint64] = np.random.Philox(key=[seed, stream]).random_raw(count)
+    return draws
+
+
+def validation_starts(tokens: NDArray[Any], length: int, count: int) -> list[int]:
+    """Where the held-out sequences begin: up to ``count``, spread evenly, never overlapping."""
+    windows = (len(tokens) - 1) // length
+    return [start * length for start in spread(windows, count)]
+
+
+def spread(items: int, count: int) -> list[int]:
+    """Up to ``count`` of ``items`` numbers, from the first on, at even distances."""
+    count = min(count, items)
+    return [i * items // count for i in range(count)]
+
+
+def rows(
+    tokens: NDArray[Any], starts: list[int], length: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Inputs and targets (B, T) of the windows that begin at ``starts``."""
+    import numpy as np
+
+    cut = np.stack([tokens[start : start + length + 1] for start in starts]).astype(np.int64)
+    return np.ascontiguousarray(cut[:, :-1]), np.ascontiguousarray(cut[:, 1:])
+
+
 class DataOrder:
-    """The batches of a run.
+    """The batches of one stream of tokens, with nothing held out.
 
     Args:
         tokens: The training stream, at least ``length + 1`` tokens.
@@ -35,49 +111,16 @@ class DataOrder:
         self.length = length
         self.batch_size = batch_size
         self.accumulation = accumulation
-        self.seed = seed
         # One window less than fit, so that the offset may be anything up to a whole window.
         self.windows = max(1, (len(tokens) - length) // length)
-        self._largest_offset = min(length - 1, len(tokens) - 1 - self.windows * length)
-        self._epoch = lru_cache(maxsize=2)(self._make_epoch)
+        largest = min(length - 1, len(tokens) - 1 - self.windows * length)
+        self._order = Order(self.windows, Shuffle(seed), largest_offset=largest)
 
     def batch(self, step: int, micro: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Inputs and targets (B, T) of a micro-batch; the target of a token is the next one.
-
-        Args:
-            step: The optimizer step, from 1.
-            micro: The micro-batch of the step, from 0.
-        """
+        """Inputs and targets (B, T) of a micro-batch; the target of a token is the next one."""
         first = ((step - 1) * self.accumulation + micro) * self.batch_size
-        starts = [self._start(first + i) for i in range(self.batch_size)]
+        starts = []
+        for n in range(first, first + self.batch_size):
+            _, offset, window = self._order.at(n)
+            starts.append(offset + window * self.length)
         return rows(self.tokens, starts, self.length)
-
-    def _start(self, sequence: int) -> int:
-        epoch, place = divmod(sequence, self.windows)
-        offset, order_W = self._epoch(epoch)
-        return offset + int(order_W[place]) * self.length
-
-    def _make_epoch(self, epoch: int) -> tuple[int, NDArray[np.int64]]:
-        import numpy as np
-
-        # Raw Philox numbers: numpy promises that they never change, unlike those of permutation().
-        draws = np.random.Philox(key=[self.seed, epoch]).random_raw(self.windows + 1)
-        order_W = np.argsort(draws[1:], kind="stable")
-        return int(draws[0]) % (self._largest_offset + 1), order_W
-
-
-def validation_starts(tokens: NDArray[Any], length: int, count: int) -> list[int]:
-    """Where the held-out sequences begin: up to ``count``, spread evenly, never overlapping."""
-    windows = (len(tokens) - 1) // length
-    count = min(count, windows)
-    return [i * windows // count * length for i in range(count)]
-
-
-def rows(
-    tokens: NDArray[Any], starts: list[int], length: int
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Inputs and targets (B, T) of the windows that begin at ``starts``."""
-    import numpy as np
-
-    cut = np.stack([tokens[start : start + length + 1] for start in starts]).astype(np.int64)
-    return np.ascontiguousarray(cut[:, :-1]), np.ascontiguousarray(cut[:, 1:])

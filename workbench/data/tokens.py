@@ -5,13 +5,28 @@ Byte 0 never occurs in text (files with it are refused), so it separates documen
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     import numpy as np
     from numpy.typing import NDArray
+
+
+class Tokenizer(Protocol):
+    """Turns text into numbers and back."""
+
+    name: str
+    vocab_size: int
+    separator: int
+    """The token after each document."""
+
+    def encode(self, text: str) -> list[int]:
+        """The tokens of a text, without any that the text does not hold."""
+
+    def decode(self, tokens: Iterable[int]) -> str:
+        """The text of tokens."""
 
 
 class ByteTokenizer:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import torch
+import torch.nn.functional as F
 from torch import nn
 
 if TYPE_CHECKING:
@@ -74,6 +75,12 @@ class LanguageModel(nn.Module):
     def output_bias_V(self) -> torch.Tensor | None:
         """What is added to the logits; None where nothing is."""
         return None
+
+    def logits(self, hidden_BTD: torch.Tensor) -> torch.Tensor:
+        """The fp32 logits of the positions given."""
+        logits_BTV = F.linear(hidden_BTD, self.output_weight_VD.to(hidden_BTD.dtype)).float()
+        bias_V = self.output_bias_V
+        return logits_BTV if bias_V is None else logits_BTV + bias_V
 
     def block_list(self) -> list[nn.Module]:
         """The blocks in the order of their work: what is sharded, compiled and recomputed apart."""

@@ -1,67 +1,71 @@
 """The decoder: embedding, blocks of attention and feed-forward, final norm.
 
-It returns hidden states, not logits: the loss and the sampler decide how many logits exist at once.
+One network, many families: Llama, Mistral, Mixtral, Qwen, GPT-2, GPT-J, GPT-NeoX and Ava's own
+differ in the keys of ``model``, not in code of their own. It returns hidden states, not logits: the
+loss and the sampler decide how many logits exist at once.
 
-Shapes: B batch, T positions, D width, V vocabulary.
+Shapes: B batch, T positions, D width, V vocabulary, P longest sequence.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import torch
 import torch.nn.functional as F
 from torch import nn
-from torch.utils.checkpoint import checkpoint
 
-from workbench.models.attention import Attention, KeyValueCache, head_width
+from workbench.models.attention import Attention, KeyValueCache, Where, rotary_width
+from workbench.models.base import Batch, LanguageModel, ModelOutput, Recompute
 from workbench.models.feed_forward import FeedForward
 from workbench.models.linear import Linear
 from workbench.models.moe import MixtureOfExperts, Routing
 from workbench.models.norm import make_norm
+from workbench.models.recompute import run_block
 from workbench.models.rope import RotaryTable, rotary_table
+from workbench.models.sight import positions_in_documents, see
 
 if TYPE_CHECKING:
     from workbench.config.schema import ModelConfig
 
 
-class DecoderOutput(NamedTuple):
-    """What the decoder computed for each position."""
-
-    hidden_BTD: torch.Tensor
-    routings: list[Routing]
-    """One per block with experts, first block first; empty for a dense model."""
-
-
 class Block(nn.Module):
-    """Norm, attention, add; norm, feed-forward or experts, add."""
+    """Attention and a feed-forward network or experts, each behind a norm, each added.
+
+    The feed-forward network reads what attention has added to (``sequential``) or, in parallel, the
+    same input as attention (GPT-J and GPT-NeoX, arXiv 2204.06745, section 2.1).
+    """
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
+        shared = config.residual_type == "parallel_shared_norm"
+        self.parallel = config.residual_type != "sequential"
+        self.dropout = config.hidden_dropout
         self.attention_norm = make_norm(config)
         self.attention = Attention(config)
-        self.feed_forward_norm = make_norm(config)
-        self.dropout = config.hidden_dropout
+        self.feed_forward_norm = None if shared else make_norm(config)
         self.feed_forward: MixtureOfExperts | FeedForward = (
             MixtureOfExperts(config) if config.num_experts > 1 else FeedForward(config)
         )
 
     def forward(
-        self, x_BTD: torch.Tensor, rotary: RotaryTable, cache: KeyValueCache | None = None
+        self, x_BTD: torch.Tensor, where: Where, cache: KeyValueCache | None = None
     ) -> tuple[torch.Tensor, Routing | None]:
         """Add to the residual stream twice."""
+        normed_BTD = self.attention_norm(x_BTD)
+        y_BTD = self.attention(normed_BTD, where, cache)
+        after_BTD = x_BTD + F.dropout(y_BTD, self.dropout, self.training)
+        if self.feed_forward_norm is not None:
+            normed_BTD = self.feed_forward_norm(x_BTD if self.parallel else after_BTD)
         routing = None
-        y_BTD = self.attention(self.attention_norm(x_BTD), rotary, cache)
-        x_BTD = x_BTD + F.dropout(y_BTD, self.dropout, self.training)
-        y_BTD = self.feed_forward_norm(x_BTD)
         if isinstance(self.feed_forward, MixtureOfExperts):
-            y_BTD, routing = self.feed_forward(y_BTD)
+            y_BTD, routing = self.feed_forward(normed_BTD)
         else:
-            y_BTD = self.feed_forward(y_BTD)
-        return x_BTD + F.dropout(y_BTD, self.dropout, self.training), routing
+            y_BTD = self.feed_forward(normed_BTD)
+        return after_BTD + F.dropout(y_BTD, self.dropout, self.training), routing
 
 
-class Decoder(nn.Module):
+class Decoder(LanguageModel):
     """A decoder-only language model.
 
     Its weights are uninitialised until ``init.init_weights`` or a checkpoint fills them.
@@ -69,8 +73,7 @@ class Decoder(nn.Module):
     Args:
         config: The shape of the model.
         compute_dtype: Dtype of the residual stream and of the matrix products; weights stay fp32.
-        gradient_checkpointing: Keep only each block's input and compute the rest again in the
-            backward pass.
+        recompute: What the backward pass computes again.
 
     Raises:
         ValueError: The shape contradicts itself.
@@ -81,19 +84,29 @@ class Decoder(nn.Module):
         config: ModelConfig,
         *,
         compute_dtype: torch.dtype = torch.float32,
-        gradient_checkpointing: bool = False,
+        recompute: Recompute = "none",
     ) -> None:
         super().__init__()
         self.config = config
         self.compute_dtype = compute_dtype
-        self.gradient_checkpointing = gradient_checkpointing
-        self.embedding = nn.Parameter(torch.empty(config.vocab_size, config.hidden_size))
+        self.recompute = recompute
+        width = config.hidden_size
+        self.rotary_width = 0
+        if config.position_embedding_type == "rope":
+            self.rotary_width = rotary_width(config)
+        self.embedding = nn.Parameter(torch.empty(config.vocab_size, width))
+        self.position_embedding = (
+            nn.Parameter(torch.empty(config.max_position_embeddings, width))
+            if config.position_embedding_type == "learned"
+            else None
+        )
         self.blocks = nn.ModuleList(Block(config) for _ in range(config.num_layers))
         self.norm = make_norm(config)
         self.lm_head = (
-            None
-            if config.tie_word_embeddings
-            else Linear(config.hidden_size, config.vocab_size, bias=False)
+            None if config.tie_word_embeddings else Linear(width, config.vocab_size, bias=False)
+        )
+        self.lm_head_bias = (
+            nn.Parameter(torch.empty(config.vocab_size)) if config.lm_head_bias else None
         )
 
     @property
@@ -101,39 +114,77 @@ class Decoder(nn.Module):
         """The matrix that turns hidden states into logits: its own, or the embedding again."""
         return self.embedding if self.lm_head is None else self.lm_head.weight
 
-    def forward(
-        self, tokens_BT: torch.Tensor, caches: list[KeyValueCache] | None = None, start: int = 0
-    ) -> DecoderOutput:
+    @property
+    def output_bias_V(self) -> torch.Tensor | None:
+        """What is added to the logits."""
+        return self.lm_head_bias
+
+    def block_list(self) -> list[nn.Module]:
+        """The blocks, first to last."""
+        return list(self.blocks)
+
+    def forward(self, batch: Batch) -> ModelOutput:
+        """Compute the hidden state of every position of a micro-batch."""
+        return self.hidden(batch.tokens_BT, documents_BT=batch.documents_BT)
+
+    def hidden(
+        self,
+        tokens_BT: torch.Tensor,
+        caches: list[KeyValueCache] | None = None,
+        start: int = 0,
+        *,
+        documents_BT: torch.Tensor | None = None,
+    ) -> ModelOutput:
         """Compute the hidden state of every position.
 
         Args:
             tokens_BT: Token ids.
             caches: One per block to continue from, for generation.
-            start: Position of the first token.
+            start: Position of the first token; so many are in the caches.
+            documents_BT: The document of each position; attention stays inside it.
         """
-        x_BTD = F.embedding(tokens_BT, self.embedding).to(self.compute_dtype)
-        rotary = rotary_table(
-            tokens_BT.shape[1],
-            head_width(self.config),
-            self.config.rope_theta,
-            start=start,
-            device=x_BTD.device,
+        config, length = self.config, tokens_BT.shape[1]
+        x_BTD = F.embedding(tokens_BT, self.embedding)
+        if self.position_embedding is not None:
+            place = (
+                torch.arange(start, start + length, device=tokens_BT.device)
+                if documents_BT is None
+                else positions_in_documents(documents_BT)
+            )
+            x_BTD = x_BTD + F.embedding(place, self.position_embedding)
+        x_BTD = F.dropout(x_BTD, config.embedding_dropout, self.training).to(self.compute_dtype)
+        where = Where(
+            rotary=self._rotary(start, length, x_BTD.device),
+            sight=see(
+                length,
+                seen=start if caches else 0,
+                window=config.sliding_window,
+                documents_BT=documents_BT,
+                alibi_heads=config.num_attention_heads
+                if config.position_embedding_type == "alibi"
+                else None,
+                device=x_BTD.device,
+            ),
         )
         routings = []
         for index, block in enumerate(self.blocks):
-            if self.gradient_checkpointing and self.training:
-                x_BTD, routing = checkpoint(block, x_BTD, rotary, use_reentrant=False)
-            else:
-                x_BTD, routing = block(x_BTD, rotary, caches[index] if caches else None)
+            cache = caches[index] if caches else None
+            x_BTD, routing = run_block(block, self.recompute, x_BTD, where, cache)
             if routing is not None:
                 routings.append(routing)
-        return DecoderOutput(self.norm(x_BTD), routings)
+        return ModelOutput(self.norm(x_BTD), routings)
 
-    def logits(self, hidden_BTD: torch.Tensor) -> torch.Tensor:
-        """The fp32 logits of the positions given."""
-        weight_VD = self.output_weight_VD.to(hidden_BTD.dtype)
-        return F.linear(hidden_BTD, weight_VD).float()
-
-    def num_parameters(self) -> int:
-        """How many numbers are trained."""
-        return sum(parameter.numel() for parameter in self.parameters())
+    def _rotary(self, start: int, length: int, device: torch.device) -> RotaryTable | None:
+        if not self.rotary_width:
+            return None
+        config = self.config
+        return rotary_table(
+            length,
+            self.rotary_width,
+            config.rope_theta,
+            start=start,
+            interleaved=config.rope_interleaved,
+            scaling=config.rope_scaling,
+            trained_length=config.max_position_embeddings,
+            device=device,
+        )

@@ -58,7 +58,7 @@ def generate(
                 tokens = tokens[-max(1, context // 2) :] if caches else tokens
                 caches, seen = [KeyValueCache() for _ in model.blocks], 0
             feed_1T = torch.tensor([tokens[seen:]], device=model.embedding.device)
-            hidden_1TD = model(feed_1T, caches, start=seen).hidden_BTD
+            hidden_1TD = model.hidden(feed_1T, caches, start=seen).hidden_BTD
             seen = len(tokens)
             token = _draw(model.logits(hidden_1TD[0, -1]).cpu(), temperature, top_k, generator)
             if token == stop_token:

@@ -5,7 +5,7 @@
 | norm weights | 1 |
 | biases | 0 |
 | projections back into the residual stream | normal, std = range / sqrt(2 * num_layers) |
-| everything else | normal, std = range, the config's initializer_range |
+| everything else, position tables too | normal, std = range, the config's initializer_range |
 
 The 2 * num_layers additions to the residual stream would otherwise make its variance grow with
 depth (GPT-2 report, section 2.3). A generator per name means that adding a layer, or building only
@@ -21,13 +21,13 @@ from typing import TYPE_CHECKING
 import torch
 
 if TYPE_CHECKING:
-    from workbench.models.decoder import Decoder
+    from workbench.models.base import LanguageModel
 
 _BACK_INTO_RESIDUAL = ("o_proj", "down_proj")
 
 
 @torch.no_grad()
-def init_weights(model: Decoder, seed: int) -> None:
+def init_weights(model: LanguageModel, seed: int) -> None:
     """Fill every parameter, the same on any device and with any number of threads."""
     std = model.config.initializer_range
     residual_std = std / math.sqrt(2 * model.config.num_layers)

@@ -11,6 +11,8 @@ import re
 import stat
 from typing import TYPE_CHECKING, Any, Final
 
+from workbench.masking import Mask
+
 if TYPE_CHECKING:
     from io import FileIO
     from pathlib import Path
@@ -95,9 +97,16 @@ def atomic_write_text(path: Path, text: str) -> None:
     atomic_write_bytes(path, encode(text))
 
 
-def atomic_write_json(path: Path, data: object) -> None:
-    """Replace a JSON file that people read too; see `atomic_write_bytes`."""
-    atomic_write_text(path, to_json(data, indent=2) + "\n")
+def atomic_write_json(path: Path, data: object, *, masked: bool = True) -> None:
+    """Replace a JSON file that people read too; see `atomic_write_bytes`.
+
+    Args:
+        path: The file.
+        data: JSON-ready data.
+        masked: Blot out secrets; not in a config, whose values have to stay what they are.
+    """
+    text = to_json(data, indent=2) + "\n"
+    atomic_write_text(path, Mask().text(text) if masked else text)
 
 
 def reserve(path: Path, size: int) -> None:

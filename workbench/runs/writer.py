@@ -17,6 +17,7 @@ import zlib
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
+from workbench.masking import Mask
 from workbench.runs.files import encode, explain, to_json
 
 if TYPE_CHECKING:
@@ -147,17 +148,29 @@ class MetricWriter(LineWriter):
 
 
 class EventWriter(LineWriter):
-    """Writes events, one JSON object per line, each on the disk before the call returns."""
+    """Writes events, one JSON object per line, each on the disk before the call returns.
+
+    Secrets of the environment are blotted out, whatever message they have got into.
+    """
+
+    def __init__(self, path: Path, *, backlog: int = 100_000) -> None:
+        super().__init__(path, backlog=backlog)
+        self._mask = Mask()
 
     def write(self, event: str, **facts: Any) -> None:
         """Append one event that happens now."""
-        self.append(encode(to_json({"t": time.time(), "event": event, **facts})))
+        line = to_json({"t": time.time(), "event": event, **facts})
+        self.append(encode(self._mask.text(line)))
         self.sync()
 
 
 class LogWriter(LineWriter):
-    """Writes a log that people read."""
+    """Writes a log that people read, without secrets of the environment."""
+
+    def __init__(self, path: Path, *, backlog: int = 100_000) -> None:
+        super().__init__(path, backlog=backlog)
+        self._mask = Mask()
 
     def write(self, text: str) -> None:
         """Append text of one or more lines."""
-        self.append(encode(text.rstrip("\n")))
+        self.append(encode(self._mask.text(text.rstrip("\n"))))

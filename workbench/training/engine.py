@@ -14,7 +14,7 @@ from workbench.training.optim import make_optimizer
 
 if TYPE_CHECKING:
     from workbench.config.schema import TrainingConfig
-    from workbench.models.decoder import Decoder
+    from workbench.models.base import LanguageModel
 
 Tensors = dict[str, torch.Tensor]
 
@@ -24,7 +24,7 @@ _ADAMW_STATE = ("step", "exp_avg", "exp_avg_sq")
 class Engine(Protocol):
     """One training strategy."""
 
-    model: Decoder
+    model: LanguageModel
     device: torch.device
     world_size: int
 
@@ -55,7 +55,7 @@ class SingleEngine:
 
     world_size = 1
 
-    def __init__(self, model: Decoder, config: TrainingConfig, device: torch.device) -> None:
+    def __init__(self, model: LanguageModel, config: TrainingConfig, device: torch.device) -> None:
         self.model = model
         self.device = device
         self.max_norm = config.max_gradient_norm

@@ -2,42 +2,50 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Protocol
 
+import numpy as np
 import torch
-from ava_kernels import linear_cross_entropy
 
-from workbench.data.order import rows
+from workbench.data.batches import IGNORE
+from workbench.training.step import to_device
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
+    from workbench.data.batches import MicroBatch
+    from workbench.training.engines.base import Engine
 
-    from workbench.models.decoder import Decoder
+
+class HeldOut(Protocol):
+    """Micro-batches of text that is never trained on."""
+
+    def __len__(self) -> int:
+        """How many there are; at least one."""
+
+    def __getitem__(self, place: int, /) -> MicroBatch:
+        """One of them, the same at every evaluation."""
 
 
 @torch.no_grad()
-def validation_loss(
-    model: Decoder,
-    tokens: NDArray[Any],
-    starts: list[int],
-    *,
-    length: int,
-    batch_size: int,
-    device: torch.device,
-) -> float:
-    """The mean loss in nats per token over the sequences that begin at ``starts``.
+def validation_loss(engine: Engine, held_out: HeldOut) -> float:
+    """The mean loss in nats per target.
 
-    Dropout, jitter and capacity are off, and no auxiliary loss is added.
+    Dropout, jitter and capacity are off, and no auxiliary loss is added. The processes take turns,
+    and the sum does not depend on how many they are. A process without a turn computes on a blank
+    one: gathering sharded weights needs all of them.
     """
-    was_training = model.training
-    model.eval()
-    total = torch.zeros((), device=device)
-    for first in range(0, len(starts), batch_size):
-        cut = rows(tokens, starts[first : first + batch_size], length)
-        inputs_BT, targets_BT = (torch.from_numpy(each).to(device) for each in cut)
-        hidden_BTD = model(inputs_BT).hidden_BTD
-        total += linear_cross_entropy(
-            hidden_BTD.flatten(0, 1), model.output_weight_VD, targets_BT.flatten()
-        )
-    model.train(was_training)
-    return total.item() / (len(starts) * length)
+    objective, world = engine.objective, engine.world
+    was_training = objective.training
+    objective.eval()
+    loss_sum, targets = torch.zeros((), device=engine.device), 0
+    for first in range(0, len(held_out), world.size):
+        place = first + world.rank
+        micro = held_out[place] if place < len(held_out) else _blank(held_out[0])
+        loss_sum += engine.losses(to_device(micro, engine.device)).loss_sum
+        targets += micro.targets
+    objective.train(was_training)
+    total, count = world.sum([loss_sum.item(), float(targets)])
+    return total / max(1.0, count)
+
+
+def _blank(micro: MicroBatch) -> MicroBatch:
+    return micro._replace(targets_BT=np.full_like(micro.targets_BT, IGNORE))

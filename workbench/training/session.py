@@ -15,7 +15,7 @@ from workbench.data.dataset import Dataset, check_unchanged, load_dataset
 from workbench.data.order import DataOrder, validation_starts
 from workbench.errors import CheckpointError, ConfigError, RunError, TrainingError
 from workbench.estimate.batch import Batch
-from workbench.models.decoder import Decoder
+from workbench.models.build import build_model
 from workbench.models.init import init_weights
 from workbench.runs.files import atomic_write_json, read_json
 from workbench.training import environment
@@ -26,6 +26,7 @@ from workbench.training.progress import Progress, set_rng_state
 from workbench.training.report import Reporter
 
 if TYPE_CHECKING:
+    from workbench.models.base import LanguageModel
     from workbench.runs.directory import RunDir
     from workbench.training.stop import StopSignals
 
@@ -154,7 +155,7 @@ def _read_environment(run: RunDir) -> dict[str, Any] | None:
 
 
 def _write_environment(
-    run: RunDir, now: dict[str, Any], precision: Precision, dataset: Dataset, model: Decoder
+    run: RunDir, now: dict[str, Any], precision: Precision, dataset: Dataset, model: LanguageModel
 ) -> None:
     atomic_write_json(
         run.environment_path,
@@ -171,7 +172,7 @@ def _write_environment(
 
 def _build_model(
     config: Config, dataset: Dataset, precision: Precision, device: torch.device
-) -> Decoder:
+) -> LanguageModel:
     if config.model.vocab_size < dataset.tokenizer.vocab_size:
         raise ConfigError(
             f"model.vocab_size {config.model.vocab_size} is too small",
@@ -188,10 +189,10 @@ def _build_model(
         )
     try:
         with torch.device("meta"):
-            model = Decoder(
+            model = build_model(
                 config.model,
                 compute_dtype=precision.dtype,
-                gradient_checkpointing=config.training.gradient_checkpointing,
+                recompute="block" if config.training.gradient_checkpointing else "none",
             )
     except ValueError as error:
         raise ConfigError(str(error), where="model", fix="change one of the two") from None
@@ -201,7 +202,7 @@ def _build_model(
     return model
 
 
-def _check_memory(model: Decoder, device: torch.device) -> None:
+def _check_memory(model: LanguageModel, device: torch.device) -> None:
     """Refuse what cannot fit before the kernel has to kill the process without a word."""
     free = environment.available_memory()
     needed = model.num_parameters() * _BYTES_PER_PARAMETER

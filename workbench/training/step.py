@@ -1,85 +1,133 @@
 """One optimizer step: forward and backward over its micro-batches, then the norm, then the update.
 
-Shapes: B sequences of a micro-batch, T tokens of a sequence, D width, E experts, L layers.
+Shapes: E experts, L layers.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, NamedTuple
+import math
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
-from ava_kernels import linear_cross_entropy
-from numpy.typing import NDArray
 
+from workbench.models.base import Batch
 from workbench.models.moe import Routing
 
 if TYPE_CHECKING:
-    from workbench.training.engine import Engine
+    from collections.abc import Sequence
 
-Batch = Callable[[int], tuple[NDArray[Any], NDArray[Any]]]
-"""Gives the inputs and targets (B, T) of a micro-batch of the step."""
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from workbench.data.batches import MicroBatch
+    from workbench.training.engines.base import Engine
 
 
 class Measured(NamedTuple):
-    """What a step's forward and backward passes found, as numbers."""
+    """What a step's forward and backward passes found, over all processes, as numbers."""
 
     loss: float
-    """Mean cross-entropy in nats per token, without auxiliary losses."""
+    """Mean cross-entropy in nats per target, without auxiliary losses."""
     gradient_norm: float
     """Before clipping."""
     norm: torch.Tensor
     """The same, for the engine."""
+    targets: int
+    """How many tokens were to be predicted in the whole step."""
+    parts: dict[str, float]
+    """Other terms of the loss, mean per target and without their weights."""
     experts: dict[str, float]
     """``aux_loss``, ``expert_load`` and ``dropped`` of a model with experts."""
+    counts_LE: torch.Tensor | None
+    """Slots that asked for each expert of each layer; None for a dense model."""
+    micro_losses: list[torch.Tensor]
+    """The loss sum of each micro-batch of this process, for the message when it is not finite."""
+
+    @property
+    def finite(self) -> bool:
+        """Whether the gradient may reach the weights."""
+        return math.isfinite(self.loss) and math.isfinite(self.gradient_norm)
 
 
-def compute_gradient(engine: Engine, batch: Batch, *, micro_batches: int, tokens: int) -> Measured:
+def compute_gradient(engine: Engine, micro_batches: Sequence[MicroBatch]) -> Measured:
     """Add up the gradient of a step.
 
-    The loss is the sum over all tokens divided by the number of tokens in the whole step, so
-    8 micro-batches of 1 sequence are the same step as 1 micro-batch of 8.
+    The loss is the sum over all targets divided by the number of targets in the whole step, which
+    is known before the first backward pass: 8 micro-batches of 1 sequence are the same step as 1
+    micro-batch of 8, and 2 devices with 4 each are too, however many targets each of them has.
 
     Args:
         engine: Who computes.
-        batch: The micro-batches.
-        micro_batches: How many there are.
-        tokens: Targets in the whole step, over all micro-batches and devices.
+        micro_batches: What this process computes of the step.
     """
-    loss_sum = torch.zeros((), device=engine.device)
-    routings: list[list[Routing]] = []
-    for micro in range(micro_batches):
-        inputs_BT, targets_BT = (torch.from_numpy(each).to(engine.device) for each in batch(micro))
-        output = engine.model(inputs_BT)
-        loss = linear_cross_entropy(
-            output.hidden_BTD.flatten(0, 1), engine.model.output_weight_VD, targets_BT.flatten()
+    world = engine.world
+    targets = max(1, int(world.sum([float(sum(each.targets for each in micro_batches))])[0]))
+    found = [
+        engine.accumulate(
+            to_device(micro, engine.device), targets=targets, last=place == len(micro_batches)
         )
-        # Auxiliary losses are per token; this micro-batch has so many of the step's.
-        auxiliary = sum(routing.loss for routing in output.routings) * targets_BT.numel()
-        engine.backward((loss + auxiliary) / tokens, last=micro == micro_batches - 1)
-        loss_sum += loss.detach()
-        routings.append([Routing(*(each.detach() for each in layer)) for layer in output.routings])
+        for place, micro in enumerate(micro_batches, start=1)
+    ]
     norm = engine.gradient_norm()
+
+    loss_sum = torch.zeros((), device=engine.device)
+    parts = {name: torch.zeros_like(loss_sum) for name in found[0].parts}
+    for losses in found:
+        loss_sum += losses.loss_sum.detach()
+        for name, value in losses.parts.items():
+            parts[name] += value
+    sums = world.sum(torch.stack([loss_sum, *parts.values()]).tolist())
+    routings = [[each.detach() for each in losses.routings] for losses in found]
+    experts, counts_LE = _expert_metrics(engine, routings)
     return Measured(
-        loss=engine.total(loss_sum).item() / tokens,
+        loss=sums[0] / targets,
         gradient_norm=norm.item(),
         norm=norm,
-        experts=_expert_metrics(routings),
+        targets=targets,
+        parts={name: value / targets for name, value in zip(parts, sums[1:], strict=True)},
+        experts=experts,
+        counts_LE=counts_LE,
+        micro_losses=[losses.loss_sum.detach() for losses in found],
     )
 
 
-def _expert_metrics(routings: list[list[Routing]]) -> dict[str, float]:
+def to_device(micro: MicroBatch, device: torch.device) -> Batch:
+    """The arrays of a micro-batch as tensors."""
+
+    def move(array: NDArray[np.int64] | None) -> torch.Tensor | None:
+        return None if array is None else torch.from_numpy(array).to(device)
+
+    return Batch(
+        torch.from_numpy(micro.tokens_BT).to(device),
+        torch.from_numpy(micro.targets_BT).to(device),
+        move(micro.documents_BT),
+        move(micro.encoder_tokens_BS),
+        move(micro.encoder_documents_BS),
+    )
+
+
+def _expert_metrics(
+    engine: Engine, routings: list[list[Routing]]
+) -> tuple[dict[str, float], torch.Tensor | None]:
     """How the experts were used, over all micro-batches: balance, busiest expert, dropped share."""
     if not routings[0]:
-        return {}
+        return {}, None
     counts_LE = torch.stack(
         [torch.stack([layer.counts_E for layer in micro]) for micro in routings]
     ).sum(dim=0)
     everyone = [layer for micro in routings for layer in micro]
-    return {
-        "aux_loss": torch.stack([layer.balance for layer in everyone]).mean().item(),
-        "expert_load": (counts_LE.amax(dim=1) / counts_LE.float().mean(dim=1)).max().item(),
-        "dropped": (
-            torch.stack([layer.dropped for layer in everyone]).sum() / counts_LE.sum()
-        ).item(),
+    balance = torch.stack([layer.balance for layer in everyone]).mean().item()
+    dropped = float(torch.stack([layer.dropped for layer in everyone]).sum().item())
+    world = engine.world
+    if world.size > 1:
+        *counts, balance, dropped = world.sum(
+            [*counts_LE.double().flatten().tolist(), balance / world.size, dropped]
+        )
+        counts_LE = torch.tensor(counts, device=counts_LE.device).view_as(counts_LE).to(counts_LE)
+    load = counts_LE.amax(dim=1) / counts_LE.float().mean(dim=1)
+    metrics = {
+        "aux_loss": balance,
+        "expert_load": load.max().item(),
+        "dropped": dropped / counts_LE.sum().item(),
     }
+    return metrics, counts_LE

@@ -85,12 +85,13 @@ class ModelConfig(Section):
         changes="limits data.max_length",
         ge=1,
     )
-    hidden_act: Literal["swiglu", "gelu", "geglu", "relu", "relu_squared"] = key(
-        "swiglu",
-        "Feed-forward kind: swiglu and geglu have three matrices and a gate, the others the "
-        "classic two.",
-        changes="parameters of the feed-forward by 3:2 at equal intermediate_size",
-        unhonoured_values=dict.fromkeys(("geglu", "relu", "relu_squared"), NOT_BUILT),
+    hidden_act: Literal["swiglu", "geglu", "gelu", "gelu_new", "relu", "relu_squared", "silu"] = (
+        key(
+            "swiglu",
+            "Feed-forward kind: swiglu and geglu have three matrices and a gate, the others the "
+            "classic two. gelu_new is the approximation by tanh that GPT-2 was trained with.",
+            changes="parameters of the feed-forward by 3:2 at equal intermediate_size",
+        )
     )
     norm_type: Literal["rmsnorm", "layernorm"] = key(
         "rmsnorm",
@@ -101,6 +102,24 @@ class ModelConfig(Section):
         1e-5, "Small number added to the variance so that nothing divides by zero.", gt=0.0
     )
     attention_bias: bool = key(False, "Adds a bias to the four attention projections.")
+    attention_out_bias: bool | None = key(
+        None,
+        "Whether the fourth attention projection, back to the residual stream, has a bias; null "
+        "follows attention_bias. Qwen2 has biases on the other three only.",
+    )
+    qk_norm: bool = key(
+        False,
+        "Normalises each query and key head to unit mean square before rotary positions, as Qwen3 "
+        "does.",
+        changes="stability: attention scores cannot grow without bound",
+    )
+    residual_type: Literal["sequential", "parallel", "parallel_shared_norm"] = key(
+        "sequential",
+        "Where the feed-forward reads: after attention was added (sequential), or beside "
+        "attention, with a norm of its own (parallel, GPT-NeoX) or the same norm "
+        "(parallel_shared_norm, GPT-J).",
+        changes="quality a little, and how much can run at once",
+    )
     mlp_bias: bool = key(False, "Adds a bias to the feed-forward projections.")
     rope_theta: float = key(
         10000.0,
@@ -112,37 +131,43 @@ class ModelConfig(Section):
         "How the model knows the order of the tokens: rope turns features by angles, alibi lowers "
         "the attention to far tokens, learned adds a vector per position.",
         changes="how well it copes with sequences longer than those it was trained on",
-        unhonoured_values=dict.fromkeys(("alibi", "learned", "none"), NOT_BUILT),
+    )
+    rope_interleaved: bool = key(
+        False,
+        "Rotary positions turn neighbouring features as a pair, as GPT-J does, and not features "
+        "half a head apart, as Llama does.",
+        changes="which published weights fit; nothing for a model trained from scratch",
+        ignored="unless position_embedding_type is rope",
     )
     partial_rotary_factor: float = key(
         1.0,
         "Share of each head's features that the rotary positions turn; the rest knows no order.",
         ignored="unless position_embedding_type is rope",
-        unhonoured=NOT_BUILT,
         gt=0.0,
         le=1.0,
     )
     sliding_window: Whole | None = key(
         None,
-        "How far back a token may look; null means to the beginning of the sequence.",
+        "How many tokens a token may look at, itself and those just before it; null means all from "
+        "the beginning of the sequence.",
         unit="tokens",
-        changes="attention compute and inference cache of long sequences",
-        unhonoured=NOT_BUILT,
+        changes="what a layer can look up; the compute does not shrink here",
         ge=1,
     )
     attention_implementation: Literal["auto", "eager", "sdpa", "flash"] = key(
         "auto",
         "Which code computes attention. All give the same result; flash never stores the matrix of "
-        "sequence x sequence, eager does.",
+        "sequence x sequence, eager does; sdpa is PyTorch's choice, auto the fastest known.",
         changes="speed and activation memory",
-        unhonoured_values=dict.fromkeys(
-            ("eager", "sdpa", "flash"), "the trainer takes PyTorch's choice for the device"
-        ),
     )
     tie_word_embeddings: bool = key(
         True,
         "Uses one matrix for the input embedding and the output projection.",
         changes="saves vocab_size x hidden_size parameters",
+    )
+    lm_head_bias: bool = key(
+        False,
+        "Adds a bias to the logits, one number per token of the vocabulary, as GPT-J does.",
     )
     attention_dropout: float = key(
         0.0,
@@ -162,7 +187,6 @@ class ModelConfig(Section):
         0.0,
         "Probability that a feature of the token embedding is zeroed during training.",
         changes="regularisation",
-        unhonoured=NOT_BUILT,
         ge=0.0,
         lt=1.0,
     )

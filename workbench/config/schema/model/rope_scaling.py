@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from typing import Literal
 
-from workbench.config.schema.base import NOT_BUILT, Section, Whole, key
+from workbench.config.schema.base import Section, Whole, key
 
 
 class RopeScalingConfig(Section):
     """How the rotary angles are slowed down."""
-
-    UNHONOURED = NOT_BUILT
 
     type: Literal["none", "linear", "dynamic", "llama3", "yarn"] = key(
         "none",
@@ -42,4 +40,40 @@ class RopeScalingConfig(Section):
         unit="tokens",
         ignored="with type: none",
         ge=1,
+    )
+    beta_fast: float = key(
+        32.0,
+        "yarn: angles that turn more often than this over the original length stay as they are.",
+        unit="turns",
+        ignored="unless type is yarn",
+        gt=0.0,
+    )
+    beta_slow: float = key(
+        1.0,
+        "yarn: angles that turn less often than this over the original length are slowed fully.",
+        unit="turns",
+        ignored="unless type is yarn",
+        gt=0.0,
+    )
+    attention_factor: float | None = key(
+        None,
+        "yarn: what queries and keys are multiplied by; null computes it from factor: "
+        "0.1 ln(factor) + 1.",
+        changes="sharpness of the attention",
+        ignored="unless type is yarn",
+        gt=0.0,
+    )
+    mscale: float | None = key(
+        None,
+        "yarn as DeepSeek has it: weight of ln(factor) in the numerator of attention_factor; needs "
+        "mscale_all_dim.",
+        ignored="unless type is yarn, and with an attention_factor",
+        ge=0.0,
+    )
+    mscale_all_dim: float | None = key(
+        None,
+        "yarn as DeepSeek has it: the same in the denominator; latent attention also multiplies "
+        "its scores by the square.",
+        ignored="unless type is yarn, and with an attention_factor",
+        ge=0.0,
     )

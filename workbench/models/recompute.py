@@ -1,0 +1,57 @@
+"""What the backward pass computes again instead of keeping it.
+
+``block`` keeps the input of each block and nothing else (arXiv 1604.06174): about a third more
+compute. ``selective`` also keeps the results of matrix products and of attention, which are most of
+the compute, and computes again what is cheap and large: norms, activations, masks, casts.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch.utils.checkpoint import (
+    CheckpointPolicy,
+    checkpoint,
+    create_selective_checkpoint_contexts,
+)
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from workbench.models.base import Recompute
+
+_KEPT = {
+    torch.ops.aten.mm.default,
+    torch.ops.aten.addmm.default,
+    torch.ops.aten.bmm.default,
+    torch.ops.aten._grouped_mm.default,  # noqa: SLF001 - its public name, F.grouped_mm, is no operator
+    torch.ops.aten._scaled_dot_product_flash_attention.default,  # noqa: SLF001
+    torch.ops.aten._scaled_dot_product_flash_attention_for_cpu.default,  # noqa: SLF001
+    torch.ops.aten._scaled_dot_product_efficient_attention.default,  # noqa: SLF001
+    torch.ops.aten._scaled_dot_product_cudnn_attention.default,  # noqa: SLF001
+}
+
+
+def _policy(_ctx: Any, operator: Any, *_args: Any, **_kwargs: Any) -> CheckpointPolicy:
+    kept = operator in _KEPT
+    return CheckpointPolicy.MUST_SAVE if kept else CheckpointPolicy.PREFER_RECOMPUTE
+
+
+_SELECTIVE = partial(create_selective_checkpoint_contexts, _policy)
+
+
+def run_block(block: nn.Module, recompute: Recompute, *args: Any) -> Any:
+    """Call a block so that its backward pass finds what ``recompute`` says.
+
+    Args:
+        block: What to call.
+        recompute: What to keep; without effect where no gradient is wanted.
+        args: What to call it with.
+    """
+    if recompute == "none" or not (block.training and torch.is_grad_enabled()):
+        return block(*args)
+    if recompute == "block":
+        return checkpoint(block, *args, use_reentrant=False)
+    return checkpoint(block, *args, use_reentrant=False, context_fn=_SELECTIVE)

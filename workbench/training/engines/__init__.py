@@ -1,0 +1,1 @@
+"""Strategies of training on one device or many, under one protocol (`base.Engine`)."""

@@ -1,0 +1,93 @@
+"""One process, one device."""
+
+from __future__ import annotations
+
+from contextlib import nullcontext
+from typing import TYPE_CHECKING
+
+import torch
+
+from workbench.training.engines.base import named_tensors, optimizer_numbers
+from workbench.training.optim import make_optimizer
+
+if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
+    from workbench.config.schema import Config
+    from workbench.models.base import Batch, LanguageModel
+    from workbench.training.distributed import World
+    from workbench.training.engines.base import State
+    from workbench.training.objective import Losses, Objective
+
+
+class SingleEngine:
+    """The plain way; the strategies of several devices differ from it where they must."""
+
+    name = "single"
+
+    def __init__(
+        self, objective: Objective, config: Config, device: torch.device, world: World
+    ) -> None:
+        self.objective = objective
+        self.device = device
+        self.world = world
+        self.optimizer: torch.optim.Optimizer = make_optimizer(objective.model, config.training)
+
+    @property
+    def model(self) -> LanguageModel:
+        """The model."""
+        return self.objective.model
+
+    def losses(self, batch: Batch) -> Losses:
+        """The loss of a micro-batch, forward only."""
+        return self.objective(batch)
+
+    def accumulate(self, batch: Batch, *, targets: int, last: bool) -> Losses:  # noqa: ARG002 - one device
+        """Add the gradient of a micro-batch to the step's."""
+        losses = self.objective(batch)
+        ((losses.loss_sum + losses.auxiliary) / targets).backward()
+        return losses
+
+    def gradient_norm(self) -> torch.Tensor:
+        """The 2-norm over all parameters."""
+        return torch.nn.utils.get_total_norm(self._gradients())
+
+    def update(self, *, learning_rate: float, gradient_norm: torch.Tensor, max_norm: float) -> None:
+        """Clip, let the optimizer act once, and free the gradients."""
+        if max_norm > 0:
+            torch.nn.utils.clip_grads_with_norm_(self.model.parameters(), max_norm, gradient_norm)
+        for group in self.optimizer.param_groups:
+            group["lr"] = learning_rate
+        self.optimizer.step()
+        self.discard_gradients()
+
+    def discard_gradients(self) -> None:
+        """Free the gradients without an update."""
+        self.optimizer.zero_grad(set_to_none=True)
+
+    def whole_weights(self) -> AbstractContextManager[None]:
+        """They always are."""
+        return nullcontext()
+
+    def state(self) -> State:
+        """Weights and buffers by name, and the optimizer's numbers."""
+        optimizer = {
+            f"{name}.{what}": value
+            for name, parameter in self.model.named_parameters()
+            for what, value in self.optimizer.state.get(parameter, {}).items()
+        }
+        return {"model": named_tensors(self.model), "optimizer": optimizer}
+
+    @torch.no_grad()
+    def load_state(self, state: State) -> None:
+        """Go back to what ``state`` returned."""
+        for name, tensor in named_tensors(self.model).items():
+            tensor.copy_(state["model"][name])
+        numbers = optimizer_numbers(state["optimizer"])
+        for name, parameter in self.model.named_parameters():
+            self.optimizer.state[parameter] = {
+                what: value.to(self.device) for what, value in numbers[name].items()
+            }
+
+    def _gradients(self) -> list[torch.Tensor]:
+        return [each.grad for each in self.model.parameters() if each.grad is not None]
