@@ -80,12 +80,3 @@ class Mask:
     def places(self, data: bytes) -> list[tuple[int, int]]:
         """Where secrets stand in the bytes of a log: starts and ends."""
         return [match.span() for match in self._bytes.finditer(data)]
-
-
-def without_secrets(environment: Mapping[str, str]) -> dict[str, str]:
-    """An environment to write down: names with values, but of a secret only its name."""
-    mask = Mask(environment)
-    return {
-        name: "***" if telling(name) else mask.text(value)
-        for name, value in sorted(environment.items())
-    }

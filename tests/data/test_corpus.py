@@ -98,7 +98,7 @@ def test_a_folder(tmp_path: Path) -> None:
     assert [text.partition("\n")[0] for text in texts] == ["upper", "a", "b", "c"]
     assert skipped == {
         "copy.txt": f"has the same text as {tmp_path / 'a.md'}",
-        "picture.png": "is not one of .txt, .md, .py, .jsonl",
+        "picture.png": "is not one of .txt, .md, .py, .jsonl, .parquet, .arrow",
         "empty.txt": "is empty",
         "blank.txt": "is empty",
         ".hidden.txt": "is a hidden file",

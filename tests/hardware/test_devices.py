@@ -32,12 +32,58 @@ def test_a_shipped_profile_is_whole_and_has_a_source_for_every_figure(name: str)
     assert profile.devices_per_node >= 1
     assert all(len(source) > 5 for source in profile.sources.values())
     assert (profile.compute_capability is not None) == (profile.kind == "cuda")
-    assert (profile.memory_bytes is None) == (profile.kind == "cpu")
+    assert (profile.memory_bytes is None) == (profile.kind in ("cpu", "apple"))
     assert (profile.meshes != ()) == (profile.kind == "tenstorrent")
     for rows, columns in profile.meshes:
         assert rows * columns == profile.devices_per_node
     text = (data_dir("configs") / "devices" / f"{name}.yaml").read_text()
-    assert len(text.splitlines()) <= 12
+    assert len(text.splitlines()) <= 16
+
+
+@pytest.mark.parametrize("name", names())
+def test_the_figures_of_a_shipped_profile_are_of_their_size(name: str) -> None:
+    profile = device(name)
+    peak = profile.peak_flops
+    assert set(peak) <= profile.precisions
+    assert all(1e12 < each < 1e16 for each in peak.values())
+    ladder = [peak[each] for each in ("fp32", "tf32", "bf16", "fp8", "nvfp4") if each in peak]
+    assert ladder == sorted(ladder), "the shorter the format, the faster"
+    if "bf16" in peak and "fp8" in peak:
+        assert peak["fp8"] == pytest.approx(2 * peak["bf16"], rel=0.02), "both of them dense"
+    for bandwidth, low, high in (
+        (profile.memory_bandwidth, 200e9, 9e12),
+        (profile.link_bandwidth, 20e9, 1e12),
+        (profile.pcie_bandwidth, 10e9, 70e9),
+        (profile.network_bandwidth, 1e9, 500e9),
+    ):
+        assert bandwidth is None or low < bandwidth < high
+    assert (profile.price_per_hour is None) == (profile.price_date is None)
+
+
+def test_a_node_begins_with_its_device() -> None:
+    node, card = device("p5.48xlarge"), device("h100_80gb")
+    assert (node.devices_per_node, node.memory_bytes) == (8, card.memory_bytes)
+    assert node.peak_flops == card.peak_flops
+    assert node.price_per_hour != card.price_per_hour
+
+
+def test_a_persons_own_file_wins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    mine = tmp_path / "ava" / "devices"
+    mine.mkdir(parents=True)
+    (mine / "rtx_4090.yaml").write_text(
+        "title: The card below my desk\ndevice: l4\n"
+        'price_per_hour: {value: 0.1, source: my power bill, date: "2026-11-01"}\n'
+    )
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    names.cache_clear()
+    device.cache_clear()
+    try:
+        profile = device("rtx_4090")
+        assert (profile.title, profile.price_per_hour) == ("The card below my desk", 0.1)
+        assert profile.memory_bytes == device("l4").memory_bytes
+    finally:
+        names.cache_clear()
+        device.cache_clear()
 
 
 def test_what_follows_from_the_compute_capability() -> None:
@@ -98,6 +144,14 @@ def test_a_good_file_is_read(tmp_path: Path) -> None:
         ("bf16", "bf61", "unknown precisions: bf61"),
         ("value: 80", "value: lots", "not of its kind"),
         ('"9.0"', '"nine"', "not of its kind"),
+        ("title: A card", "title: A card\ndevice: h999", "no device 'h999'"),
+        ("value: 80", "value: -80", "not of its kind"),
+        (
+            "title: A card",
+            "title: A card\nwatts: {value: .inf, source: a stove}",
+            "not of its kind",
+        ),
+        ("title: A card", "title: A\nprice_per_hour: {value: 1, source: a list}", "and a date"),
     ],
 )
 def test_a_broken_file_is_named(tmp_path: Path, old: str, new: str, words: str) -> None:

@@ -7,12 +7,15 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from workbench.config.schema import ModelConfig, TrainingConfig
+from workbench.config.schema import Config, ModelConfig, TrainingConfig
+from workbench.data.batches import MicroBatch
 from workbench.data.order import DataOrder
 from workbench.models.base import Batch
 from workbench.models.decoder import Decoder
 from workbench.models.init import init_weights
-from workbench.training.engine import SingleEngine
+from workbench.training.distributed import World
+from workbench.training.engines.single import SingleEngine
+from workbench.training.objective import Objective
 from workbench.training.step import Measured, compute_gradient
 
 TOKENS = np.random.default_rng(5).integers(1, 60, 4000).astype(np.uint8)
@@ -27,13 +30,12 @@ def gradient(
     )  # fmt: skip
     model = Decoder(config)
     init_weights(model, 6)
-    engine = SingleEngine(model, TrainingConfig(), torch.device("cpu"))
+    engine = SingleEngine(
+        Objective(model, TrainingConfig()), Config(), torch.device("cpu"), World()
+    )
     order = DataOrder(TOKENS, length=24, batch_size=batch_size, accumulation=accumulation, seed=7)
     measured = compute_gradient(
-        engine,
-        lambda micro: order.batch(3, micro),
-        micro_batches=accumulation,
-        tokens=batch_size * accumulation * 24,
+        engine, [MicroBatch(*order.batch(3, micro)) for micro in range(accumulation)]
     )
     gradients = [p.grad for p in model.parameters() if p.grad is not None]
     return measured, gradients, engine, order

@@ -221,15 +221,15 @@ def test_not_finite_stops_before_the_weights(
     session = open_session(run, 1, StopSignals())
     compute = loop.compute_gradient
 
-    def poisoned(engine: Any, batch: Any, **options: Any) -> Any:
+    def poisoned(engine: Any, micro_batches: Any) -> Any:
         if session.progress.step == 3:
             if what == "loss":
                 with torch.no_grad():
                     engine.model.embedding[:, 0] = math.inf
             else:
-                measured = compute(engine, batch, **options)
+                measured = compute(engine, micro_batches)
                 return measured._replace(gradient_norm=math.inf, norm=torch.tensor(math.inf))
-        return compute(engine, batch, **options)
+        return compute(engine, micro_batches)
 
     monkeypatch.setattr(loop, "compute_gradient", poisoned)
     norms = [p for name, p in session.engine.model.named_parameters() if "norm" in name]

@@ -12,6 +12,7 @@ COMMANDS = {
     "train": ("workbench.cli.train", "train a recipe or your own layers, and watch it learn"),
     "launch": ("workbench.cli.train", "the same, in the background; prints the run's name"),
     "runs": ("workbench.cli.runs", "what happened: list, show, watch, stop, rm"),
+    "hardware": ("workbench.cli.hardware", "devices: list, show, detect what is here"),
     "config": ("workbench.cli.config", "what a config says: show, check, explain, diff, keys"),
 }
 

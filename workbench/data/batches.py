@@ -1,5 +1,8 @@
 """What the trainer asks of data, whatever it is made of.
 
+`workbench.data.opening.open_source(config, data_parallel=N)` opens a run's data: a `Source`, the
+held-out micro-batches, the tokenizer, and the fingerprint that a resumed run must find again.
+
 Shapes: B sequences of a micro-batch, T positions, S positions of an encoder.
 """
 

@@ -1,4 +1,4 @@
-"""The text of a run: the user's file or folder, or the Python standard library's own source.
+"""The text of a run: the user's file or folder, a dataset, or the Python standard library's source.
 
 Nothing is drawn or shuffled here: the same files give the same documents in the same order, and a
 text that occurs twice counts once.
@@ -7,21 +7,31 @@ text that occurs twice counts once.
 from __future__ import annotations
 
 import difflib
-import hashlib
 import os
 import sysconfig
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from workbench import units
-from workbench.data.reading import SUFFIXES, Document, Skipped, Unusable, display, read_documents
+from workbench.config.schema.data import DataConfig
+from workbench.data.huggingface import documents_of, is_saved_dataset, open_named, open_saved
+from workbench.data.reading import (
+    SUFFIXES,
+    TABLE_SUFFIXES,
+    Document,
+    Skipped,
+    Unusable,
+    content_hash,
+    display,
+    read_documents,
+)
+from workbench.data.records import Maker
 from workbench.errors import DataError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-    from workbench.config.schema import DataConfig
 
 _NOT_TEXT_FOLDERS = {"__pycache__", "node_modules", "venv", "env", "site-packages", "dist-packages"}
 
@@ -39,18 +49,50 @@ class Corpus:
     description: str
 
 
-def load_corpus(config: DataConfig) -> Corpus:
-    """Read the text that the config names.
+def load_corpus(config: DataConfig, path: str | None = None) -> Corpus:
+    """Read the text that the config names into memory.
+
+    Args:
+        config: What to take of it, and how.
+        path: Another file or folder than ``data.path``.
 
     Raises:
-        DataError: There is no usable text.
+        DataError: There is no usable text, or too much of it.
     """
-    if config.path is None:
+    maker = Maker(config)
+    if path is None and config.dataset_name is not None:
+        return _dataset(*open_named(config), maker)
+    found = find_text(config, path)
+    if found is None:
         return standard_library()
-    path = _existing(config.path)
-    if path.is_dir():
-        return _folder(path, config)
-    return _single_file(path, config)
+    if found.is_dir():
+        if is_saved_dataset(found):
+            try:
+                return _dataset(*open_saved(found), maker)
+            except Unusable as error:
+                raise refused(found, error) from None
+        return _folder(found, config, maker)
+    _refuse_more_than_memory([found])
+    return _single_file(found, maker)
+
+
+def find_text(config: DataConfig, path: str | None = None) -> Path | None:
+    """The file or folder that the config names, or the first fallback that is there.
+
+    Returns:
+        None for the embedded corpus.
+
+    Raises:
+        DataError: There is none of them.
+    """
+    if path is not None:
+        return _existing(path)
+    if config.path is None:
+        return None
+    for other in (config.path, *(config.fallback_paths or [])):
+        if _is_there(other):
+            return Path(other).expanduser()
+    return _existing(config.path)
 
 
 def standard_library() -> Corpus:
@@ -61,13 +103,14 @@ def standard_library() -> Corpus:
     """
     root = Path(sysconfig.get_path("stdlib"))
     documents = []
+    maker = Maker(DataConfig())
     for path in sorted(_library_files(root)):
         try:
-            found, _ = read_documents(path, "text")
+            found, _ = read_documents(path, maker)
         except Unusable:
             continue  # an empty __init__.py, or a file in another encoding
         documents += [Document(str(path.relative_to(root)), each.text) for each in found]
-    documents, _ = _without_repeats(documents)
+    documents, _ = without_repeats(documents)
     if not documents:
         raise DataError(
             "this Python came without the source of its standard library",
@@ -111,6 +154,13 @@ def _existing(given: str) -> Path:
     return path
 
 
+def _is_there(given: str) -> bool:
+    try:
+        return bool(given.strip()) and Path(given).expanduser().exists()
+    except (OSError, ValueError, RuntimeError):
+        return False
+
+
 def _nearest(given: str) -> str:
     try:
         path = Path(given).expanduser()
@@ -121,47 +171,118 @@ def _nearest(given: str) -> str:
     return f"did you mean {display(path.parent / close[0])}?\n" if close else ""
 
 
-def _single_file(path: Path, config: DataConfig) -> Corpus:
+def refused(path: Path, error: Unusable) -> DataError:
+    """What is wrong with a file, as the end of the run."""
+    where = display(path) if error.line is None else f"{display(path)}:{error.line}"
+    return DataError(f"cannot train on {display(path)}: it {error.why}", where=where, fix=error.fix)
+
+
+def _single_file(path: Path, maker: Maker) -> Corpus:
     try:
-        documents, skipped = read_documents(path, config.text_field)
+        if maker.records_only and path.suffix.lower() not in TABLE_SUFFIXES:
+            raise Unusable("holds plain text, not records", maker.fix)  # noqa: TRY301
+        documents, skipped = read_documents(path, maker)
     except Unusable as error:
-        where = display(path) if error.line is None else f"{display(path)}:{error.line}"
-        raise DataError(
-            f"cannot train on {display(path)}: it {error.why}", where=where, fix=error.fix
-        ) from None
-    documents, repeats = _without_repeats(documents)
+        raise refused(path, error) from None
+    documents, repeats = without_repeats(documents)
     what = f"{len(documents):,} texts of " if len(documents) > 1 else ""
     return Corpus(documents, skipped + repeats, f"{what}{display(path)}, {_volume(documents)}")
 
 
-def _folder(root: Path, config: DataConfig) -> Corpus:
+def _dataset(dataset: Any, name: str, maker: Maker) -> Corpus:
+    try:
+        documents, skipped = documents_of(dataset, name, maker)
+    except Unusable as error:
+        raise DataError(
+            f"cannot train on {name}: it {error.why}", where=f"{name}:{error.line}", fix=error.fix
+        ) from None
+    documents, repeats = without_repeats(documents)
+    return Corpus(
+        documents, skipped + repeats, f"{len(documents):,} texts of {name}, {_volume(documents)}"
+    )
+
+
+def _folder(root: Path, config: DataConfig, maker: Maker) -> Corpus:
     documents: list[Document] = []
     skipped: list[Skipped] = []
     origin: dict[str, Path] = {}
-    for path in _walk(root, skipped):
+    paths = list(text_files(root, config, skipped))
+    _refuse_more_than_memory(paths)
+    for path in paths:
         try:
-            found, bad_lines = read_documents(path, config.text_field)
+            found, bad_lines = read_documents(path, maker)
         except Unusable as error:
+            if not maker.skip_malformed:
+                raise refused(path, error) from None
             skipped.append(Skipped(display(path), error.why))
             continue
         origin |= {each.name: path for each in found}
         documents += found
         skipped += bad_lines
-    documents, repeats = _without_repeats(documents)
+    documents, repeats = without_repeats(documents)
     skipped += repeats
     if not documents:
-        shown = [f"{each.path} {each.why}" for each in skipped[:5]]
-        rest = len(skipped) - len(shown)
-        raise DataError(
-            f"no usable text in the folder {display(root)}",
-            where=display(root.absolute()),
-            why="\n".join([*shown, f"and {rest:,} more"] if rest else shown)
-            or "the folder is empty",
-            fix="put .txt, .md, .py or .jsonl files of UTF-8 text there, or name another folder",
-        )
+        raise no_text(root, skipped)
     files = len({origin[each.name] for each in documents})
     what = f"{files:,} files" if files > 1 else "1 file"
     return Corpus(documents, skipped, f"{what} of {display(root)}, {_volume(documents)}")
+
+
+def no_text(root: Path, skipped: list[Skipped]) -> DataError:
+    """A folder without anything to train on."""
+    shown = [f"{each.path} {each.why}" for each in skipped[:5]]
+    rest = len(skipped) - len(shown)
+    return DataError(
+        f"no usable text in the folder {display(root)}",
+        where=display(root.absolute()),
+        why="\n".join([*shown, f"and {rest:,} more"] if rest else shown) or "the folder is empty",
+        fix=f"put files of UTF-8 text there ({', '.join(SUFFIXES)}), or name another folder",
+    )
+
+
+def text_files(root: Path, config: DataConfig, skipped: list[Skipped]) -> Iterator[Path]:
+    """The files of a folder that the config takes, sorted by name; the others go to ``skipped``."""
+    records_only = Maker(config).records_only
+    for path in _walk(root, skipped):
+        name = str(path.relative_to(root))
+        if config.file_pattern is not None and not _matches(name, config.file_pattern):
+            skipped.append(Skipped(display(path), f"does not match {config.file_pattern}"))
+        elif config.exclude_pattern is not None and _matches(name, config.exclude_pattern):
+            skipped.append(Skipped(display(path), f"matches {config.exclude_pattern}"))
+        elif records_only and path.suffix.lower() not in TABLE_SUFFIXES:
+            skipped.append(Skipped(display(path), "holds plain text, not records"))
+        else:
+            yield path
+
+
+def _matches(name: str, pattern: str) -> bool:
+    """Whether the pattern fits the file's name or its path below the folder."""
+    return fnmatchcase(name, pattern) or fnmatchcase(name.rpartition("/")[2], pattern)
+
+
+def _refuse_more_than_memory(paths: list[Path]) -> None:
+    """Say it before the kernel has to end the process without a word."""
+    size = sum(path.stat().st_size for path in paths if path.is_file())
+    free = _available_memory()
+    # The text once as bytes, once as a string, once as tokens.
+    if free is not None and 3 * size > free:
+        raise DataError(
+            f"{units.size(size)} of text do not fit into memory as they are",
+            why=f"reading and tokenising them takes about {units.size(3 * size)}; "
+            f"{units.size(free)} are free",
+            fix="prepare it once, and train on the result: ava data prepare TEXT --out DIR\n"
+            "or read it while training: --data.streaming true",
+        )
+
+
+def _available_memory() -> int | None:
+    try:
+        for line in Path("/proc/meminfo").read_text().splitlines():
+            if line.startswith("MemAvailable:"):
+                return int(line.split()[1]) * 1024
+    except (OSError, ValueError, IndexError):
+        pass
+    return None
 
 
 def _walk(root: Path, skipped: list[Skipped]) -> Iterator[Path]:
@@ -217,7 +338,7 @@ def _skip_file(path: Path) -> str | None:
     return None
 
 
-def _without_repeats(documents: list[Document]) -> tuple[list[Document], list[Skipped]]:
+def without_repeats(documents: list[Document]) -> tuple[list[Document], list[Skipped]]:
     first: dict[bytes, str] = {}
     kept: list[Document] = []
     repeats: list[Skipped] = []
@@ -229,11 +350,6 @@ def _without_repeats(documents: list[Document]) -> tuple[list[Document], list[Sk
             first[digest] = document.name
             kept.append(document)
     return kept, repeats
-
-
-def content_hash(text: str) -> bytes:
-    """What a text is, whatever its name."""
-    return hashlib.blake2b(text.encode(), digest_size=16).digest()
 
 
 def _volume(documents: list[Document]) -> str:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from workbench import units
 from workbench.data.corpus import load_corpus
 from workbench.data.split import split_documents
+from workbench.data.tokenise import tokenise
 from workbench.data.tokens import ByteTokenizer
 from workbench.errors import DataError
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
     from workbench.config.schema import DataConfig
     from workbench.data.reading import Skipped
+    from workbench.data.store import Tokens
 
 
 @dataclass(frozen=True)
@@ -30,6 +32,8 @@ class Dataset:
         description: Where the text comes from, for people.
         skipped: What was passed over, and why.
         fingerprint: Hash of both streams; a resumed run must find the same.
+        train_part: The tokens to learn from, with their documents.
+        validation_part: The held-out tokens, with their documents.
     """
 
     train: NDArray[np.uint8]
@@ -38,6 +42,8 @@ class Dataset:
     description: str
     skipped: list[Skipped]
     fingerprint: str
+    train_part: Tokens
+    validation_part: Tokens
 
 
 def load_dataset(config: DataConfig) -> Dataset:
@@ -52,18 +58,11 @@ def load_dataset(config: DataConfig) -> Dataset:
     train_texts, held_texts = split_documents(
         corpus.documents, config.validation_fraction, smallest=needed
     )
-    train, validation = tokenizer.stream(train_texts), tokenizer.stream(held_texts)
+    train_part = tokenise(train_texts, tokenizer)
+    validation_part = tokenise(held_texts, tokenizer)
+    train, validation = train_part.ids, validation_part.ids
     if len(train) < needed or len(validation) < needed:
-        have = len(train) + len(validation)
-        longest = have // 2 - 2
-        raise DataError(
-            f"the text is too short: {have:,} tokens",
-            where=None if config.path is None else f"data.path {config.path}",
-            why=f"one sequence to train on and one to evaluate take 2 x {needed:,} tokens "
-            f"(data.max_length {config.max_length:,} and the token after it)",
-            fix="give more text"
-            + (f", or a smaller --data.max_length (up to {longest})" if longest >= 2 else ""),
-        )
+        raise too_short(config, len(train) + len(validation))
     return Dataset(
         train,
         validation,
@@ -71,6 +70,22 @@ def load_dataset(config: DataConfig) -> Dataset:
         corpus.description,
         corpus.skipped,
         fingerprint(tokenizer.name, train, validation),
+        train_part,
+        validation_part,
+    )
+
+
+def too_short(config: DataConfig, have: int) -> DataError:
+    """There is not one sequence to train on and one to evaluate in ``have`` tokens."""
+    longest = have // 2 - 2
+    return DataError(
+        f"the text is too short: {have:,} tokens",
+        where=None if config.path is None else f"data.path {config.path}",
+        why="one sequence to train on and one to evaluate take 2 x "
+        f"{config.max_length + 1:,} tokens "
+        f"(data.max_length {config.max_length:,} and the token after it)",
+        fix="give more text"
+        + (f", or a smaller --data.max_length (up to {longest})" if longest >= 2 else ""),
     )
 
 

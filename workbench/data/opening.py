@@ -58,8 +58,8 @@ def open_source(config: Config, *, data_parallel: int = 1) -> Opened:
     data, training = config.data, config.training
     dataset = load_dataset(data)
     how = Shuffle(data.shuffle_seed, data.shuffle, data.reshuffle_each_epoch)
-    train = Windows(dataset.train, length=data.max_length, how=how)
-    held = Windows(dataset.validation, length=data.max_length, how=how)
+    train = Windows(dataset.train_part, length=data.max_length, how=how)
+    held = Windows(dataset.validation_part, length=data.max_length, how=how)
     starts = spread((len(dataset.validation) - 1) // data.max_length, data.max_eval_examples)
     source = BatchSource(
         train,

@@ -6,21 +6,26 @@ become LF, so that a model does not spend itself on them.
 
 from __future__ import annotations
 
-import json
+import hashlib
 import os
 import stat
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
-SUFFIXES = (".txt", ".md", ".py", ".jsonl")
+    from workbench.data.records import Maker
+
+TEXT_SUFFIXES = (".txt", ".md", ".py")
+TABLE_SUFFIXES = (".jsonl", ".parquet", ".arrow")
+SUFFIXES = (*TEXT_SUFFIXES, *TABLE_SUFFIXES)
 """The files that a folder is searched for."""
 
-# A .jsonl file with more bad lines than one in a hundred is more likely the wrong file, or read by
-# the wrong field, than a good one with a scratch.
-_BAD_LINES_PER_LINE = 0.01
+# A file of records with more bad ones than one in a hundred is more likely the wrong file, or read
+# by the wrong field, than a good one with a scratch.
+BAD_PER_RECORD = 0.01
 
 _BYTE_ORDER_MARKS = {
     b"\xff\xfe\x00\x00": "UTF-32",
@@ -28,6 +33,7 @@ _BYTE_ORDER_MARKS = {
     b"\xff\xfe": "UTF-16",
     b"\xfe\xff": "UTF-16",
 }
+UTF8_MARK = b"\xef\xbb\xbf"
 _FILE_KINDS = {
     stat.S_IFIFO: "a named pipe",
     stat.S_IFSOCK: "a socket",
@@ -37,15 +43,31 @@ _FILE_KINDS = {
 }
 
 
-@dataclass(frozen=True)
+class Part(NamedTuple):
+    """A piece of a document, and whether the loss counts its tokens."""
+
+    text: str
+    learn: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Document:
-    """One text that belongs together: a file, or a line of a .jsonl file."""
+    """One text that belongs together: a file, or a record of one.
+
+    Attributes:
+        name: The file, and the line or row in it.
+        text: All of it.
+        parts: What the text is put together from, where the loss does not count all of it.
+        goes_on: The next document is the rest of this one: nothing separates them.
+    """
 
     name: str
     text: str
+    parts: tuple[Part, ...] = ()
+    goes_on: bool = False
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Skipped:
     """Something that was passed over, and why."""
 
@@ -69,25 +91,76 @@ class Unusable(Exception):  # noqa: N818 - a finding about a file, not yet an er
         self.line = line
 
 
+def content_hash(text: str) -> bytes:
+    """What a text is, whatever its name."""
+    return hashlib.blake2b(text.encode(), digest_size=16).digest()
+
+
 def display(path: Path) -> str:
     """The path as one line that any file and terminal can hold."""
     text = str(path).encode("utf-8", "replace").decode()
     return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
 
 
-def read_documents(path: Path, text_field: str) -> tuple[list[Document], list[Skipped]]:
-    """The documents of one file and the lines of it that were passed over.
+def read_documents(path: Path, maker: Maker) -> tuple[list[Document], list[Skipped]]:
+    """The documents of one file and the records of it that were passed over.
 
     Raises:
         Unusable: The file holds no text that can be used.
     """
-    text = _decode(_read(path), display(path))
-    if path.suffix.lower() == ".jsonl":
-        return _json_lines(text, display(path), text_field)
-    return [Document(display(path), text)], []
+    if path.suffix.lower() not in TABLE_SUFFIXES:
+        return [Document(display(path), decode(read_bytes(path), display(path)))], []
+    from workbench.data.tables import open_table
+
+    documents: list[Document] = []
+    skipped: list[Skipped] = []
+    table = open_table(path, maker)
+    cursor: list[int] | None = table.start
+    while cursor is not None:
+        items, cursor = table.read(cursor, 10_000)
+        for item in items:
+            if isinstance(item, Document):
+                documents.append(item)
+            else:
+                skipped.append(item)
+    if not documents and not skipped:
+        raise Unusable("is empty", "give a file that holds text")
+    refuse_many_bad(skipped, len(documents) + len(skipped), maker)
+    return documents, skipped
 
 
-def _read(path: Path) -> bytes:
+def refuse_many_bad(skipped: Sequence[Skipped], total: int, maker: Maker) -> None:
+    """Stop at a bad record where none is allowed, or where they are too many.
+
+    Args:
+        skipped: The bad ones.
+        total: Bad and good ones.
+        maker: Knows what was asked for.
+
+    Raises:
+        Unusable: They are too many.
+    """
+    limit = BAD_PER_RECORD * total if maker.skip_malformed else 0
+    if len(skipped) <= limit:
+        return
+    first = skipped[0]
+    number = int(first.path.rpartition(":")[2])
+    fix = maker.fix
+    if not maker.skip_malformed:
+        fix += "\nor leave such records out: --data.skip_malformed_sequences true"
+    raise Unusable(
+        f"has {len(skipped):,} bad of {total:,} records; number {number:,} {first.why}",
+        fix,
+        line=number,
+    )
+
+
+def read_bytes(path: Path) -> bytes:
+    """The content of an ordinary file.
+
+    Raises:
+        Unusable: It is none, or may not be read.
+    """
     try:
         # Without O_NONBLOCK, opening a named pipe would wait for a writer for ever.
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
@@ -111,14 +184,33 @@ def _unreadable(error: OSError) -> Unusable:
     )
 
 
-def _decode(raw: bytes, name: str) -> str:
+def refuse_other_encodings(head: bytes, name: str) -> None:
+    """Name the encoding that a byte order mark tells.
+
+    Raises:
+        Unusable: It is another than UTF-8.
+    """
     for mark, encoding in _BYTE_ORDER_MARKS.items():
-        if raw.startswith(mark):
+        if head.startswith(mark):
             raise Unusable(
                 f"is {encoding} text, and only UTF-8 is read",
                 f"iconv -f {encoding} -t UTF-8 {name} > utf8.txt",
             )
-    raw = raw.removeprefix(b"\xef\xbb\xbf")
+
+
+def decode(raw: bytes, name: str, *, line: int = 1) -> str:
+    """Bytes as text with LF at the ends of lines.
+
+    Args:
+        raw: The content of a file, or a piece of it.
+        name: The file.
+        line: The number of the first line.
+
+    Raises:
+        Unusable: It is binary, in another encoding, or empty.
+    """
+    refuse_other_encodings(raw, name)
+    raw = raw.removeprefix(UTF8_MARK)
     if (offset := raw.find(b"\0")) >= 0:
         raise Unusable(
             f"is binary, not text (a zero byte at offset {offset:,})", "give a file of plain text"
@@ -126,58 +218,18 @@ def _decode(raw: bytes, name: str) -> str:
     try:
         text = raw.decode()
     except UnicodeDecodeError as error:
-        line = raw.count(b"\n", 0, error.start) + 1
+        line += raw.count(b"\n", 0, error.start)
         raise Unusable(
             f"is not UTF-8 text (byte 0x{raw[error.start]:02x} in line {line:,})",
             f"if it is Latin-1 text: iconv -f LATIN1 -t UTF-8 {name} > utf8.txt",
             line=line,
         ) from None
-    text = text.replace("\r\n", "\n").replace("\r", "\n")
+    text = unix_lines(text)
     if not text.strip():
         raise Unusable("is empty", "give a file that holds text")
     return text
 
 
-def _json_lines(text: str, name: str, text_field: str) -> tuple[list[Document], list[Skipped]]:
-    documents: list[Document] = []
-    bad: list[tuple[int, str]] = []
-    for number, line in enumerate(text.split("\n"), start=1):
-        if line.strip():
-            try:
-                documents.append(Document(f"{name}:{number}", _text_of(line, text_field)))
-            except ValueError as error:
-                bad.append((number, str(error)))
-    if len(bad) > _BAD_LINES_PER_LINE * (len(bad) + len(documents)):
-        number, why = bad[0]
-        total = len(bad) + len(documents)
-        raise Unusable(
-            f"has {len(bad):,} bad of {total:,} lines; line {number:,} {why}",
-            'every line should be an object like {"text": "..."}; '
-            "name the field that holds the text with --data.text_field",
-            line=number,
-        )
-    return documents, [Skipped(f"{name}:{number}", why) for number, why in bad]
-
-
-def _text_of(line: str, text_field: str) -> str:
-    try:
-        record = json.loads(line)
-    except json.JSONDecodeError as error:
-        raise ValueError(f"is not JSON ({error.msg} at column {error.colno})") from None
-    except (ValueError, RecursionError):
-        raise ValueError("is not JSON that can be read (too deep, or a number too long)") from None
-    if not isinstance(record, dict):
-        raise ValueError("is JSON but no object with fields")  # noqa: TRY004 - one kind
-    if text_field not in record:
-        fields = ", ".join(sorted(name for name in record if isinstance(record[name], str)))
-        raise ValueError(f"has no field {text_field!r}; fields with text: {fields or 'none'}")
-    text = record[text_field]
-    if not isinstance(text, str) or not text.strip():
-        raise ValueError(f"has no text in field {text_field!r}")
-    if "\0" in text:
-        raise ValueError("holds a zero byte, which separates documents")
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        raise ValueError("holds half a surrogate pair, which is no text") from None
+def unix_lines(text: str) -> str:
+    """The text with LF at the ends of its lines."""
     return text.replace("\r\n", "\n").replace("\r", "\n")

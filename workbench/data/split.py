@@ -9,19 +9,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from workbench.data.corpus import content_hash
+from workbench.data.reading import Document, content_hash
 
 if TYPE_CHECKING:
-    from workbench.data.reading import Document
+    from collections.abc import Sequence
 
 # Below this, a few unlucky documents would be the whole held-out part.
 _MANY_DOCUMENTS = 20
 
 
 def split_documents(
-    documents: list[Document], fraction: float, smallest: int
-) -> tuple[list[str], list[str]]:
-    """The texts to train on and the texts held out.
+    documents: Sequence[Document], fraction: float, smallest: int
+) -> tuple[list[Document], list[Document]]:
+    """The documents to train on and those held out.
 
     Args:
         documents: All documents, each text once.
@@ -29,7 +29,7 @@ def split_documents(
         smallest: Bytes to hold out at least.
 
     Returns:
-        Texts in the order of the documents; either list may hold fewer than ``smallest`` bytes when
+        Both in the order of the documents; either list may hold fewer than ``smallest`` bytes when
         there is not enough text.
     """
     texts = [document.text.encode() for document in documents]
@@ -38,19 +38,20 @@ def split_documents(
     if len(texts) >= _MANY_DOCUMENTS:
         held = _by_hash(documents, [len(text) for text in texts], target)
         if sum(len(texts[index]) for index in held) >= smallest:
-            train = [each.text for index, each in enumerate(documents) if index not in held]
-            return train, [documents[index].text for index in sorted(held)]
+            train = [each for index, each in enumerate(documents) if index not in held]
+            return train, [documents[index] for index in sorted(held)]
     share = min(0.5, target / max(1, total))
     parts = [_cut(text, share, at_lines=True) for text in texts]
     if sum(len(head) for head, _ in parts) < smallest:
         parts = [_cut(text, share, at_lines=False) for text in texts]
+    pairs = list(zip(documents, parts, strict=True))
     return (
-        [head.decode() for head, _ in parts if head],
-        [tail.decode() for _, tail in parts if tail],
+        [Document(each.name, head.decode()) for each, (head, _) in pairs if head],
+        [Document(f"{each.name} (its end)", tail.decode()) for each, (_, tail) in pairs if tail],
     )
 
 
-def _by_hash(documents: list[Document], sizes: list[int], target: float) -> set[int]:
+def _by_hash(documents: Sequence[Document], sizes: list[int], target: float) -> set[int]:
     """Documents in the order of their hashes until the target is met, without overshooting much."""
     held: set[int] = set()
     size = 0

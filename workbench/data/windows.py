@@ -50,8 +50,8 @@ class Windows:
         # One window less than fit, so that the offset may be anything up to a whole window.
         windows = max(1, (len(tokens) - length) // length)
         largest = min(length - 1, len(tokens) - 1 - windows * length)
-        self.windows = windows if limit is None else min(windows, limit)
-        self._order = Order(self.windows, how, largest_offset=largest if limit is None else 0)
+        self.items = windows if limit is None else min(windows, limit)
+        self._order = Order(self.items, how, largest_offset=largest if limit is None else 0)
 
     def at(self, n: int) -> Example:
         """The n-th window of the run."""

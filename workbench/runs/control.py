@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import select
 import subprocess
@@ -12,11 +13,18 @@ from typing import TYPE_CHECKING, Any, Final
 
 from workbench.errors import RunError, WorkbenchError
 from workbench.runs import process
-from workbench.runs.files import explain, open_append, parse_line, read_json, tail_text
+from workbench.runs.files import (
+    atomic_write_json,
+    explain,
+    open_append,
+    parse_line,
+    read_json,
+    tail_text,
+)
 from workbench.runs.status import is_alive, verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from workbench.runs.directory import RunDir
     from workbench.runs.status import Verdict
@@ -25,28 +33,48 @@ _START_SECONDS: Final = 60.0
 _POLL_SECONDS: Final = 0.05
 
 
-def start(run: RunDir, *, command: Sequence[str] | None = None, grace: float | None = None) -> None:
+def start(
+    run: RunDir,
+    *,
+    command: Sequence[str] | None = None,
+    grace: float | None = None,
+    queue: bool | None = None,
+    changes: Mapping[str, Any] | None = None,
+) -> None:
     """Start a run's supervisor, which starts its trainer, and return when both are there.
 
     The supervisor belongs to no terminal, no session and no parent: whatever happens to this
-    process, the run goes on.
+    process, the run goes on. A queued run has its supervisor at once and its trainer when the
+    devices are free.
 
     Args:
         run: The run; one that has ended starts its next attempt.
         command: The trainer; ``RUN_DIR --attempt N`` is added. By default that of the workbench.
         grace: Seconds that a stopped trainer has for finishing the step and saving.
+        queue: Whether to wait until the devices are free; None does as ``run.queue`` says.
+        changes: A changed config for a run that goes on: ``config``, ``origins``, ``yaml`` and
+            ``changes``, the changed keys with the values before and after. The supervisor, which
+            alone writes in a run, takes it over.
 
     Raises:
         RunError: The run is alive already, or its supervisor could not start, and why.
     """
+    message = None
     reading, writing = os.pipe()
     try:
+        if changes is not None:
+            run.inbox.mkdir(mode=0o700, exist_ok=True)
+            message = run.inbox / f"config-{os.urandom(6).hex()}.json"
+            atomic_write_json(message, changes, masked=False)
         argv = [sys.executable, "-P", "-m", "workbench.runs.supervise", "--detach", str(writing)]
         argv += [] if grace is None else ["--grace", str(grace)]
+        argv += [] if queue is None else ["--queue" if queue else "--no-queue"]
+        argv += [] if message is None else ["--changes", str(message)]
         argv += [str(run.path), *(["--", *command] if command else [])]
         child = _spawn(run, argv, writing)
     except OSError as error:
         os.close(reading)
+        _forget(message)
         raise RunError(
             f"the run {run.name} cannot be started",
             where=str(error.filename or run.path),
@@ -68,8 +96,10 @@ def start(run: RunDir, *, command: Sequence[str] | None = None, grace: float | N
     finally:
         os.close(reading)
     if "error" in answer:
+        _forget(message)
         raise WorkbenchError.from_dict(answer["error"])
     if "pid" not in answer:
+        _forget(message)
         words = [line for line in tail_text(run.supervisor_log_path, 5) if line.strip()]
         raise RunError(
             f"the supervisor of {run.name} died while it started",
@@ -88,9 +118,26 @@ def stop(run: RunDir, *, now: bool = False) -> None:
     Raises:
         RunError: The request cannot be left in the run's inbox.
     """
+    _request(run, "kill" if now else "stop")
+
+
+def pause(run: RunDir) -> None:
+    """Ask a run to finish its step, save and free the device until it is resumed.
+
+    It is a stop with another name on it: the processes end, and resuming starts the next attempt
+    from the checkpoint. Halting them where they are (SIGSTOP) would keep the device's memory, let
+    collectives and connections time out, and lose everything with the next reboot.
+
+    Raises:
+        RunError: The request cannot be left in the run's inbox.
+    """
+    _request(run, "pause")
+
+
+def _request(run: RunDir, name: str) -> None:
     if not is_alive(run):
         return
-    request = run.inbox / ("kill" if now else "stop")
+    request = run.inbox / name
     try:
         run.inbox.mkdir(mode=0o700, exist_ok=True)  # a person may have tidied it away
         # The file's name is the whole command, so making it is atomic.
@@ -105,9 +152,16 @@ def stop(run: RunDir, *, now: bool = False) -> None:
         ) from None
 
 
+def _forget(message: Path | None) -> None:
+    """Take back a changed config that nobody will take over."""
+    if message is not None:
+        with contextlib.suppress(OSError):
+            message.unlink(missing_ok=True)
+
+
 def wait_for_start(run: RunDir, timeout: float = 60.0) -> Verdict:
     """Wait until a started run trains or has ended, at most so long; returns its verdict."""
-    return _wait(run, lambda state: state.state != "starting", timeout)
+    return _wait(run, lambda state: state.state not in ("queued", "starting"), timeout)
 
 
 def wait_for_end(run: RunDir, timeout: float) -> Verdict:

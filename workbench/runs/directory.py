@@ -59,6 +59,11 @@ class RunDir:
         self.events_path = self.path / "events.jsonl"
         self.lock_path = self.path / "lock"
         self.supervisor_log_path = self.path / "supervisor.log"
+        self.heartbeat_path = self.path / "heartbeat.json"
+        self.estimate_path = self.path / "estimate.json"
+        self.labels_path = self.path / "labels.json"
+        self.notes_path = self.path / "notes.jsonl"
+        self.cache_path = self.path / "cache"
 
     def __repr__(self) -> str:
         return f"RunDir({str(self.path)!r})"

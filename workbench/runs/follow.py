@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 _CHUNK: Final = 4 * 2**20
 _NON_FINITE: Final = {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}
+_TIME: Final = "t"
 _METRICS_FILE: Final = re.compile(r"(\d{4,9})\.jsonl", re.ASCII)
 
 
@@ -74,36 +75,44 @@ class Follower:
 
     Args:
         run: The run, live or ended.
+        cached: Whether to use and to write the run's columnar cache, see `workbench.runs.cache`.
 
     Attributes:
         step: The newest step of the newest attempt; 0 before the first.
         events: What supervisor and trainer reported, in the order of time; the trainer's events and
             the supervisor's about an attempt say which ``attempt``.
+        attempt_starts: The first step of each attempt that has rows, oldest first.
         ready: What the newest attempt said when it was ready to train; None before.
         sample: Step and text of the newest sample; None before.
     """
 
-    def __init__(self, run: RunDir) -> None:
+    def __init__(self, run: RunDir, *, cached: bool = True) -> None:
         self.run = run
+        self._cached = cached
         self._reset()
 
     def _reset(self) -> None:
         self.step = 0
+        self.attempt_starts: list[int] = []
         self.events: list[dict[str, Any]] = []
         self.ready: dict[str, Any] | None = None
         self.sample: tuple[int, str] | None = None
         self._series: dict[str, Series] = {}
         self._attempt = 0  # the newest with rows
+        self._fresh_rows = 0  # that no cache has
         self._metrics: dict[int, _Tail] = {}
         self._reports: dict[int, _Tail] = {}  # events by attempt; 0 is the supervisor
 
     @property
     def metric_names(self) -> list[str]:
         """The metrics that have values, in the order in which they came up."""
-        return [name for name, series in self._series.items() if len(series)]
+        return [name for name, series in self._series.items() if len(series) and name != _TIME]
 
     def series(self, name: str) -> Series:
-        """One metric over the steps; empty when there is none of that name."""
+        """One metric over the steps; empty when there is none of that name.
+
+        ``t`` is the time of the rows, in seconds since the epoch.
+        """
         return self._series.get(name) or Series()
 
     def last(self, name: str) -> float | None:
@@ -131,6 +140,7 @@ class Follower:
             return self._poll(max_bytes)
         except _Replaced:
             self._reset()
+            self._cached = False  # a cache that was right may fit no more: better parse it all
         try:
             self._poll(max_bytes)
         except _Replaced:  # and again, while it was read: the next poll will see
@@ -139,6 +149,8 @@ class Follower:
 
     def _poll(self, max_bytes: int | None) -> bool:
         changed = self._poll_events()
+        if not self._metrics and self._cached:
+            changed |= self._load_cache()
         budget = math.inf if max_bytes is None else max_bytes
         for attempt in self._metrics_files():
             tail = self._metrics.get(attempt)
@@ -152,7 +164,40 @@ class Follower:
                 budget -= sum(map(len, lines))
                 if budget <= 0:
                     return True
+        self._store_cache()
         return changed
+
+    def _load_cache(self) -> bool:
+        from workbench.runs.cache import load
+
+        if not self.run.cache_path.is_dir() or (parsed := load(self.run)) is None:
+            return False
+        self._attempt, self.step = parsed.attempt, parsed.step
+        self.attempt_starts = parsed.starts
+        for attempt, offset in parsed.offsets.items():
+            tail = self._metrics[attempt] = _Tail(self.run.metrics_path(attempt))
+            tail.go_to(offset)
+        for name, (steps, values) in parsed.columns.items():
+            self._series[name] = series = Series()
+            series.steps, series.values = steps, values
+        return True
+
+    def _store_cache(self) -> None:
+        from workbench.runs.cache import WORTH_ROWS, Parsed, store
+
+        rows = max(map(len, self._series.values()), default=0)
+        # The more there is, the rarer it is written anew: each row is written a few times at most.
+        if not self._cached or self._fresh_rows < max(WORTH_ROWS, rows // 4):
+            return
+        self._fresh_rows = 0
+        parsed = Parsed(
+            self._attempt,
+            self.step,
+            self.attempt_starts,
+            {attempt: tail.offset for attempt, tail in self._metrics.items() if tail.offset},
+            {name: (series.steps, series.values) for name, series in self._series.items()},
+        )
+        store(self.run, parsed)
 
     def _metrics_files(self) -> list[int]:
         try:
@@ -171,12 +216,14 @@ class Follower:
             return
         if attempt != self._attempt:
             self._attempt = attempt
+            self.attempt_starts.append(rows[0]["step"])
             self.step = 0
             for series in self._series.values():
                 series._cut(rows[0]["step"])  # noqa: SLF001 - only a Follower changes a Series
+        self._fresh_rows += len(rows)
         self.step = max(self.step, *(row["step"] for row in rows))
         for name in dict.fromkeys(chain.from_iterable(rows)):
-            if name in ("step", "t"):
+            if name == "step":
                 continue
             cells = [(row["step"], row[name]) for row in rows if name in row]
             try:
@@ -275,6 +322,15 @@ class _Tail:
         self._offset = 0
         self._seen = 0
         self._inode: tuple[int, int] | None = None
+
+    @property
+    def offset(self) -> int:
+        """How far whole lines have been read, in bytes."""
+        return self._offset
+
+    def go_to(self, offset: int) -> None:
+        """Go on from where another reader has come to."""
+        self._offset = self._seen = offset
 
     def chunks(self) -> Iterator[list[bytes]]:
         """The lines that have come, some thousands at a time; stop at any time and go on later."""

@@ -83,7 +83,13 @@ def _traces(run: RunDir) -> tuple[tuple[int, int] | None, ...]:
     """What changes on disk when a run starts, goes on, or ends."""
     return tuple(
         _status(path)
-        for path in (run.lock_path, run.events_path, run.attempts_dir, run.summary_path)
+        for path in (
+            run.lock_path,
+            run.events_path,
+            run.attempts_dir,
+            run.summary_path,
+            run.labels_path,
+        )
     )
 
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 MARKER: Final = "AVA_RUN_DIR"
 _PROC: Final = Path("/proc")
 _KTHREADD: Final = 2
+_LOCAL_RANK: Final = b"LOCAL_RANK="
 _LOOKS: Final = 20
 """How often, a millisecond apart, `marked` looks at a process that is in the middle of exec."""
 
@@ -121,6 +122,31 @@ def marked(run_path: Path, proc: Path = _PROC) -> dict[int, int]:
         unread = newborn
         time.sleep(0.001)
     return found
+
+
+def ranks(run_path: Path, proc: Path = _PROC) -> dict[int, int]:
+    """The run's training processes under a launcher: pid and start ticks; empty without one.
+
+    They are the marked ones whose launcher has given them a LOCAL_RANK. Their own children, such as
+    data loaders, have inherited it and are left out: a stop is none of their business.
+    """
+    parents = {}
+    for pid, ticks in marked(run_path, proc).items():
+        with contextlib.suppress(OSError):
+            environment = (proc / str(pid) / "environ").read_bytes()
+            named = environment.startswith(_LOCAL_RANK) or b"\0" + _LOCAL_RANK in environment
+            if named and (stat := _stat(pid, proc)):
+                parents[pid] = stat[0], ticks
+    return {pid: ticks for pid, (parent, ticks) in parents.items() if parent not in parents}
+
+
+def is_paused(pid: int, proc: Path = _PROC) -> bool:
+    """Whether somebody has stopped this process with SIGSTOP or Ctrl-Z."""
+    try:
+        text = (proc / str(pid) / "stat").read_text(errors="replace")
+        return text.rpartition(")")[2].split()[0] in "Tt"
+    except (OSError, IndexError):
+        return False
 
 
 def _may_be_in_exec(pid: int, proc: Path) -> bool:

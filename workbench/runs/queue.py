@@ -68,9 +68,7 @@ class Line:
         folder: Where the tickets are; that of this user and machine when left out.
     """
 
-    def __init__(
-        self, run_path: Path, devices: frozenset[str], folder: Path | None = None
-    ) -> None:
+    def __init__(self, run_path: Path, devices: frozenset[str], folder: Path | None = None) -> None:
         self.folder = line_folder() if folder is None else folder
         self._mine = Ticket(0, str(run_path), devices, False, os.getpid())
         self._path: Path | None = None
@@ -88,7 +86,7 @@ class Line:
             self._path = self.folder / f"{number:010d}.json"
             flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
             self._descriptor = os.open(self._path, flags, 0o600)
-            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(self._descriptor, fcntl.LOCK_EX)  # a reader may have it, for microseconds
             self._tell(number, running=running)
 
     def my_turn(self) -> bool:
@@ -195,12 +193,11 @@ def _living(folder: Path) -> list[Ticket]:
 
 
 def _read(folder: Path) -> Iterator[Ticket]:
-    """The tickets of supervisors that seem to live, without a lock."""
-    from workbench.runs import process
+    """The tickets of supervisors that live, without the folder's lock."""
+    from workbench.runs.process import is_locked
 
     for number, path in _tickets(folder):
-        ticket = _parse(number, path)
-        if ticket is not None and (ticket.pid == os.getpid() or process.identify(ticket.pid)):
+        if is_locked(path) is not False and (ticket := _parse(number, path)) is not None:
             yield ticket
 
 

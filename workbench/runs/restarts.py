@@ -70,4 +70,6 @@ def newest_step(checkpoints: Path) -> int:
         names = [path.name for path in checkpoints.iterdir()]
     except OSError:
         return -1
-    return max((int(match[1]) for name in names if (match := _CHECKPOINT.fullmatch(name))), default=-1)
+    return max(
+        (int(match[1]) for name in names if (match := _CHECKPOINT.fullmatch(name))), default=-1
+    )

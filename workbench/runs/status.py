@@ -2,31 +2,30 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final
 
 from workbench import units
 from workbench.runs import process
-from workbench.runs.files import parse_line, read_json, tail_bytes, tail_text
+from workbench.runs.attempt import STOPPED_EXIT
+from workbench.runs.endings import State, ended, gone, lost, signal_name
+from workbench.runs.files import parse_line, read_json, tail_bytes
 from workbench.runs.follow import last_row, parse_rows
+from workbench.runs.heartbeat import last_beat, signs_of_life
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from workbench.runs.directory import RunDir
 
-State = Literal[
-    "starting", "running", "stalled", "stopping", "finished", "stopped", "failed", "vanished"
-]
-STOPPED_EXIT: Final = 75  # EX_TEMPFAIL: saved on request, to be continued
+__all__ = ["STOPPED_EXIT", "State", "Verdict", "is_alive", "signal_name", "verdict"]
+
+RESUMABLE: Final = ("stopped", "paused", "failed", "vanished")
+"""States from which a run can go on."""
 
 _STALL_SECONDS: Final = 30.0
 _STALL_STEPS: Final = 20
-_LAST_WORDS: Final = 12
-_FULL_DISK_BYTES: Final = 64 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,9 +33,10 @@ class Verdict:
     """The state of a run at one moment.
 
     Attributes:
-        state: ``starting`` until the trainer reports, ``running``, ``stalled`` when no step comes,
-            ``stopping``; ``finished``, ``stopped`` on request, ``failed``; ``vanished`` when the
-            supervisor died before it could say how the training ended.
+        state: ``queued`` until its turn comes, ``starting`` until the trainer reports, ``running``,
+            ``stalled`` when no step comes, ``stopping``, ``restarting`` between a failure and the
+            next attempt; ``finished``, ``stopped`` on request, ``paused``, ``failed``;
+            ``vanished`` when the supervisor died before it could say how the training ended.
         reason: Why, in words; empty when the state says all.
         alive: Whether a supervisor holds the run.
         pid: The trainer's process, when it lives.
@@ -71,34 +71,71 @@ def verdict(run: RunDir) -> Verdict:
     # letting go. So an attempt without lock and end is never one that has just begun or ended.
     attempts = run.attempts()
     alive = is_alive(run)
+    events = [parse_line(line) for line in tail_bytes(run.events_path)]
     attempt = attempts[-1] if attempts else 0
-    trainer = run.trainer(attempt)
+    trainer = _trainer(events, attempt)
     pid = trainer.pid if trainer and process.is_alive(trainer) else None
     step = _step(run, attempts)
-    max_steps = _max_steps(run)
     state: State
     error = None
-    ended = read_json(run.attempt_dir(attempt) / "exit.json") if attempt else {}
-    if ended:
-        state, reason, error = _ended(run, attempt, ended, step)
+    if waiting := _waiting(run, events, alive=alive):
+        state, reason, error = waiting
     elif not attempt:
         state, reason = ("starting", "") if alive else ("stopped", "it has not been started yet")
+    elif end := read_json(run.attempt_dir(attempt) / "exit.json"):
+        state, reason, error = ended(run, attempt, end, step)
+        if state == "restarting" and not alive:
+            state, reason = "vanished", lost(run) or f"its supervisor was killed; {reason}"
     elif not alive:
-        state, reason = _gone(run, attempt, pid)
-    elif _stop_requested(run, attempt):
+        state, reason = gone(run, attempt, pid)
+    elif _stop_requested(run, events, attempt):
         state, reason = "stopping", "it finishes the step and saves"
     elif not _has_reported(run, attempt):
         state, reason = "starting", ""
     else:
-        reason = _stalled(run, attempt)
+        reason = _stalled(run, attempt, pid)
         state = "stalled" if reason else "running"
-    return Verdict(state, reason, alive, pid, attempt, step, max_steps, error)
+    return Verdict(state, reason, alive, pid, attempt, step, _max_steps(run), error)
 
 
-def _stop_requested(run: RunDir, attempt: int) -> bool:
-    if (run.inbox / "stop").exists() or (run.inbox / "kill").exists():
+def _trainer(events: list[dict[str, Any]], attempt: int) -> process.Identity | None:
+    for event in events:
+        if event.get("event") == "attempt" and event.get("attempt") == attempt:
+            return process.Identity.from_dict(event)
+    return None
+
+
+def _waiting(
+    run: RunDir, events: list[dict[str, Any]], *, alive: bool
+) -> tuple[State, str, dict[str, Any] | None] | None:
+    """What is to be said of a run that stands, or stood last, in the line; None of another one."""
+    told = [
+        e for e in events if e.get("event") in ("queued", "unqueued", "start_failed", "attempt")
+    ]
+    last = told[-1] if told else {}
+    if last.get("event") == "start_failed" and not alive:
+        failure = last.get("error")
+        error = failure if isinstance(failure, dict) else {}
+        return "failed", str(error.get("what", "it could not be started")), error or None
+    if last.get("event") == "unqueued" and not alive:
+        left: State = "paused" if last.get("request") == "pause" else "stopped"
+        return left, "on request, while it was queued", None
+    if last.get("event") != "queued":
+        return None
+    if not alive:
+        return "vanished", lost(run) or "its supervisor was killed while it was queued", None
+    holder = process.Identity.from_dict(read_json(run.lock_path))
+    if holder is None or holder.pid != last.get("pid"):
+        return None  # of an earlier supervisor; this one has not said yet what it does
+    from workbench.runs.queue import ahead_of
+
+    names = [f"{each.name}{'' if each.running else ' (queued)'}" for each in ahead_of(run.path)]
+    return "queued", f"it waits for {', '.join(names)}" if names else "its turn comes", None
+
+
+def _stop_requested(run: RunDir, events: list[dict[str, Any]], attempt: int) -> bool:
+    if any((run.inbox / name).exists() for name in ("stop", "pause", "kill")):
         return True
-    events = map(parse_line, tail_bytes(run.events_path))
     return any(e.get("event") == "stop_requested" and e.get("attempt") == attempt for e in events)
 
 
@@ -109,11 +146,23 @@ def _step(run: RunDir, attempts: list[int]) -> int:
     return 0
 
 
+_steps_to_do: dict[Path, tuple[tuple[int, int], int | None]] = {}
+"""By config file; reading one costs a face with many runs more than all the rest."""
+
+
 def _max_steps(run: RunDir) -> int | None:
-    found: Any = read_json(run.config_path)
-    for key in ("config", "training", "max_steps"):
-        found = found.get(key) if isinstance(found, dict) else None
-    return found if isinstance(found, int) else None
+    try:
+        status = run.config_path.stat()
+    except OSError:
+        return None
+    seen = status.st_mtime_ns, status.st_size
+    known = _steps_to_do.get(run.config_path)
+    if known is None or known[0] != seen:
+        found: Any = read_json(run.config_path)
+        for key in ("config", "training", "max_steps"):
+            found = found.get(key) if isinstance(found, dict) else None
+        known = _steps_to_do[run.config_path] = seen, found if isinstance(found, int) else None
+    return known[1]
 
 
 def _has_reported(run: RunDir, attempt: int) -> bool:
@@ -129,18 +178,12 @@ def _modified(path: Path) -> float:
     return status.st_mtime if status.st_size else 0.0
 
 
-def _stalled(run: RunDir, attempt: int) -> str:
+def _stalled(run: RunDir, attempt: int, pid: int | None) -> str:
     """Why the run seems to hang; empty when it does not.
 
     The limit is that of reference/reliability.md, fault 12: 20 usual steps, at least 30 seconds.
     """
-    signs = (
-        run.metrics_path(attempt),
-        run.attempt_events_path(attempt),
-        run.output_path(attempt),
-        run.log_path,
-    )
-    quiet = time.time() - max(map(_modified, signs))
+    quiet = _quiet(run, attempt)
     if quiet <= _STALL_SECONDS:
         return ""
     rows = parse_rows(tail_bytes(run.metrics_path(attempt)))
@@ -149,84 +192,21 @@ def _stalled(run: RunDir, attempt: int) -> str:
     if quiet <= _STALL_STEPS * step_seconds:
         return ""
     known = f" (a step usually takes {units.duration(step_seconds)})" if usual else ""
-    return f"nothing has come for {units.duration(quiet)}{known}"
+    halted = "; its process is halted: kill -CONT " + str(pid) if _halted(pid) else ""
+    return f"nothing has come for {units.duration(quiet)}{known}{halted}"
 
 
-def _gone(run: RunDir, attempt: int, pid: int | None) -> tuple[State, str]:
-    """The lock is free and nobody wrote how it ended."""
-    done: dict[str, Any] = {}
-    for line in tail_bytes(run.attempt_events_path(attempt)):
-        event = parse_line(line)
-        done = event if event.get("event") == "done" else done
-    if done:
-        summary = done.get("summary")
-        if isinstance(summary, dict) and summary.get("state") == "stopped":
-            return "vanished", "its supervisor was killed; its trainer saved and ended"
-        return "finished", ""  # the supervisor died between the trainer's end and its own
-    holder = process.Identity.from_dict(read_json(run.lock_path))
-    if pid is not None:
-        return "vanished", f"its supervisor was killed; its trainer (pid {pid}) is still ending"
-    if holder and holder.host != os.uname().nodename:
-        return "vanished", f"it ran on {holder.host}, and no longer reports"
-    if holder and holder.boot_id != process.boot_id():
-        return "vanished", "the machine was restarted while it ran"
-    return "vanished", "its supervisor was killed, so nobody saw how it ended"
+def _halted(pid: int | None) -> bool:
+    return pid is not None and process.is_paused(pid)
 
 
-def _ended(
-    run: RunDir, attempt: int, ended: dict[str, Any], step: int
-) -> tuple[State, str, dict[str, Any] | None]:
-    code, number, requested = ended.get("code"), ended.get("signal"), ended.get("requested")
-    if code == 0:
-        return "finished", "", None
-    if code == STOPPED_EXIT:
-        return "stopped", "saved on request", None
-    if requested == "kill":
-        return "stopped", "ended at once on request, without saving", None
-    if ended.get("forced"):
-        return "stopped", "ended without saving: it did not finish the step in time", None
-    if requested and number == signal.SIGTERM:  # the trainer was not yet there to handle it
-        return "stopped", "stopped on request before it began to train", None
-    how = f"was killed by {signal_name(number)}" if number else f"ended with exit code {code}"
-    failure = read_json(run.attempt_dir(attempt) / "failure.json")
-    error = (
-        failure if failure.get("what") else _crash(run, attempt, number, f"{how} at step {step}")
-    )
-    reason = str(error["what"]) if failure.get("what") else f"the trainer {how} at step {step}"
-    return "failed", reason, error
+def _quiet(run: RunDir, attempt: int) -> float:
+    """Seconds since something came from the trainer.
 
-
-def _crash(run: RunDir, attempt: int, number: object, how: str) -> dict[str, Any]:
-    """An end that the trainer could not explain itself: tell its last words."""
-    fix = None
-    if number == signal.SIGKILL:
-        fix = "if nobody killed it, memory ran out (dmesg tells): try a smaller batch_size"
-    why = "\n".join(
-        line for line in tail_text(run.output_path(attempt), _LAST_WORDS) if line.strip()
-    )
-    if _disk_is_full(run.path):
-        why = "there is no space left on the disk" + (f"\n{why}" if why else "")
-        fix = "make room, then resume"
-    return {
-        "kind": "TrainingError",
-        "what": f"the trainer {how}",
-        "where": str(run.output_path(attempt)),
-        "why": why or "it printed nothing",
-        "fix": fix,
-    }
-
-
-def _disk_is_full(path: Path) -> bool:
-    try:
-        disk = os.statvfs(path)
-    except OSError:
-        return False
-    return disk.f_bavail * disk.f_frsize < _FULL_DISK_BYTES
-
-
-def signal_name(number: object) -> str:
-    """A signal as people know it: ``SIGKILL (signal 9)``."""
-    try:
-        return f"{signal.Signals(int(str(number))).name} (signal {number})"
-    except ValueError:
-        return f"signal {number}"
+    By the supervisor's heartbeat, which no clock change moves; where there is none, as for a run on
+    another machine, by the times of the files.
+    """
+    beat = last_beat(run)
+    if beat is not None and beat.attempt == attempt and (quiet := beat.quiet()) is not None:
+        return quiet
+    return time.time() - max(map(_modified, signs_of_life(run, attempt)))

@@ -2,12 +2,10 @@
 
     python -m workbench.runs.supervise RUN_DIR
 
-It holds the run's lock, starts one attempt of the trainer, obeys the commands in ``inbox/``, and
-ends after the trainer: with all gone that the trainer has started, and ``exit.json`` written.
-It imports no more than it needs, for it must start fast and outlive everything.
-
-The stop ladder: SIGTERM, so that the trainer finishes the step, saves and exits; after the grace
-period SIGTERM again, which means at once; then SIGKILL.
+It holds the run's lock; waits in the machine's line when the run is queued; starts attempts of the
+trainer, obeys the commands in ``inbox/``, restarts what failed as often as the config allows; and
+ends with all gone that it has started, and ``exit.json`` written. It imports no more than it needs,
+for it must start fast and outlive everything.
 """
 
 from __future__ import annotations
@@ -15,69 +13,73 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-import subprocess
 import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from workbench.errors import RunError, WorkbenchError
+from workbench.masking import Mask
 from workbench.runs import process
+from workbench.runs.attempt import WATCHED, Attempt, working_folder
 from workbench.runs.directory import SCHEMA, RunDir
 from workbench.runs.files import (
     atomic_write_json,
+    atomic_write_text,
     encode,
     explain,
-    open_append,
     read_json,
-    release,
-    reserve,
     to_json,
 )
+from workbench.runs.launcher import launch_plan
+from workbench.runs.queue import Line, devices_of
+from workbench.runs.restarts import Restarts
 from workbench.runs.writer import EventWriter
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-TRAINER: Final = (sys.executable, "-P", "-m", "workbench.training")
 GRACE_SECONDS: Final = 30.0
+REQUESTS: Final = ("kill", "stop", "pause")
+"""Commands that may lie in the inbox, the most urgent first."""
 
 _TICK_SECONDS: Final = 0.1
-_AGAIN_SECONDS: Final = 5.0
+_TURN_SECONDS: Final = 0.5
 _ENDING_SECONDS: Final = 10.0
-_WATCHED: Final = (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
-_PR_SET_PDEATHSIG: Final = 1
-_PR_SET_CHILD_SUBREAPER: Final = 36
 
 
 def main(
     run_dir: Path,
     *,
-    command: Sequence[str] = TRAINER,
+    command: Sequence[str] | None = None,
     grace: float = GRACE_SECONDS,
+    queue: bool | None = None,
+    changes: Path | None = None,
     report: Callable[[dict[str, Any]], None] = lambda _: None,
 ) -> int:
-    """Supervise one attempt of a run, from start to end.
+    """Supervise a run, from its turn in the line to the end of its last attempt.
 
     Args:
         run_dir: The run.
-        command: The trainer; ``RUN_DIR --attempt N`` is added.
+        command: Another trainer; ``RUN_DIR --attempt N`` is added.
         grace: Seconds that a stopped trainer has for finishing the step and saving.
-        report: Called once: with ``{"pid": …}`` when the trainer has been started, or with
-            ``{"error": …}`` when it cannot be.
+        queue: Whether to wait until the devices are free; None does as the config says.
+        changes: A file with a changed config, to be taken over first; see `control.start`.
+        report: Called once: with ``{"pid": …}`` when the trainer has been started or the run
+            queued, or with ``{"error": …}`` when neither can be.
 
     Returns:
         0 when there was an attempt, however it ended; 1 when there could be none.
     """
     os.umask(0o077)
-    signal.pthread_sigmask(signal.SIG_BLOCK, _WATCHED)
+    signal.pthread_sigmask(signal.SIG_BLOCK, WATCHED)
     try:
         supervisor = Supervisor(RunDir(run_dir), command, grace)
-        supervisor.start()
+        supervisor.start(queue=queue, changes=changes)
     except WorkbenchError as error:
         report({"error": error.to_dict()})
         with contextlib.suppress(OSError):  # the disk with the log may be what is full
-            sys.stderr.write(error.render() + "\n")
+            sys.stderr.write(Mask().text(error.render()) + "\n")
         return 1
     report({"pid": os.getpid()})
     supervisor.watch()
@@ -85,42 +87,37 @@ def main(
 
 
 class Supervisor:
-    """One attempt: started by `start`, followed to its end by `watch`."""
+    """One run: taken and begun by `start`, followed to its end by `watch`."""
 
-    def __init__(self, run: RunDir, command: Sequence[str], grace: float) -> None:
+    def __init__(self, run: RunDir, command: Sequence[str] | None, grace: float) -> None:
         self.run = run
         self.command = command
         self.grace = grace
-        self.attempt = 0
-        self.requested: str | None = None
-        self.forced = False
+        self.attempt: Attempt | None = None
         self._lock: int | None = None
+        self._line: Line | None = None
+        self._config: dict[str, Any] = {}
         self._events = EventWriter(run.events_path)
-        self._trainer: subprocess.Popen[bytes] | None = None
-        self._rungs: list[tuple[float, signal.Signals, bool]] = []
 
-    def start(self) -> None:
-        """Take the run and start its trainer.
+    def start(self, *, queue: bool | None = None, changes: Path | None = None) -> None:
+        """Take the run, and start its trainer or wait for a turn.
 
         Raises:
-            RunError: Somebody else has the run, or the disk or the system does not allow a start.
+            WorkbenchError: Somebody else has the run, or the config, the disk or the system does
+                not allow a start.
         """
         self._refuse_newer()
-        folder = None
         try:
             self._take_lock()
-            for name in ("stop", "kill"):  # commands to an earlier attempt that had ended
+            for name in REQUESTS:  # commands to an earlier attempt that had ended
                 (self.run.inbox / name).unlink(missing_ok=True)
-            self.attempt = max(self.run.attempts(), default=0) + 1
-            folder = self.run.attempt_dir(self.attempt)
-            folder.mkdir()
-            self._end_leftovers()
-            # The last words must find room even when the training has filled the disk.
-            reserve(folder / "exit.json", 4096)
-            reserve(folder / "failure.json", 16384)
-            self._start_trainer(folder)
+            if changes is not None:
+                self._take_over(changes)
+            self._config = read_json(self.run.config_path).get("config") or {}
+            if self._joined_line(wanted=queue):
+                self._begin()
         except BaseException as error:
-            self._undo(folder)
+            self._let_go()
             if not isinstance(error, OSError):
                 raise
             raise RunError(
@@ -131,27 +128,22 @@ class Supervisor:
             ) from None
 
     def watch(self) -> None:
-        """Obey and wait until the trainer has ended; then leave nothing behind but its end."""
-        trainer = self._trainer
-        assert trainer is not None
+        """Wait for the turn, then for one attempt after another; leave nothing but their ends."""
         try:
-            while trainer.returncode is None:
-                self._obey()
-                self._climb()
-                self._reap(trainer)
-                if trainer.returncode is None:
-                    self._wait()
+            if self.attempt is None and not self._wait_for_turn():
+                return
+            restarts = Restarts(_limit(self._config), self.run.checkpoints_dir)
+            while self.attempt is not None:
+                end = self._follow(self.attempt)
+                pause = restarts.after(end, self.attempt.failure())
+                if pause is None:
+                    self.attempt.conclude(end)
+                    self._events.write("exited", attempt=self.attempt.number, **end)
+                    return
+                again = {"in_seconds": pause, "number": restarts.count, "of": restarts.limit}
+                self._restart_after(self.attempt, end, again)
         finally:
-            self._finish(trainer)
-
-    def _undo(self, folder: Path | None) -> None:
-        """After a failed start, as if there had been none; before anybody hears of it."""
-        from shutil import rmtree
-
-        if folder is not None:
-            rmtree(folder, ignore_errors=True)
-        if self._lock is not None:
-            os.close(self._lock)
+            self._let_go()
 
     def _refuse_newer(self) -> None:
         schema = self.run.meta().get("schema")
@@ -178,13 +170,93 @@ class Supervisor:
         os.ftruncate(self._lock, 0)
         os.pwrite(self._lock, encode(to_json(identity.to_dict()) + "\n"), 0)
 
-    def _end_leftovers(self) -> None:
+    def _take_over(self, changes: Path) -> None:
+        """Put a changed config in place of the old one, and write down what was changed."""
+        told = read_json(changes)
+        changes.unlink(missing_ok=True)
+        if not isinstance(told.get("config"), dict):
+            raise RunError("the changed config cannot be read", where=str(changes))
+        resolved = {"schema": SCHEMA, "config": told["config"], "origins": told.get("origins", {})}
+        atomic_write_json(self.run.config_path, resolved, masked=False)
+        atomic_write_text(self.run.path / "config.yaml", str(told.get("yaml", "")))
+        self._events.write("config_changed", changes=told.get("changes", {}))
+
+    def _joined_line(self, *, wanted: bool | None) -> bool:
+        """Take a place in the machine's line; returns whether it is our turn at once."""
+        asked = self._config.get("run")
+        queued = wanted if wanted is not None else _is_queued(asked)
+        line = Line(self.run.path, devices_of(self._config, os.environ))
+        try:
+            line.join(running=not queued)
+        except OSError:
+            # Without a home there is no line. That is no reason not to train, but one not to wait.
+            line.leave()
+            if queued:
+                raise
+            return True
+        self._line = line
+        if not queued or line.my_turn():
+            return True
+        self._events.write("queued", pid=os.getpid())
+        return False
+
+    def _wait_for_turn(self) -> bool:
+        """Wait until the devices are free, and start; False when that has come to nothing."""
+        assert self._line is not None
+        looked = float("-inf")
+        while True:
+            if request := self._request():
+                self._events.write("unqueued", request=request)
+                return False
+            if time.monotonic() - looked >= _TURN_SECONDS:
+                looked = time.monotonic()
+                with contextlib.suppress(OSError):  # a full disk, a busy lock: look again
+                    if self._line.my_turn():
+                        return self._try_to_begin("start_failed") is None
+            self._wait()
+
+    def _begin(self) -> None:
+        """Start the next attempt.
+
+        Raises:
+            WorkbenchError: The config or what an earlier attempt has left does not allow it.
+            OSError: The disk or the system does not.
+        """
+        number = max(self.run.attempts(), default=0) + 1
+        plan = launch_plan(self.run, self._config, number, command=self.command)
+        attempt = Attempt(self.run, number, plan, self._events, self.grace)
+        attempt.start(working_folder(self.run), lambda: self._end_leftovers(number))
+        self.attempt = attempt
+
+    def _try_to_begin(self, event: str) -> dict[str, Any] | None:
+        """Start the next attempt when nobody is left to hear an error but the run's own files.
+
+        Returns:
+            The error; None when all went well.
+        """
+        try:
+            self._begin()
+        except (WorkbenchError, OSError) as error:
+            told = (
+                error
+                if isinstance(error, WorkbenchError)
+                else RunError(
+                    f"the run {self.run.name} cannot be started",
+                    where=str(error.filename or self.run.path),
+                    why=explain(error),
+                )
+            )
+            self._events.write(event, error=told.to_dict())
+            return told.to_dict()
+        return None
+
+    def _end_leftovers(self, number: int) -> None:
         """End what an earlier supervisor could not, because it was killed.
 
         Its trainer got SIGTERM at that moment and may be saving: it is given time and no second
         signal, which would cut the save short.
         """
-        trainer = self.run.trainer(self.attempt - 1)
+        trainer = self.run.trainer(number - 1)
         deadline = time.monotonic() + _ENDING_SECONDS
         while trainer and process.is_alive(trainer) and time.monotonic() < deadline:
             time.sleep(0.05)
@@ -196,123 +268,85 @@ class Supervisor:
                 fix="end them, or restart the machine",
             )
         if ended:
-            self._events.write("leftovers_ended", attempt=self.attempt, count=ended)
+            self._events.write("leftovers_ended", attempt=number, count=ended)
 
-    def _start_trainer(self, folder: Path) -> None:
-        first = read_json(self.run.attempt_dir(1) / "cmd.json").get("cwd")
-        # A resumed run finds its relative paths where it found them at first.
-        cwd = first if isinstance(first, str) and Path(first).is_dir() else str(Path.cwd())
-        argv = [*self.command, str(self.run.path), "--attempt", str(self.attempt)]
-        atomic_write_json(folder / "cmd.json", {"argv": argv, "cwd": cwd, "t": time.time()})
-        parent = os.getpid()
-        prctl = _prctl()
-        prctl(_PR_SET_CHILD_SUBREAPER, 1)
+    def _follow(self, attempt: Attempt) -> dict[str, Any]:
+        """Obey and wait until the trainer has ended; clear away what it leaves."""
+        try:
+            while not attempt.over:
+                if request := self._request():
+                    attempt.ask(request)
+                attempt.tend()
+                if not attempt.over:
+                    self._wait(attempt)
+        except BaseException:
+            attempt.conclude(attempt.finish())
+            raise
+        return attempt.finish()
 
-        def in_child() -> None:
-            prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
-            if os.getppid() != parent:  # the supervisor died before the line above
-                os._exit(128 + signal.SIGTERM)
-            signal.pthread_sigmask(signal.SIG_UNBLOCK, _WATCHED)
+    def _restart_after(self, attempt: Attempt, end: dict[str, Any], again: dict[str, Any]) -> None:
+        """Wait a little and start the next attempt, unless a request comes in between."""
+        attempt.conclude(end | {"restart": again})
+        self._events.write("exited", attempt=attempt.number, **end, restart=again)
+        self.attempt = None
+        deadline = time.monotonic() + again["in_seconds"]
+        while time.monotonic() < deadline:
+            if request := self._request():
+                attempt.conclude(end | {"given_up": request})
+                self._events.write(
+                    "stop_requested", attempt=attempt.number, now=True, request=request
+                )
+                return
+            self._wait()
+        if error := self._try_to_begin("restart_failed"):
+            attempt.conclude(end | {"not_restarted": error["what"]})
 
-        with open_append(folder / "out.log") as output:
-            self._trainer = subprocess.Popen(
-                argv,
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                cwd=cwd,
-                env={**os.environ, process.MARKER: process.marker(self.run.path)},
-                preexec_fn=in_child,  # noqa: PLW1509 - no threads here to deadlock with
-            )
-        identity = process.identify(self._trainer.pid)
-        facts = identity.to_dict() if identity else {"pid": self._trainer.pid}
-        self._events.write("attempt", attempt=self.attempt, supervisor=parent, **facts)
+    def _request(self) -> str | None:
+        """The most urgent command in the inbox, taken out of it."""
+        found = None
+        for name in REQUESTS:
+            command = self.run.inbox / name
+            if os.path.lexists(command):
+                with contextlib.suppress(OSError):
+                    command.unlink()
+                found = found or name
+        return found or self._signalled()
 
-    def _obey(self) -> None:
-        """Read the inbox and begin to climb the stop ladder if it says so."""
-        if self._take("kill"):
-            self._kill()
-        elif self._take("stop") and self.requested is None:
-            self._stop()
+    def _signalled(self) -> str | None:
+        """A request made by a signal: the machine shuts down, or somebody kills us politely."""
+        received = signal.sigtimedwait((signal.SIGTERM, signal.SIGINT), 0)
+        if received is None:
+            return None
+        return "stop" if self.attempt is None or self.attempt.requested is None else "kill"
 
-    def _take(self, name: str) -> bool:
-        command = self.run.inbox / name
-        if not os.path.lexists(command):
-            return False
-        with contextlib.suppress(OSError):
-            command.unlink()
-        return True
+    def _wait(self, attempt: Attempt | None = None) -> None:
+        """Sleep until a child ends or a signal comes, at most until the next look around."""
+        received = signal.sigtimedwait(WATCHED, _TICK_SECONDS)
+        if received is not None and received.si_signo in (signal.SIGTERM, signal.SIGINT):
+            # Taken here, so put back for `_request`, which is asked next in every loop.
+            os.kill(os.getpid(), received.si_signo)
+        if attempt is None:
+            with contextlib.suppress(ChildProcessError):
+                os.waitpid(-1, os.WNOHANG)  # an adopted orphan of the last attempt
 
-    def _stop(self) -> None:
-        self.requested = "stop"
-        self._events.write("stop_requested", attempt=self.attempt, now=False)
-        now = time.monotonic()
-        self._rungs = [
-            (now, signal.SIGTERM, False),
-            (now + self.grace, signal.SIGTERM, True),
-            (now + self.grace + _AGAIN_SECONDS, signal.SIGKILL, True),
-        ]
-
-    def _kill(self) -> None:
-        if self.requested != "kill":
-            self.requested = "kill"
-            self._events.write("stop_requested", attempt=self.attempt, now=True)
-            self._rungs = [(time.monotonic(), signal.SIGKILL, True)]
-
-    def _climb(self) -> None:
-        assert self._trainer is not None
-        while self._rungs and time.monotonic() >= self._rungs[0][0]:
-            _, number, self.forced = self._rungs.pop(0)
-            os.kill(self._trainer.pid, number)  # not reaped yet: this pid is still our child's
-
-    def _reap(self, trainer: subprocess.Popen[bytes]) -> None:
-        """Collect ended children: the trainer, and orphans that this process has adopted."""
-        with contextlib.suppress(ChildProcessError):
-            while (ended := os.waitpid(-1, os.WNOHANG))[0]:
-                if ended[0] == trainer.pid:
-                    trainer.returncode = os.waitstatus_to_exitcode(ended[1])
-
-    def _wait(self) -> None:
-        """Sleep until a child ends, at most until the next look into the inbox."""
-        received = signal.sigtimedwait(_WATCHED, _TICK_SECONDS)
-        if received and received.si_signo in (signal.SIGTERM, signal.SIGINT):
-            # The machine shuts down, or somebody kills the supervisor politely.
-            if self.requested is None:
-                self._stop()
-            else:
-                self._kill()
-
-    def _finish(self, trainer: subprocess.Popen[bytes]) -> None:
-        def left() -> dict[int, int]:
-            self._reap(trainer)
-            return process.marked(self.run.path) | process.descendants(os.getpid())
-
-        # An error in `watch` itself leaves the trainer running: it counts among those left.
-        ended, surviving = process.end_all(left, grace=0.0 if self.requested == "kill" else 2.0)
-        status = trainer.returncode
-        end = {
-            "code": status if status is not None and status >= 0 else None,
-            "signal": -status if status is not None and status < 0 else None,
-            "t": time.time(),
-            "requested": self.requested,
-            "forced": self.forced,
-            "leftovers": ended,
-            "surviving": surviving,
-        }
-        folder = self.run.attempt_dir(self.attempt)
-        with contextlib.suppress(OSError):
-            atomic_write_json(folder / "exit.json", end)
-        release(folder / "exit.json")
-        release(folder / "failure.json")
-        self._events.write("exited", attempt=self.attempt, **end)
+    def _let_go(self) -> None:
+        if self._line is not None:
+            self._line.leave()
         self._events.close()
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
 
 
-def _prctl() -> Callable[[int, int], int]:
-    import ctypes
+def _limit(config: dict[str, Any]) -> int:
+    """Restarts without progress that the config allows; a run of an older version has none."""
+    section = config.get("run")
+    limit = section.get("max_restarts") if isinstance(section, dict) else None
+    return limit if isinstance(limit, int) and limit > 0 else 0
 
-    function: Callable[[int, int], int] = ctypes.CDLL(None).prctl
-    return function
+
+def _is_queued(section: object) -> bool:
+    return isinstance(section, dict) and section.get("queue") is True
 
 
 def _command_line(args: list[str]) -> int:
@@ -322,24 +356,34 @@ def _command_line(args: list[str]) -> int:
     own = args[: args.index("--")] if "--" in args else args
     parser = argparse.ArgumentParser(
         prog="python -m workbench.runs.supervise",
-        usage="%(prog)s [--grace SECONDS] [--detach FD] RUN_DIR [-- TRAINER …]",
+        usage="%(prog)s [--grace SECONDS] [--queue | --no-queue] [--changes FILE] [--detach FD] "
+        "RUN_DIR [-- TRAINER …]",
     )
     parser.add_argument("run_dir", type=Path)
     parser.add_argument("--grace", type=float, default=GRACE_SECONDS)
+    parser.add_argument("--queue", action=argparse.BooleanOptionalAction)
+    parser.add_argument("--changes", type=Path)
     parser.add_argument("--detach", type=int, metavar="FD")
     options = parser.parse_args(own)
-    command = args[len(own) + 1 :] or TRAINER
-    if options.detach is None:
-        return main(options.run_dir, command=command, grace=options.grace)
-    if os.fork():
-        os._exit(0)  # whoever started this can wait for it now, and keeps no zombie
+    command = args[len(own) + 1 :] or None
+    report: Callable[[dict[str, Any]], None] = lambda _: None  # noqa: E731
+    if options.detach is not None:
+        if os.fork():
+            os._exit(0)  # whoever started this can wait for it now, and keeps no zombie
 
-    def report(message: dict[str, Any]) -> None:
-        with contextlib.suppress(OSError):  # the face may have died meanwhile: the run goes on
-            os.write(options.detach, encode(to_json(message)))
-        os.close(options.detach)
+        def report(message: dict[str, Any]) -> None:
+            with contextlib.suppress(OSError):  # the face may have died meanwhile: the run goes on
+                os.write(options.detach, encode(to_json(message)))
+            os.close(options.detach)
 
-    return main(options.run_dir, command=command, grace=options.grace, report=report)
+    return main(
+        options.run_dir,
+        command=command,
+        grace=options.grace,
+        queue=options.queue,
+        changes=options.changes,
+        report=report,
+    )
 
 
 if __name__ == "__main__":

@@ -44,7 +44,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         if _is_out_of_memory(error):
             return _fail(run, arguments.attempt, _out_of_memory(error))
         traceback.print_exc()
-        return _fail(run, arguments.attempt, _unforeseen(run, arguments.attempt, error))
+        unforeseen = _unforeseen(run, arguments.attempt, error)
+        return _fail(run, arguments.attempt, unforeseen, unforeseen=True)
 
 
 def _attempt(run: RunDir, number: int, stop: StopSignals) -> int:
@@ -56,22 +57,33 @@ def _attempt(run: RunDir, number: int, stop: StopSignals) -> int:
     # each number: 1,024 of them, its default, held 0.5 GB more and saved no time.
     os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "128")
 
+    from workbench.training.distributed import World, open_world
+    from workbench.training.environment import choose_device
     from workbench.training.loop import train
-    from workbench.training.session import open_session
+    from workbench.training.session import open_session, read_config
 
-    session = open_session(run, number, stop)
-    try:
-        return FINISHED if train(session) == "finished" else STOPPED
-    finally:
-        session.report.close()
+    config = read_config(run)
+    device = choose_device(config.run, World.from_environment().local_rank)
+    with open_world(config, device) as world:
+        session = open_session(run, number, stop, world)
+        try:
+            outcome = train(session)
+        finally:
+            session.report.close()
+        if world.leads:
+            atomic_write_json(run.attempt_dir(number) / "ending.json", {"outcome": outcome})
+    # torchrun calls everything but 0 a failure, and repeats or reports it.
+    return STOPPED if outcome == "stopped" and world.size == 1 else FINISHED
 
 
-def _fail(run: RunDir, attempt: int, error: WorkbenchError) -> int:
+def _fail(run: RunDir, attempt: int, error: WorkbenchError, *, unforeseen: bool = False) -> int:
     print(error.render(), file=sys.stderr)  # noqa: T201 - stderr is for narration
     with contextlib.suppress(OSError, WorkbenchError):
         directory = run.attempt_dir(attempt)
         directory.mkdir(parents=True, exist_ok=True)
-        atomic_write_json(directory / "failure.json", error.to_dict())
+        # What nobody has foreseen may pass: the supervisor tries it again (runs/restarts.py).
+        told = error.to_dict() | {"unforeseen": unforeseen}
+        atomic_write_json(directory / "failure.json", told)
     return error.exit_code
 
 

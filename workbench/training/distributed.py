@@ -85,7 +85,8 @@ class World:
             return values
         added = torch.tensor(values, dtype=torch.float64)
         dist.all_reduce(added)
-        return added.tolist()
+        total: list[float] = added.tolist()
+        return total
 
     def any(self, flag: bool) -> bool:  # noqa: FBT001 - a predicate of one flag
         """Whether any process says so; all get the same answer."""
@@ -95,7 +96,7 @@ class World:
         """The value of every process, in the order of their ranks; for small things."""
         if self.size == 1:
             return [value]
-        values = [None] * self.size
+        values: list[Any] = [None] * self.size
         dist.all_gather_object(values, value)
         return values
 
@@ -107,10 +108,18 @@ class World:
         dist.broadcast_object_list(box, src=0, device=torch.device("cpu"))
         return box[0]
 
-    def wait(self) -> None:
-        """Go on when all are here."""
-        if self.size > 1:
-            dist.monitored_barrier(timeout=_TIMEOUT)
+    def spread(self, tensors: dict[str, torch.Tensor]) -> Iterator[tuple[str, torch.Tensor]]:
+        """Each tensor of rank 0 on every process, one after another, in host memory."""
+        if self.size == 1:
+            yield from tensors.items()
+            return
+        shapes = {name: (value.shape, value.dtype) for name, value in tensors.items()}
+        for name, (shape, dtype) in self.from_leader(shapes).items():
+            value = tensors[name].detach().cpu() if self.leads else torch.empty(shape, dtype=dtype)
+            # As bytes: gloo has no collective for some dtypes.
+            raw = value.contiguous().reshape(-1).view(torch.uint8)
+            dist.broadcast(raw, src=0)
+            yield name, raw.view(dtype).view(shape)
 
 
 @contextmanager

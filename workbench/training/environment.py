@@ -24,11 +24,11 @@ if TYPE_CHECKING:
     from workbench.config.schema import RunConfig
 
 
-def choose_device(config: RunConfig) -> torch.device:
-    """Resolve ``run.device``.
+def choose_device(config: RunConfig, local_rank: int = 0) -> torch.device:
+    """Resolve ``run.device`` for a process of this machine.
 
     Raises:
-        ConfigError: A CUDA device is asked for and there is none.
+        ConfigError: A CUDA device is asked for and there is none, or fewer than processes.
     """
     available = torch.cuda.is_available()
     if config.device == "cuda" and not available:
@@ -38,14 +38,29 @@ def choose_device(config: RunConfig) -> torch.device:
             why="this torch was built for the CPU" if torch.version.cuda is None else None,
             fix="use --run.device auto",
         )
-    return torch.device("cuda" if available and config.device != "cpu" else "cpu")
+    if not available or config.device == "cpu":
+        return torch.device("cpu")
+    if local_rank >= (count := torch.cuda.device_count()):
+        raise ConfigError(
+            f"process {local_rank + 1} of this machine has no GPU: there are {count}",
+            where="parallel.devices_per_node",
+            fix=f"use --parallel.devices_per_node {count}",
+        )
+    device = torch.device("cuda", local_rank)
+    torch.cuda.set_device(device)
+    return device
 
 
-def choose_threads(config: RunConfig) -> int:
-    """Resolve ``run.threads``: the cores this process may use, and no more than OMP_NUM_THREADS."""
+def choose_threads(config: RunConfig, processes: int = 1) -> int:
+    """Resolve ``run.threads``: the cores this process may use, and no more than OMP_NUM_THREADS.
+
+    Args:
+        config: The section.
+        processes: How many processes of the run share the cores of this machine.
+    """
     if config.threads:
         return config.threads
-    cores = len(os.sched_getaffinity(0))
+    cores = max(1, len(os.sched_getaffinity(0)) // processes)
     limit = os.environ.get("OMP_NUM_THREADS", "")
     return min(cores, int(limit)) if limit.isdecimal() and int(limit) else cores
 

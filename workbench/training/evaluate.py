@@ -21,7 +21,7 @@ class HeldOut(Protocol):
     def __len__(self) -> int:
         """How many there are; at least one."""
 
-    def __getitem__(self, place: int, /) -> MicroBatch:
+    def batch(self, index: int, /) -> MicroBatch:
         """One of them, the same at every evaluation."""
 
 
@@ -39,7 +39,7 @@ def validation_loss(engine: Engine, held_out: HeldOut) -> float:
     loss_sum, targets = torch.zeros((), device=engine.device), 0
     for first in range(0, len(held_out), world.size):
         place = first + world.rank
-        micro = held_out[place] if place < len(held_out) else _blank(held_out[0])
+        micro = held_out.batch(place) if place < len(held_out) else _blank(held_out.batch(0))
         loss_sum += engine.losses(to_device(micro, engine.device)).loss_sum
         targets += micro.targets
     objective.train(was_training)

@@ -1,7 +1,8 @@
 """The training loop.
 
 A run is: one step after another; once in a while an evaluation with a sample, and a checkpoint; at
-the end, or when asked to stop, a checkpoint that must succeed, a picture and a summary.
+the end, or when asked to stop, a checkpoint that must succeed, a picture and a summary. All
+processes go through it side by side; only the first one writes.
 """
 
 from __future__ import annotations
@@ -12,13 +13,14 @@ from typing import TYPE_CHECKING, Literal
 
 import torch
 
-from workbench.errors import CheckpointError, TrainingError
+from workbench.errors import CheckpointError
+from workbench.training.bad_batch import not_finite
 from workbench.training.curves_png import draw_curves
 from workbench.training.evaluate import validation_loss
 from workbench.training.optim import learning_rate
 from workbench.training.progress import rng_state
 from workbench.training.sample import draw_sample
-from workbench.training.step import Measured, compute_gradient
+from workbench.training.step import compute_gradient
 
 if TYPE_CHECKING:
     from workbench.training.session import Session
@@ -36,10 +38,10 @@ def train(session: Session) -> Outcome:
     training, progress = session.config.training, session.progress
     began = time.monotonic() - progress.seconds
     saved_step = progress.step
-    if progress.step < training.max_steps and not session.stop.requested:
+    if progress.step < training.max_steps and not session.stopping():
         dry_run(session)
 
-    while progress.step < training.max_steps and not session.stop.requested:
+    while progress.step < training.max_steps and not session.stopping():
         take_step(session)
         last = progress.step == training.max_steps
 
@@ -64,18 +66,21 @@ def take_step(session: Session) -> None:
     training, progress = session.config.training, session.progress
     step, rate = progress.step + 1, learning_rate(training, progress.step + 1)
     began = time.perf_counter()
-    measured = compute_gradient(
-        session.engine,
-        lambda micro: session.order.batch(step, micro),
-        micro_batches=training.gradient_accumulation_steps,
-        tokens=session.tokens_per_step,
-    )
-    finite = math.isfinite(measured.loss) and math.isfinite(measured.gradient_norm)
-    if finite:
-        session.engine.update(learning_rate=rate, gradient_norm=measured.norm)
+    micro_batches = session.micro_batches(step)
+    measured = compute_gradient(session.engine, micro_batches)
+    if measured.finite:
+        session.engine.update(
+            learning_rate=rate,
+            gradient_norm=measured.norm,
+            max_norm=training.max_gradient_norm,
+        )
     seconds = time.perf_counter() - began
 
-    if not finite or step in {1, training.max_steps} or _due(step, training.logging_steps):
+    if (
+        not measured.finite
+        or step in {1, training.max_steps}
+        or _due(step, training.logging_steps)
+    ):
         row = {
             "step": step,
             "t": time.time(),
@@ -85,68 +90,62 @@ def take_step(session: Session) -> None:
             "tokens": progress.tokens + session.tokens_per_step,
             "tokens_per_s": session.tokens_per_step / seconds,
             "step_s": seconds,
+            **measured.parts,
             **measured.experts,
         }
         session.report.stepped(row, training.max_steps)
-    if not finite:
+    if not measured.finite:
         session.engine.discard_gradients()
-        raise _not_finite(session, step, measured)
+        raise not_finite(session, step, measured, micro_batches)
     progress.advance(loss=measured.loss, tokens=session.tokens_per_step, seconds=seconds)
 
 
 def dry_run(session: Session) -> None:
-    """Compute and throw away the next step's gradient: what is going to fail should fail now.
+    """Compute and throw away a gradient of the next step: what is going to fail should fail now.
 
-    Weights, gradients and random numbers are left as they were.
+    Weights, gradients, random numbers and the place in the data are left as they were.
     """
     random = torch.random.fork_rng(
         devices=[session.engine.device] if session.engine.device.type == "cuda" else []
     )
+    place = session.source.state()
     with random:
-        compute_gradient(
-            session.engine,
-            lambda micro: session.order.batch(session.progress.step + 1, micro),
-            micro_batches=1,
-            tokens=session.tokens_per_step,
-        )
+        compute_gradient(session.engine, session.micro_batches(session.progress.step + 1)[:1])
     session.engine.discard_gradients()
+    session.source.load_state(place)
 
 
 def evaluate(session: Session) -> None:
     """Measure the held-out text and draw a sample."""
-    config, progress = session.config, session.progress
-    val_loss = validation_loss(
-        session.engine.model,
-        session.dataset.validation,
-        session.validation_starts,
-        length=config.data.max_length,
-        batch_size=config.training.batch_size,
-        device=session.engine.device,
-    )
+    progress = session.progress
+    val_loss = validation_loss(session.engine, session.held_out)
     progress.evaluated(val_loss)
     session.report.evaluated(progress.step, val_loss, _sample(session))
 
 
 def save(session: Session, *, must_succeed: bool = False) -> bool:
     """Write a checkpoint. On a full disk training goes on, unless this was the last chance."""
-    progress = session.progress
-    try:
-        saved = session.checkpoints.save(
-            progress.step,
-            session.engine.state(),
-            {
-                "progress": progress.to_dict(),
-                "rng": rng_state(session.engine.device),
-                "data_fingerprint": session.dataset.fingerprint,
-            },
-        )
-    except CheckpointError as error:
-        if must_succeed:
-            raise
+    progress, world = session.progress, session.engine.world
+    tensors = session.engine.state()
+    state = {
+        "progress": progress.to_dict(),
+        "rng": world.each(rng_state(session.engine.device)),
+        "data": session.source.state(),
+        "data_fingerprint": session.dataset.fingerprint,
+    }
+    error: CheckpointError | None = None
+    if world.leads:
+        try:
+            saved = session.checkpoints.save(progress.step, tensors, state)
+            session.report.saved(progress.step, saved)
+        except CheckpointError as problem:
+            error = problem
+    error = world.from_leader(error)
+    if error is not None and must_succeed:
+        raise error
+    if error is not None:
         session.report.save_failed(progress.step, error)
-        return False
-    session.report.saved(progress.step, saved)
-    return True
+    return error is None
 
 
 def conclude(session: Session, outcome: Outcome) -> None:
@@ -163,10 +162,10 @@ def conclude(session: Session, outcome: Outcome) -> None:
         "untrained_loss": math.log(config.model.vocab_size),
         "seconds": progress.seconds,
         "tokens_per_second": progress.tokens / (progress.step_seconds or math.inf),
-        "parameters": session.engine.model.num_parameters(),
+        "parameters": session.parameters,
         "sample": _sample(session),
     }
-    if problem := draw_curves(session.run):
+    if session.engine.world.leads and (problem := draw_curves(session.run)):
         session.report.line(f"picture    could not be drawn: {problem}")
     session.report.done(progress, summary)
 
@@ -176,34 +175,20 @@ def _sample(session: Session) -> str | None:
     if not config.evaluation.max_new_tokens:
         return None
     if session.sample is None or session.sample[0] != step:
-        text = draw_sample(
-            session.engine.model,
-            session.dataset.tokenizer,
-            config.evaluation,
-            context=config.data.max_length,
-            seed=config.run.seed,
-            step=step,
-        )
+        text = ""
+        with session.engine.whole_model() as model:
+            if model is not None:
+                text = draw_sample(
+                    model,
+                    session.dataset.tokenizer,
+                    config.evaluation,
+                    context=config.data.max_length,
+                    seed=config.run.seed,
+                    step=step,
+                )
         session.sample = step, text
     return session.sample[1]
 
 
 def _due(step: int, every: int) -> bool:
     return every > 0 and step % every == 0
-
-
-def _not_finite(session: Session, step: int, measured: Measured) -> TrainingError:
-    what = (
-        f"the loss became {measured.loss}"
-        if not math.isfinite(measured.loss)
-        else f"the gradient norm became {measured.gradient_norm}"
-    )
-    rate = session.config.training.learning_rate
-    return TrainingError(
-        f"{what} at step {step:,}; training stopped before it reached the weights",
-        where=f"run {session.run.name}, step {step:,}",
-        why="numbers that grow beyond what the format can hold: most often the learning rate "
-        f"({rate:g}) is too high, or rises too fast",
-        fix=f"start again with a lower one, for example --training.learning_rate {rate / 3:.1g}, "
-        "or with more --training.warmup_steps",
-    )

@@ -4,26 +4,31 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from pydantic import ValidationError
 
 from workbench import units
 from workbench.config.schema import Config
+from workbench.data.batches import MicroBatch, Source
 from workbench.data.dataset import Dataset, check_unchanged, load_dataset
-from workbench.data.order import DataOrder, validation_starts
+from workbench.data.order import DataOrder, rows, validation_starts
 from workbench.errors import CheckpointError, ConfigError, RunError, TrainingError
 from workbench.estimate.batch import Batch
 from workbench.models.build import build_model
+from workbench.models.huggingface import load_pretrained
 from workbench.models.init import init_weights
 from workbench.runs.files import atomic_write_json, read_json
 from workbench.training import environment
 from workbench.training.checkpoint import Checkpoints, Loaded
-from workbench.training.engine import Engine, SingleEngine
+from workbench.training.distributed import World
+from workbench.training.engines.choose import choose_strategy, make_engine
+from workbench.training.objective import Objective
 from workbench.training.precision import Precision, choose_precision
 from workbench.training.progress import Progress, set_rng_state
 from workbench.training.report import Reporter
+from workbench.training.silence import Silence
 
 if TYPE_CHECKING:
     from workbench.models.base import LanguageModel
@@ -44,79 +49,105 @@ class Session:
     run: RunDir
     config: Config
     dataset: Dataset
-    order: DataOrder
-    validation_starts: list[int]
+    source: Source
+    held_out: HeldOut
     engine: Engine
     checkpoints: Checkpoints
     progress: Progress
     report: Reporter
     stop: StopSignals
+    parameters: int
     sample: tuple[int, str] | None = None
     """The newest sample, and the step it was drawn at."""
 
     @property
     def tokens_per_step(self) -> int:
-        """Targets of one step, over all micro-batches and devices."""
-        return Batch.of(self.config, self.engine.world_size).tokens
+        """Positions of one step, over all micro-batches and devices."""
+        return Batch.of(self.config, self.engine.world.size).tokens
+
+    def micro_batches(self, step: int) -> list[MicroBatch]:
+        """What this process computes of a step: every N-th of its micro-batches."""
+        world = self.engine.world
+        return [
+            self.source.batch(step, micro * world.size + world.rank)
+            for micro in range(self.config.training.gradient_accumulation_steps)
+        ]
+
+    def stopping(self) -> bool:
+        """Whether any process was asked to stop: all agree, so that none waits for another."""
+        return self.engine.world.any(self.stop.requested)
 
 
-def open_session(run: RunDir, attempt: int, stop: StopSignals) -> Session:
+def open_session(
+    run: RunDir, attempt: int, stop: StopSignals, world: World | None = None
+) -> Session:
     """Set up the run: from its newest good checkpoint, or from the beginning.
+
+    Args:
+        run: The run directory.
+        attempt: Number of the attempt.
+        stop: Requests to end early.
+        world: This process among those of the attempt, which must have met; None: it is alone.
 
     Raises:
         WorkbenchError: Something the user can repair stands in the way.
     """
-    config = _read_config(run)
-    recorded = _read_environment(run)
-    report = Reporter(run, attempt)
+    world = world or World()
+    config = read_config(run)
+    recorded = world.from_leader(_read_environment(run) if world.leads else None)
+    report = Reporter(run, attempt) if world.leads else cast("Reporter", Silence())
 
-    device = environment.choose_device(config.run)
-    threads = recorded["threads"] if recorded else environment.choose_threads(config.run)
+    device = environment.choose_device(config.run, world.local_rank)
+    threads = (
+        recorded["threads"]
+        if recorded
+        else environment.choose_threads(config.run, world.local_size)
+    )
     precision = (
         Precision(recorded["precision"], recorded["precision_reason"])
         if recorded
         else choose_precision(config.training.mixed_precision, device)
     )
-    environment.make_deterministic(threads, config.run.seed)
+    environment.make_deterministic(threads, config.run.seed + world.rank)
 
     dataset = load_dataset(config.data)
     if recorded:
         check_unchanged(dataset, recorded["data_fingerprint"], config.data.path)
-    model = _build_model(config, dataset, precision, device)
-    engine = SingleEngine(model, config.training, device)
+    model = _build_model(config, dataset, precision)
+    parameters = model.num_parameters()
+    _fill(model, config, device, world)
+    engine = make_engine(Objective(model, config.training), config, device, world)
 
     now = environment.describe(device, threads)
-    if not recorded:
-        _write_environment(run, now, precision, dataset, model)
-    progress = Progress()
+    if not recorded and world.leads:
+        _write_environment(run, now, precision, dataset, parameters)
     checkpoints = Checkpoints(
         run.checkpoints_dir, config.training.save_total_limit, report.checkpoint_bad
     )
-    checkpoints.clear_leftovers()
-    loaded = checkpoints.load_newest()
-    if loaded is not None:
-        progress = _restore(loaded, engine, device)
+    source = _OrderSource(
+        DataOrder(
+            dataset.train,
+            length=config.data.max_length,
+            batch_size=config.training.batch_size,
+            accumulation=config.training.gradient_accumulation_steps * world.size,
+            seed=config.data.shuffle_seed,
+        )
+    )
+    loaded = _newest(checkpoints, world)
+    progress = _restore(loaded, engine, source) if loaded is not None else Progress()
 
-    training, data = config.training, config.data
     session = Session(
         run=run,
         config=config,
         dataset=dataset,
-        order=DataOrder(
-            dataset.train,
-            length=data.max_length,
-            batch_size=training.batch_size,
-            accumulation=training.gradient_accumulation_steps,
-            seed=data.shuffle_seed,
-        ),
-        validation_starts=validation_starts(
-            dataset.validation, data.max_length, data.max_eval_examples
-        ),
+        source=source,
+        held_out=_Windows(dataset, config),
         engine=engine,
         checkpoints=checkpoints,
         progress=progress,
         report=report,
         stop=stop,
+        parameters=parameters,
     )
     report.ready(_facts(session, precision, threads), dataset)
     if loaded is not None:
@@ -126,7 +157,57 @@ def open_session(run: RunDir, attempt: int, stop: StopSignals) -> Session:
     return session
 
 
-def _read_config(run: RunDir) -> Config:
+class _OrderSource:
+    """The micro-batches of one corpus in memory."""
+
+    def __init__(self, order: DataOrder) -> None:
+        self.order = order
+
+    def batch(self, step: int, micro: int) -> MicroBatch:
+        first = ((step - 1) * self.order.accumulation + micro) * self.order.batch_size
+        ids = tuple(f"sequence {first + i}" for i in range(self.order.batch_size))
+        return MicroBatch(*self.order.batch(step, micro), ids=ids)
+
+    def state(self) -> dict[str, Any]:
+        return {}
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        pass
+
+
+class _Windows:
+    """The held-out micro-batches of one corpus in memory."""
+
+    def __init__(self, dataset: Dataset, config: Config) -> None:
+        self.tokens, self.length = dataset.validation, config.data.max_length
+        self.size = config.training.batch_size
+        self.starts = validation_starts(self.tokens, self.length, config.data.max_eval_examples)
+
+    def __len__(self) -> int:
+        return math.ceil(len(self.starts) / self.size)
+
+    def batch(self, place: int) -> MicroBatch:
+        starts = self.starts[place * self.size : (place + 1) * self.size]
+        return MicroBatch(*rows(self.tokens, starts, self.length))
+
+
+def _newest(checkpoints: Checkpoints, world: World) -> Loaded | None:
+    """The newest good checkpoint. Rank 0 reads it; the others get all of it but the tensors."""
+    loaded = None
+    if world.leads:
+        checkpoints.clear_leftovers()
+        loaded = checkpoints.load_newest()
+    without = None if loaded is None else loaded._replace(tensors={})
+    told: Loaded | None = world.from_leader(without)
+    return loaded if world.leads else told
+
+
+def read_config(run: RunDir) -> Config:
+    """The resolved config of a run.
+
+    Raises:
+        ConfigError: It is not of this version.
+    """
     try:
         return Config.model_validate(run.config())
     except ValidationError as error:
@@ -155,7 +236,7 @@ def _read_environment(run: RunDir) -> dict[str, Any] | None:
 
 
 def _write_environment(
-    run: RunDir, now: dict[str, Any], precision: Precision, dataset: Dataset, model: LanguageModel
+    run: RunDir, now: dict[str, Any], precision: Precision, dataset: Dataset, parameters: int
 ) -> None:
     atomic_write_json(
         run.environment_path,
@@ -165,14 +246,13 @@ def _write_environment(
             "precision_reason": precision.reason,
             "data": dataset.description,
             "data_fingerprint": dataset.fingerprint,
-            "parameters": model.num_parameters(),
+            "parameters": parameters,
         },
     )
 
 
-def _build_model(
-    config: Config, dataset: Dataset, precision: Precision, device: torch.device
-) -> LanguageModel:
+def _build_model(config: Config, dataset: Dataset, precision: Precision) -> LanguageModel:
+    """The network, without memory for its weights."""
     if config.model.vocab_size < dataset.tokenizer.vocab_size:
         raise ConfigError(
             f"model.vocab_size {config.model.vocab_size} is too small",
@@ -189,23 +269,31 @@ def _build_model(
         )
     try:
         with torch.device("meta"):
-            model = build_model(
+            return build_model(
                 config.model,
                 compute_dtype=precision.dtype,
                 recompute="block" if config.training.gradient_checkpointing else "none",
             )
     except ValueError as error:
         raise ConfigError(str(error), where="model", fix="change one of the two") from None
-    _check_memory(model, device)
-    model.to_empty(device=device)
+
+
+def _fill(model: LanguageModel, config: Config, device: torch.device, world: World) -> None:
+    """Give the model its first weights; where they will be sharded, in rank 0's host memory only."""
+    sharded = choose_strategy(config, world) == "fsdp"
+    _check_memory(model, device, 1 if sharded else world.local_size)
+    if sharded and not world.leads:
+        return
+    model.to_empty(device="cpu" if sharded else device)
     init_weights(model, config.run.seed)
-    return model
+    if config.model.pretrained_path is not None:
+        load_pretrained(model, config.model.pretrained_path)
 
 
-def _check_memory(model: LanguageModel, device: torch.device) -> None:
+def _check_memory(model: LanguageModel, device: torch.device, copies: int) -> None:
     """Refuse what cannot fit before the kernel has to kill the process without a word."""
     free = environment.available_memory()
-    needed = model.num_parameters() * _BYTES_PER_PARAMETER
+    needed = model.num_parameters() * _BYTES_PER_PARAMETER * copies
     if device.type == "cpu" and free is not None and needed > free:
         raise TrainingError(
             f"the model does not fit into memory: {units.count(model.num_parameters())} parameters",
@@ -215,10 +303,13 @@ def _check_memory(model: LanguageModel, device: torch.device) -> None:
         )
 
 
-def _restore(loaded: Loaded, engine: Engine, device: torch.device) -> Progress:
+def _restore(loaded: Loaded, engine: Engine, source: Source) -> Progress:
     try:
         engine.load_state(loaded.tensors)
-        set_rng_state(loaded.state["rng"], device)
+        states, rank = loaded.state["rng"], engine.world.rank
+        if rank < len(states):  # a process that was not there before keeps what its seed gave it
+            set_rng_state(states[rank], engine.device)
+        source.load_state(loaded.state["data"])
         return Progress(**loaded.state["progress"])
     except (KeyError, TypeError, RuntimeError) as error:
         raise CheckpointError(
@@ -231,7 +322,7 @@ def _restore(loaded: Loaded, engine: Engine, device: torch.device) -> Progress:
 
 def _facts(session: Session, precision: Precision, threads: int) -> dict[str, Any]:
     return {
-        "parameters": session.engine.model.num_parameters(),
+        "parameters": session.parameters,
         "vocab_size": session.config.model.vocab_size,
         "untrained_loss": math.log(session.config.model.vocab_size),
         "max_steps": session.config.training.max_steps,
@@ -240,5 +331,5 @@ def _facts(session: Session, precision: Precision, threads: int) -> dict[str, An
         "precision_reason": precision.reason,
         "device": str(session.engine.device),
         "threads": threads,
-        "equation": Batch.of(session.config, session.engine.world_size).equation(),
+        "equation": Batch.of(session.config, session.engine.world.size).equation(),
     }

@@ -77,7 +77,10 @@ def compute_gradient(engine: Engine, micro_batches: Sequence[MicroBatch]) -> Mea
         for name, value in losses.parts.items():
             parts[name] += value
     sums = world.sum(torch.stack([loss_sum, *parts.values()]).tolist())
-    routings = [[each.detach() for each in losses.routings] for losses in found]
+    routings = [
+        [Routing(*(each.detach() for each in layer)) for layer in losses.routings]
+        for losses in found
+    ]
     experts, counts_LE = _expert_metrics(engine, routings)
     return Measured(
         loss=sums[0] / targets,

@@ -53,3 +53,19 @@ class RunConfig(Section):
         None, "What you want to find out, in your own words.", changes="files", max_length=4096
     )
     tags: list[str] | None = key(None, "Words by which runs are found again.", changes="files")
+    queue: bool = key(
+        False,
+        "Waits until the devices of this machine are free, in the order of arrival, instead of "
+        "starting at once.",
+        changes="when the run begins; not the training",
+    )
+    max_restarts: Whole = key(
+        3,
+        "Restarts in a row without a new checkpoint, after a failure that may pass such as a "
+        "killed process. Each goes on from the last good checkpoint, after 1, 5 and then 25 "
+        "seconds; 0 never restarts.",
+        unit="restarts",
+        changes="what happens after a failure; not the training",
+        ge=0,
+        le=1000,
+    )

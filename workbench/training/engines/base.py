@@ -34,15 +34,6 @@ def named_tensors(model: LanguageModel) -> Tensors:
     return {**dict(model.named_parameters()), **buffers}
 
 
-def optimizer_numbers(tensors: Tensors) -> dict[str, Tensors]:
-    """The optimizer's numbers of a checkpoint, by parameter."""
-    found: dict[str, Tensors] = {}
-    for key, value in tensors.items():
-        name, _, what = key.rpartition(".")
-        found.setdefault(name, {})[what] = value
-    return found
-
-
 class Engine(Protocol):
     """One training strategy. Every method is called by all processes together.
 
@@ -86,8 +77,11 @@ class Engine(Protocol):
     def discard_gradients(self) -> None:
         """Free the gradients without an update."""
 
-    def whole_weights(self) -> AbstractContextManager[None]:
-        """While it is open, rank 0 can call ``model`` by itself, as a sampler does."""
+    def whole_model(self) -> AbstractContextManager[LanguageModel | None]:
+        """The model with whole weights on rank 0, to be called there alone, as a sampler does.
+
+        None on the others. Where weights are sharded it is a copy, which is gone afterwards.
+        """
 
     def state(self) -> State:
         """The tensors of a checkpoint, on rank 0; the others get empty sets."""

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from contextlib import nullcontext
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import torch
 
-from workbench.training.engines.base import named_tensors, optimizer_numbers
+from workbench.training.engines.base import named_tensors
 from workbench.training.optim import make_optimizer
 
 if TYPE_CHECKING:
-    from contextlib import AbstractContextManager
+    from collections.abc import Iterator
 
     from workbench.config.schema import Config
     from workbench.models.base import Batch, LanguageModel
@@ -55,7 +55,7 @@ class SingleEngine:
     def update(self, *, learning_rate: float, gradient_norm: torch.Tensor, max_norm: float) -> None:
         """Clip, let the optimizer act once, and free the gradients."""
         if max_norm > 0:
-            torch.nn.utils.clip_grads_with_norm_(self.model.parameters(), max_norm, gradient_norm)
+            self._clip(max_norm, gradient_norm)
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate
         self.optimizer.step()
@@ -65,9 +65,10 @@ class SingleEngine:
         """Free the gradients without an update."""
         self.optimizer.zero_grad(set_to_none=True)
 
-    def whole_weights(self) -> AbstractContextManager[None]:
-        """They always are."""
-        return nullcontext()
+    @contextmanager
+    def whole_model(self) -> Iterator[LanguageModel | None]:
+        """The model itself, on rank 0."""
+        yield self.model if self.world.leads else None
 
     def state(self) -> State:
         """Weights and buffers by name, and the optimizer's numbers."""
@@ -81,13 +82,31 @@ class SingleEngine:
     @torch.no_grad()
     def load_state(self, state: State) -> None:
         """Go back to what ``state`` returned."""
-        for name, tensor in named_tensors(self.model).items():
-            tensor.copy_(state["model"][name])
-        numbers = optimizer_numbers(state["optimizer"])
-        for name, parameter in self.model.named_parameters():
-            self.optimizer.state[parameter] = {
-                what: value.to(self.device) for what, value in numbers[name].items()
-            }
+        missing = named_tensors(self.model)
+        for name, value in self.world.spread(state.get("model", {})):
+            tensor = missing.pop(name)
+            tensor.copy_(self._like(tensor, value))
+        if missing:
+            raise KeyError(f"no {', '.join(missing)}")
+        parameters = dict(self.model.named_parameters())
+        self.optimizer.state.clear()
+        for key, value in self.world.spread(state.get("optimizer", {})):
+            name, _, what = key.rpartition(".")
+            parameter = parameters[name]
+            self.optimizer.state[parameter][what] = (
+                self._like(parameter, value)
+                if value.shape == parameter.shape
+                else value.to(parameter.device)
+            )
+
+    def _like(self, tensor: torch.Tensor, value: torch.Tensor) -> torch.Tensor:
+        """A whole tensor in the place and the parts of one of the model's."""
+        if tensor.shape != value.shape:
+            raise RuntimeError(f"shape {list(value.shape)} where {list(tensor.shape)} is needed")
+        return value.to(tensor.device)
 
     def _gradients(self) -> list[torch.Tensor]:
         return [each.grad for each in self.model.parameters() if each.grad is not None]
+
+    def _clip(self, max_norm: float, norm: torch.Tensor) -> None:
+        torch.nn.utils.clip_grads_with_norm_(self.model.parameters(), max_norm, norm)

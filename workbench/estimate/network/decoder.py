@@ -1,0 +1,75 @@
+"""`workbench.models.decoder` on paper: what comes before the blocks, a block, what comes after.
+
+Shapes: B sequences, T positions, D width, V vocabulary, P longest sequence, R turned features.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from workbench.estimate.network.attention import attention
+from workbench.estimate.network.feed_forward import feed_forward
+from workbench.estimate.network.loss import cross_entropy
+from workbench.estimate.network.norm import norm
+from workbench.estimate.tape import ops
+from workbench.estimate.tape.tensor import Parameter, Tensor
+
+if TYPE_CHECKING:
+    from workbench.estimate.network.structure import Structure
+    from workbench.estimate.tape.tensor import Tape
+
+Tables = dict[str, Tensor]
+"""What all blocks share: angles, masks."""
+
+
+def shared_tables(tape: Tape, s: Structure) -> Tables:
+    """The angles, as blocks see them: memory that is counted elsewhere."""
+    tables = {}
+    if s.rotary:
+        for name in ("cos", "sin"):
+            tables[name] = Tensor(None, ("T", 1, "R"), 4)
+    return tables
+
+
+def front(tape: Tape, s: Structure) -> tuple[Tensor, Tables]:
+    """Embedding of tokens and positions, and the tables that all blocks share."""
+    table = Parameter(tape, "embedding", ("V", "D"))
+    x = ops.embedding(tape, table, ("B", "T", "D"))
+    if s.learned_positions:
+        positions = Parameter(tape, "position_embedding", ("P", "D"))
+        place = tape.new(("T",), 8, "positions")
+        added = ops.embedding(tape, positions, ("T", "D"))
+        x = ops.add_rows(tape, x, added)
+        del place, added
+    x = ops.cast(tape, x, s.width, "residual stream")
+    tables = {}
+    if s.rotary:
+        angle = tape.new(("T", "R2"), 4, "angles")
+        angles = tape.new(("T", "R"), 4, "angles")
+        del angle
+        cos = tape.new(("T", "R"), 4, "cosines")
+        tables["cos"] = tape.new(("T", "R"), 4, "cosines of the angles")
+        del cos
+        sin = tape.new(("T", "R"), 4, "sines")
+        tables["sin"] = tape.new(("T", "R"), 4, "sines of the angles")
+        del sin, angles
+    return x, tables
+
+
+def block(tape: Tape, x_BTD: Tensor, s: Structure, tables: Tables) -> Tensor:
+    """Attention and a feed-forward network, each behind a norm, each added."""
+    parallel = s.residual != "sequential"
+    normed_BTD = norm(tape, x_BTD, "attention_norm", s)
+    y_BTD = attention(tape, normed_BTD, s, tables)
+    after_BTD = ops.add(tape, x_BTD, y_BTD, "residual stream")
+    if s.residual != "parallel_shared_norm":
+        normed_BTD = norm(tape, x_BTD if parallel else after_BTD, "feed_forward_norm", s)
+    y_BTD = feed_forward(tape, normed_BTD, s)
+    return ops.add(tape, after_BTD, y_BTD, "residual stream")
+
+
+def tail(tape: Tape, x_BTD: Tensor, s: Structure) -> Tensor:
+    """The last norm and the loss."""
+    hidden_BTD = norm(tape, x_BTD, "norm", s)
+    output = Parameter(tape, "embedding" if s.tied else "lm_head.weight", ("V", "D"))
+    return cross_entropy(tape, hidden_BTD, output, s)

@@ -1,0 +1,197 @@
+"""The backward pass on paper, in the order and with the lifetimes of PyTorch's engine.
+
+What is repeated here: nodes run in the reverse order of their making, except that a gradient that
+has arrived at a parameter is taken at once; a node frees what it kept as soon as it has run;
+gradients that meet are added in place where nobody else refers to the first of them
+(torch/csrc/autograd/engine.cpp and input_buffer.cpp).
+"""
+
+from __future__ import annotations
+
+import heapq
+from typing import TYPE_CHECKING, Any
+
+from workbench.estimate.tape.tensor import Parameter, Tape, Tensor
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+Back = Any  # Callable[[Node, Tensor], tuple[Tensor | None, ...]]
+
+
+class Node:
+    """One operation of the graph.
+
+    Attributes:
+        inputs: Where the gradients go: nodes, parameters, or None.
+        saved: What it keeps for its backward pass.
+        back: From the gradient of the result to those of the inputs.
+        memo: Shapes that it needs to know.
+    """
+
+    __slots__ = ("__weakref__", "back", "inputs", "memo", "region", "saved", "seq", "tape")
+
+    def __init__(
+        self, tape: Tape, inputs: tuple[Tensor, ...], back: Back, memo: Any = None
+    ) -> None:
+        tape.clock += 1
+        self.memo = memo
+        self.seq = tape.clock
+        self.tape = tape
+        self.back = back
+        self.inputs: list[Node | Parameter | None] = [
+            each if isinstance(each, Parameter) else each.node for each in inputs
+        ]
+        self.saved: list[Tensor] = []
+        self.region: Region | None = None
+
+    def save(self, *tensors: Tensor) -> None:
+        """Keep tensors for the backward pass."""
+        for each in tensors:
+            if self.tape.region is None:
+                self.saved.append(each.detach())
+            else:
+                self.tape.region.save(self, each)
+
+    def kept(self) -> list[Tensor]:
+        """What was kept; in a recomputed region, after computing it again."""
+        if self.region is not None:
+            self.region.recompute()
+        return self.saved
+
+
+class StopRecomputing(Exception):  # noqa: N818 - no error: everything needed has been computed
+    """All that the backward pass needs exists again."""
+
+
+class Region:
+    """A part of the network whose tensors are computed again in the backward pass.
+
+    Args:
+        tape: The tape.
+        again: Runs the part; its results are dropped.
+        keeps: Names of operations whose results are kept from the forward pass.
+    """
+
+    def __init__(
+        self, tape: Tape, again: Callable[[], object], keeps: frozenset[str] = frozenset()
+    ) -> None:
+        self.tape, self.again, self.keeps = tape, again, keeps
+        self.owners: list[Node | None] = []
+        self.cache: list[Tensor] = []
+        self.saves = 0
+        self.phase = "forward"
+        self.done = False
+
+    def save(self, node: Node, tensor: Tensor) -> None:
+        """In the forward pass note who wants it; when computing again, give it to them."""
+        if self.phase == "forward":
+            node.region = self
+            self.owners.append(node)
+            return
+        owner = self.owners[self.saves]
+        self.saves += 1
+        node.saved.append(tensor.detach())
+        if owner is not None:
+            owner.saved.append(tensor.detach())
+        if self.saves == len(self.owners):
+            raise StopRecomputing
+
+    def recompute(self) -> None:
+        """Compute everything again, once, until the last tensor that is needed exists."""
+        if self.done:
+            return
+        self.done = True
+        self.phase = "again"
+        before, self.tape.region = self.tape.region, self
+        grad, self.tape.grad = self.tape.grad, True
+        try:
+            self.again()
+        except StopRecomputing:
+            pass
+        finally:
+            self.tape.region, self.tape.grad = before, grad
+        self.owners.clear()
+
+
+class Boundary(Node):
+    """Where a part of the network begins: it receives the gradient of what comes in."""
+
+    __slots__ = ("grad",)
+
+    def __init__(self, tape: Tape) -> None:
+        super().__init__(tape, (), None)
+        self.grad: Tensor | None = None
+
+
+def backward(tape: Tape, root: Node, gradient: Tensor) -> None:
+    """Run the backward pass from a node; gradients end in parameters and boundaries."""
+    waiting = _dependencies(root)
+    buffers: dict[int, Tensor] = {id(root): gradient}
+    del gradient
+    ready = [(-root.seq, root)]
+    del root
+    tape.grad = False
+    while ready:
+        node = heapq.heappop(ready)[1]
+        incoming = buffers.pop(id(node))
+        if isinstance(node, Boundary):
+            node.grad = incoming
+            del incoming
+            continue
+        outgoing = list(node.back(node, incoming))
+        del incoming
+        node.saved.clear()
+        for place, target in enumerate(node.inputs):
+            found = outgoing[place]
+            outgoing[place] = None
+            if target is None:
+                del found
+                continue
+            if isinstance(target, Parameter):
+                if found is not None:
+                    _take(tape, target, found)
+                del found
+                continue
+            if found is not None:
+                _add(tape, buffers, id(target), found)
+            del found
+            waiting[id(target)] -= 1
+            if not waiting[id(target)] and id(target) in buffers:
+                heapq.heappush(ready, (-target.seq, target))
+        node.inputs = []
+        node.back = None
+        del node, outgoing, target
+    tape.grad = True
+
+
+def _dependencies(root: Node) -> dict[int, int]:
+    counts: dict[int, int] = {}
+    seen = {id(root)}
+    stack = [root]
+    while stack:
+        for target in stack.pop().inputs:
+            if not isinstance(target, Node):
+                continue
+            counts[id(target)] = counts.get(id(target), 0) + 1
+            if id(target) not in seen:
+                seen.add(id(target))
+                stack.append(target)
+    return counts
+
+
+def _add(tape: Tape, buffers: dict[int, Tensor], key: int, found: Tensor) -> None:
+    held = buffers.get(key)
+    if held is None:
+        buffers[key] = found
+        return
+    if not held.alone:
+        buffers[key] = tape.new(held.shape, held.width, "sum of gradients")
+
+
+def _take(tape: Tape, parameter: Parameter, found: Tensor) -> None:
+    """A parameter's gradient becomes the tensor that arrives first; later ones are added to it."""
+    if parameter.grad is None:
+        parameter.grad = found
+        if found.storage is not None:
+            tape.labels[found.storage.bit.bit_length() - 1] = f"gradient of {parameter.name}"

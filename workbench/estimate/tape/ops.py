@@ -1,0 +1,311 @@
+"""The operations of the models: what each allocates, keeps, and makes on its way back.
+
+What is kept follows torch/tools/autograd/derivatives.yaml; what a backward pass allocates on its
+way was read off torch 2.13 and is compared with it allocation by allocation in the tests.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from workbench.estimate.tape.autograd import Back, Node
+from workbench.estimate.tape.tensor import Dim, Tensor
+
+if TYPE_CHECKING:
+    from workbench.estimate.tape.tensor import Tape
+
+Gradients = tuple[Tensor | None, ...]
+
+
+def make(
+    tape: Tape,
+    inputs: tuple[Tensor, ...],
+    shape: tuple[Dim, ...],
+    width: int,
+    label: str,
+    *,
+    keep: tuple[Tensor, ...] = (),
+    keep_result: bool = False,
+    back: Back = None,
+    memo: Any = None,
+) -> Tensor:
+    """One operation with one result.
+
+    Args:
+        tape: The tape.
+        inputs: The operands that gradients may go to.
+        shape: Shape of the result.
+        width: Bytes per element of the result.
+        label: What the result is; regions know by it what they keep.
+        keep: Tensors that the backward pass needs.
+        keep_result: Whether it needs the result.
+        back: The backward pass.
+        memo: What it has to know besides.
+    """
+    node = None
+    if tape.grad and any(each.needs_grad for each in inputs):
+        node = Node(tape, inputs, back, memo)
+        node.save(*keep)
+    region = tape.region
+    if region is not None and label in region.keeps:
+        if region.phase == "again":
+            held = region.cache.pop(0)
+            result = Tensor(held.storage, shape, width, node)
+            del held
+        else:
+            result = tape.new(shape, width, label, node)
+            region.cache.append(result.detach())
+    else:
+        result = tape.new(shape, width, label, node)
+    if node is not None and keep_result:
+        node.save(result)
+    return result
+
+
+def view(tape: Tape, x: Tensor, shape: tuple[Dim, ...]) -> Tensor:
+    """Another shape over the same memory."""
+    node = None
+    if tape.grad and x.needs_grad:
+        node = Node(tape, (x,), _view_back, x.shape)
+    return Tensor(x.storage, shape, x.width, node)
+
+
+def _view_back(node: Node, grad: Tensor) -> Gradients:
+    return (Tensor(grad.storage, node.memo, grad.width, None, grad.base or grad),)
+
+
+def cast(tape: Tape, x: Tensor, width: int, label: str = "cast") -> Tensor:
+    """``x.to(dtype)``: nothing where the dtype is the same."""
+    if x.width == width:
+        return x
+    return make(tape, (x,), x.shape, width, label, back=_cast_back, memo=x.width)
+
+
+def _cast_back(node: Node, grad: Tensor) -> Gradients:
+    return (node.tape.new(grad.shape, node.memo, "gradient of a cast"),)
+
+
+def linear(
+    tape: Tape, x: Tensor, weight: Tensor, out: Dim, bias: Tensor | None = None, label: str = "product"
+) -> Tensor:
+    """``x W^T (+ b)`` of rows: the matrix product keeps both factors."""
+    inputs = (x, weight) if bias is None else (x, weight, bias)
+    keep = ((x,) if weight.needs_grad else ()) + ((weight,) if x.needs_grad else ())
+    shape = (*x.shape[:-1], out)
+    memo = (x.shape, weight.shape, x.needs_grad, weight.needs_grad, bias is not None and bias.needs_grad)
+    flat = make(
+        tape, inputs, shape, x.width, label, keep=keep, back=_linear_back, memo=memo
+    )
+    if len(shape) == 2:  # noqa: PLR2004
+        return flat
+    # The product is one of two matrices; its shape comes back by a view.
+    return view(tape, flat, shape)
+
+
+def _linear_back(node: Node, grad: Tensor) -> Gradients:
+    x_shape, weight_shape, to_x, to_weight, to_bias = node.memo
+    tape, width = node.tape, grad.width
+    node.kept()
+    grad_weight = tape.new(weight_shape, width, "gradient of a weight") if to_weight else None
+    grad_x = None
+    if to_x:
+        grad_x = tape.new(x_shape, width, "gradient of an input")
+        if len(x_shape) > 2:  # noqa: PLR2004
+            grad_x = Tensor(grad_x.storage, x_shape, width, None, grad_x)
+    grad_bias = tape.new(weight_shape[:1], width, "gradient of a bias") if to_bias else None
+    return (grad_x, grad_weight) if len(node.inputs) == 2 else (grad_x, grad_weight, grad_bias)  # noqa: PLR2004
+
+
+def add_rows(tape: Tape, x: Tensor, rows: Tensor) -> Tensor:
+    """``x + rows``, the same rows for every sequence."""
+    return make(
+        tape, (x, rows), x.shape, x.width, "sum", back=_add_rows_back, memo=rows.shape
+    )
+
+
+def _add_rows_back(node: Node, grad: Tensor) -> Gradients:
+    return grad, node.tape.new(node.memo, grad.width, "gradient of rows")
+
+
+def add(tape: Tape, x: Tensor, y: Tensor, label: str = "sum") -> Tensor:
+    """``x + y`` of one shape."""
+    return make(tape, (x, y), x.shape, max(x.width, y.width), label, back=_add_back)
+
+
+def _add_back(node: Node, grad: Tensor) -> Gradients:
+    del node
+    return grad, Tensor(grad.storage, grad.shape, grad.width)
+
+
+def mul(tape: Tape, x: Tensor, y: Tensor, label: str = "product of elements") -> Tensor:
+    """``x * y``; the second may be smaller and is then no function of a parameter."""
+    keep = ((y,) if x.needs_grad else ()) + ((x,) if y.needs_grad else ())
+    return make(
+        tape, (x, y), x.shape, x.width, label, keep=keep, back=_mul_back,
+        memo=(x.shape, y.shape, x.needs_grad, y.needs_grad),
+    )
+
+
+def _mul_back(node: Node, grad: Tensor) -> Gradients:
+    x_shape, y_shape, to_x, to_y = node.memo
+    tape = node.tape
+    node.kept()
+    grad_x = tape.new(x_shape, grad.width, "gradient of a factor") if to_x else None
+    grad_y = None
+    if to_y:
+        whole = tape.new(x_shape, grad.width, "gradient of a factor")
+        grad_y = whole
+        if y_shape != x_shape:
+            grad_y = tape.new(y_shape, grad.width, "gradient of a small factor")
+        del whole
+    return grad_x, grad_y
+
+
+def elementwise(tape: Tape, x: Tensor, label: str) -> Tensor:
+    """An activation that keeps its input: silu, gelu."""
+    return make(tape, (x,), x.shape, x.width, label, keep=(x,), back=_elementwise_back)
+
+
+def _elementwise_back(node: Node, grad: Tensor) -> Gradients:
+    node.kept()
+    return (node.tape.new(grad.shape, grad.width, "gradient of an activation"),)
+
+
+def relu(tape: Tape, x: Tensor) -> Tensor:
+    """relu keeps its result."""
+    return make(tape, (x,), x.shape, x.width, "relu", keep_result=True, back=_elementwise_back)
+
+
+def square(tape: Tape, x: Tensor) -> Tensor:
+    """``x.square()``."""
+    return make(tape, (x,), x.shape, x.width, "square", keep=(x,), back=_square_back)
+
+
+def _square_back(node: Node, grad: Tensor) -> Gradients:
+    tape = node.tape
+    node.kept()
+    first = tape.new(grad.shape, grad.width, "x of a square")
+    second = tape.new(grad.shape, grad.width, "2x of a square")
+    del first
+    third = tape.new(grad.shape, grad.width, "gradient of a square")
+    del second
+    return (third,)
+
+
+def neg(tape: Tape, x: Tensor) -> Tensor:
+    """``-x``."""
+    return make(tape, (x,), x.shape, x.width, "negative", back=_neg_back)
+
+
+def _neg_back(node: Node, grad: Tensor) -> Gradients:
+    return (node.tape.new(grad.shape, grad.width, "gradient of a negative"),)
+
+
+def turned(tape: Tape, x: Tensor, half: tuple[Dim, ...]) -> Tensor:
+    """``cat((-second, first))`` of the two halves of the last dimension."""
+    part = tape.new(half, x.width, "negative half")
+    whole = make(tape, (x,), x.shape, x.width, "quarter turn", back=_turned_back, memo=half)
+    del part
+    return whole
+
+
+def _turned_back(node: Node, grad: Tensor) -> Gradients:
+    part = node.tape.new(node.memo, grad.width, "gradient of a half")
+    whole = node.tape.new(grad.shape, grad.width, "gradient of a quarter turn")
+    del part
+    return (whole,)
+
+
+def mean_square(tape: Tape, x: Tensor) -> Tensor:
+    """``rsqrt(mean(x ** 2, -1) + eps)`` of each row."""
+    row = (*x.shape[:-1], 1)
+    squared = make(tape, (x,), x.shape, x.width, "square", keep=(x,), back=_square_back)
+    mean = make(tape, (squared,), row, x.width, "mean square", back=_mean_back, memo=x.shape)
+    del squared
+    return make(tape, (mean,), row, x.width, "rstd", keep_result=True, back=_rsqrt_back)
+
+
+def _mean_back(node: Node, grad: Tensor) -> Gradients:
+    return (node.tape.new(node.memo, grad.width, "gradient of a mean"),)
+
+
+def _rsqrt_back(node: Node, grad: Tensor) -> Gradients:
+    tape = node.tape
+    node.kept()
+    cube = tape.new(grad.shape, grad.width, "cube")
+    scaled = tape.new(grad.shape, grad.width, "half cube")
+    del cube
+    result = tape.new(grad.shape, grad.width, "gradient of a mean square")
+    del scaled
+    return (result,)
+
+
+def fused_norm(
+    tape: Tape, x: Tensor, weight: Tensor, bias: Tensor | None, statistics: int, label: str
+) -> Tensor:
+    """A norm in one kernel: it keeps its input and ``statistics`` numbers per row in fp32."""
+    inputs = (x, weight) if bias is None else (x, weight, bias)
+    row = (*x.shape[:-1], 1)
+    kept = tuple(tape.new(row, 4, "statistics of a norm") for _ in range(statistics))
+    memo = (weight.shape, bias is not None, x.needs_grad)
+    return make(
+        tape, inputs, x.shape, x.width, label, keep=(x, *kept), back=_fused_norm_back, memo=memo
+    )
+
+
+def _fused_norm_back(node: Node, grad: Tensor) -> Gradients:
+    tape = node.tape
+    weight_shape, has_bias, _ = node.memo
+    node.kept()
+    grad_x = tape.new(grad.shape, grad.width, "gradient of a norm")
+    grad_weight = tape.new(weight_shape, grad.width, "gradient of a weight")
+    if not has_bias:
+        return grad_x, grad_weight
+    return grad_x, grad_weight, tape.new(weight_shape, grad.width, "gradient of a bias")
+
+
+def flash_attention(
+    tape: Tape, q: Tensor, k: Tensor, v: Tensor, out: tuple[Dim, ...], rows: tuple[Dim, ...]
+) -> Tensor:
+    """Attention that keeps its operands, its result, and the log of each row's sum in fp32."""
+    memo = (q.shape, k.shape, v.shape)
+    node = None
+    if tape.grad and (q.needs_grad or k.needs_grad or v.needs_grad):
+        node = Node(tape, (q, k, v), _flash_back, memo)
+        node.save(q, k, v)
+    label, region = "attention", tape.region
+    if region is not None and label in region.keeps and region.phase == "again":
+        held, logs = region.cache.pop(0), region.cache.pop(0)
+        result = Tensor(held.storage, out, q.width, node)
+        sums = Tensor(logs.storage, rows, 4)
+        del held, logs
+    else:
+        result = tape.new(out, q.width, label, node)
+        sums = tape.new(rows, 4, "log of the sums of attention")
+        if region is not None and label in region.keeps:
+            region.cache += [result.detach(), sums.detach()]
+    if node is not None:
+        node.save(result, sums)
+    return result
+
+
+def _flash_back(node: Node, grad: Tensor) -> Gradients:
+    tape = node.tape
+    q_shape, k_shape, v_shape = node.memo
+    node.kept()
+    return (
+        tape.new(q_shape, grad.width, "gradient of the queries"),
+        tape.new(k_shape, grad.width, "gradient of the keys"),
+        tape.new(v_shape, grad.width, "gradient of the values"),
+    )
+
+
+def embedding(tape: Tape, weight: Tensor, shape: tuple[Dim, ...]) -> Tensor:
+    """Rows of a table; backwards a whole table of gradients."""
+    return make(
+        tape, (weight,), shape, weight.width, "embedding", back=_embedding_back, memo=weight.shape
+    )
+
+
+def _embedding_back(node: Node, grad: Tensor) -> Gradients:
+    return (node.tape.new(node.memo, grad.width, "gradient of a table"),)

@@ -1,0 +1,135 @@
+"""Symbolic tensors: a shape in symbols, bytes per element, and a storage that may be shared."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from workbench.estimate.tape.autograd import Node, Region
+
+Dim = int | str
+"""A size: a number, or an expression in symbols such as ``"H*K"``."""
+
+
+class Storage:
+    """Memory of a tensor and of its views; it exists as long as anything refers to it."""
+
+    __slots__ = ("__weakref__", "bit", "holders", "tape")
+
+    def __init__(self, tape: Tape, bit: int) -> None:
+        self.tape, self.bit, self.holders = tape, bit, 0
+
+    def __del__(self) -> None:
+        self.tape.live &= ~self.bit
+
+
+class Tensor:
+    """A view of a storage.
+
+    Attributes:
+        storage: The memory; None for what the tape does not follow: parameters.
+        shape: Sizes in symbols.
+        width: Bytes per element.
+        node: What computed it; None where no gradient is wanted.
+        base: The tensor that this one is a view of: PyTorch keeps it as long as the view.
+    """
+
+    __slots__ = ("base", "needs_grad", "node", "shape", "storage", "width")
+
+    def __init__(
+        self,
+        storage: Storage | None,
+        shape: tuple[Dim, ...],
+        width: int,
+        node: Node | None = None,
+        base: Tensor | None = None,
+    ) -> None:
+        self.base = base
+        self.storage, self.shape, self.width, self.node = storage, shape, width, node
+        self.needs_grad = node is not None
+        if storage is not None:
+            storage.holders += 1
+
+    def __del__(self) -> None:
+        if self.storage is not None:
+            self.storage.holders -= 1
+
+    def detach(self) -> Tensor:
+        """The same memory without its history."""
+        return Tensor(self.storage, self.shape, self.width)
+
+    @property
+    def alone(self) -> bool:
+        """Whether nothing else refers to the memory: autograd then adds in place."""
+        return self.storage is not None and self.storage.holders == 1
+
+
+class Tape:
+    """Sees storages come and go.
+
+    Attributes:
+        live: The storages that exist, one bit each.
+        sizes: Bytes of each storage, as an expression, in the order of their making.
+        labels: What each storage is.
+        moments: ``live`` at each allocation, since `cut`.
+        grad: Whether operations leave nodes behind.
+        region: The recomputed part that is being executed; None outside of any.
+        path: Where in the network the next tensor is made.
+    """
+
+    def __init__(self) -> None:
+        self.live = 0
+        self.sizes: list[str] = []
+        self.labels: list[str] = []
+        self.moments: list[int] = []
+        self.parameters: list[Parameter] = []
+        self.grad = True
+        self.region: Region | None = None
+        self.path = ""
+        self.clock = 0
+
+    def new(
+        self, shape: tuple[Dim, ...], width: int, label: str, node: Node | None = None
+    ) -> Tensor:
+        """Allocate."""
+        bit = 1 << len(self.sizes)
+        self.sizes.append(size_of_shape(shape, width))
+        self.labels.append(f"{self.path}{label}")
+        self.live |= bit
+        self.moments.append(self.live)
+        return Tensor(Storage(self, bit), shape, width, node)
+
+    def cut(self) -> list[int]:
+        """The moments so far; begins a new list."""
+        moments, self.moments = self.moments, []
+        return moments
+
+
+class Parameter(Tensor):
+    """A weight. Its memory is counted apart; its gradient is not.
+
+    Attributes:
+        name: Its name inside its part of the network.
+        grad: Its gradient, once there is one.
+    """
+
+    __slots__ = ("grad", "name")
+
+    def __init__(self, tape: Tape, name: str, shape: tuple[Dim, ...], width: int = 4) -> None:
+        super().__init__(None, shape, width)
+        self.name, self.grad = name, None
+        self.needs_grad = True
+        tape.parameters.append(self)
+
+    grad: Tensor | None
+
+
+def size_of_shape(shape: tuple[Dim, ...], width: int) -> str:
+    """Bytes of a dense tensor, as an expression: numbers first, then symbols in their order."""
+    number, symbols = width, []
+    for dim in shape:
+        if isinstance(dim, int):
+            number *= dim
+        else:
+            symbols.append(f"({dim})" if any(sign in dim for sign in "+-/") else dim)
+    return "*".join(([str(number)] if number != 1 or not symbols else []) + symbols)

@@ -1,0 +1,62 @@
+"""Which storages exist at each moment, by weak references."""
+
+from __future__ import annotations
+
+import weakref
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch.utils._pytree import tree_flatten
+
+
+@dataclass
+class Storages:
+    """Counts the bytes of living storages and remembers the largest moment.
+
+    Attributes:
+        alignment: Every storage is counted in multiples of so many bytes: 512 for PyTorch's CUDA
+            allocator, 1 for the CPU's.
+        bytes: What exists now.
+        peak: The most that has existed since `mark`.
+        log: With `record`, every allocation: bytes, what made it, bytes afterwards.
+    """
+
+    alignment: int = 1
+    record: bool = False
+    bytes: int = 0
+    peak: int = 0
+    log: list[tuple[int, str, int]] = field(default_factory=list)
+    at_peak: dict[int, tuple[int, str]] = field(default_factory=dict)
+    _known: dict[int, tuple[weakref.ref[Any], int, str]] = field(default_factory=dict)
+
+    def see(self, func: Any, result: Any) -> None:
+        """Count what an operation has made."""
+        for each in tree_flatten(result)[0]:
+            if isinstance(each, torch.Tensor):
+                self.add(each, str(func))
+
+    def add(self, tensor: torch.Tensor, name: str) -> None:
+        """Count the storage of a tensor, once."""
+        storage = tensor.untyped_storage()
+        key = storage._cdata  # noqa: SLF001 - the only identity that a storage has
+        if key in self._known:
+            return
+        size = -(-storage.nbytes() // self.alignment) * self.alignment
+        self._known[key] = (weakref.ref(storage, lambda _, key=key: self._gone(key)), size, name)
+        self.bytes += size
+        if self.bytes > self.peak:
+            self.peak = self.bytes
+            if self.record:
+                self.at_peak = {key: (size, name) for key, (_, size, name) in self._known.items()}
+        if self.record:
+            self.log.append((size, name, self.bytes))
+
+    def mark(self) -> None:
+        """Begin a new moment to find the peak of."""
+        self.peak = self.bytes
+        self.log.clear()
+        self.at_peak.clear()
+
+    def _gone(self, key: int) -> None:
+        self.bytes -= self._known.pop(key)[1]
