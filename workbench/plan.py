@@ -158,7 +158,8 @@ class Plan:
                 return replace(finding, severity="error", message=message)
             return finding
 
-        return self._missing(config) + [judged(finding) for finding in self._checked[1]]
+        secrets = _secrets_of_the_environment(config, self.composed.origins)
+        return self._missing(config) + secrets + [judged(each) for each in self._checked[1]]
 
     def _missing(self, config: Config) -> list[Finding]:
         """Findings on files and folders that the trainer would read and that are not there."""
@@ -209,6 +210,22 @@ class Plan:
 
         return Batch.of(self.config, Degrees.of(self.config).data).equation()
 
+    def prediction(self) -> dict[str, Any] | None:
+        """What is predicted for this plan, JSON-ready; None while nothing can be said.
+
+        It goes into the run directory at the launch. A prediction that fails stops no training.
+        """
+        from workbench import estimate
+
+        predict = getattr(estimate, "predict", None)
+        if predict is None:
+            return None
+        try:
+            told = predict(self)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the run is what was asked for
+            return {"error": f"{type(error).__name__}: {error}"}
+        return told if isinstance(told, dict) else None
+
     def launch(self, name: str | None = None, *, command: list[str] | None = None) -> RunDir:
         """Make the run's directory and start its supervisor.
 
@@ -234,6 +251,7 @@ class Plan:
             config=self.tree,
             origins=self.origins,
             config_yaml=to_yaml(self.tree),
+            estimate=self.prediction(),
             meta={
                 "recipe": self.recipe.name if self.recipe else None,
                 "title": self.recipe.title if self.recipe else None,
@@ -251,6 +269,33 @@ class Plan:
                 delete_run(run)  # a run that never began is not left behind
             raise
         return run
+
+
+def _secrets_of_the_environment(config: Config, origins: Mapping[str, Any]) -> list[Finding]:
+    """Findings on values of secret variables that have been copied into the config."""
+    import os
+
+    from workbench.config.findings import Finding
+    from workbench.config.keys import keys, value_at
+    from workbench.masking import secrets_of
+
+    secrets = secrets_of(os.environ)
+    found = []
+    for path in origins:
+        text = str(value_at(config, path)) if secrets and path in keys() else ""
+        if name := next((secrets[value] for value in secrets if value in text), None):
+            found.append(
+                Finding(
+                    "secret-in-config",
+                    "error",
+                    path,
+                    f"{path} holds the value of {name}, which is a secret: leave it in the "
+                    "environment, where the training finds it",
+                    origins[path],
+                    (),
+                )
+            )
+    return found
 
 
 def _exists(path: str) -> bool:

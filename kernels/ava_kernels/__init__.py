@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
-from ava_kernels.cross_entropy import linear_cross_entropy
+from ava_kernels.cross_entropy import linear_cross_entropy, linear_loss
 from ava_kernels.dispatch import Choice, Implementation, Operation
 from ava_kernels.grouped import grouped_matmul
 
-__all__ = ["Choice", "Implementation", "Operation", "grouped_matmul", "linear_cross_entropy"]
+__all__ = [
+    "Choice",
+    "Implementation",
+    "Operation",
+    "grouped_matmul",
+    "linear_cross_entropy",
+    "linear_loss",
+]

@@ -29,10 +29,12 @@ class _DenseGradient(torch.autograd.Function):
         return grad_RF.contiguous()
 
 
-def _grouped(x_SD: torch.Tensor, weight_EFD: torch.Tensor, ends_E: torch.Tensor) -> torch.Tensor:
+def _grouped(
+    x_SD: torch.Tensor, weight_EFD: torch.Tensor, ends_E: torch.Tensor, *, rows: int | None = None
+) -> torch.Tensor:
     # Rows past the last group come back from grouped_mm as uninitialised memory, in the output and
     # in the gradient (pytorch #154557), so they never go in.
-    x_RD = x_SD[: int(ends_E[-1])]
+    x_RD = x_SD[: int(ends_E[-1]) if rows is None else rows]
     y_RF: torch.Tensor = _DenseGradient.apply(  # type: ignore[no-untyped-call]
         F.grouped_mm(x_RD, weight_EFD.transpose(1, 2), offs=ends_E)
     )
@@ -40,7 +42,7 @@ def _grouped(x_SD: torch.Tensor, weight_EFD: torch.Tensor, ends_E: torch.Tensor)
 
 
 def _refuse_grouped(
-    x_SD: torch.Tensor, weight_EFD: torch.Tensor, ends_E: torch.Tensor
+    x_SD: torch.Tensor, weight_EFD: torch.Tensor, ends_E: torch.Tensor, *, rows: int | None = None
 ) -> str | None:
     if not hasattr(F, "grouped_mm"):
         return "this torch has no grouped_mm"
@@ -48,12 +50,18 @@ def _refuse_grouped(
         return f"grouped_mm has no {str(x_SD.dtype).removeprefix('torch.')}"
     if any(width * x_SD.element_size() % _ALIGNMENT for width in weight_EFD.shape[1:]):
         return f"grouped_mm wants widths in multiples of {_ALIGNMENT // x_SD.element_size()}"
-    if int(ends_E[-1]) == 0:
+    if (int(ends_E[-1]) if rows is None else rows) == 0:
         return "no row belongs to any expert"
     return None
 
 
-def _loop(x_SD: torch.Tensor, weight_EFD: torch.Tensor, ends_E: torch.Tensor) -> torch.Tensor:
+def _loop(
+    x_SD: torch.Tensor,
+    weight_EFD: torch.Tensor,
+    ends_E: torch.Tensor,
+    *,
+    rows: int | None = None,  # noqa: ARG001 - one signature for all implementations
+) -> torch.Tensor:
     ends = ends_E.tolist()
     starts = [0, *ends[:-1]]
     return torch.cat(
@@ -76,5 +84,6 @@ Args:
     x_SD: Rows sorted by expert; rows past ``ends_E[-1]`` belong to none and are left out.
     weight_EFD: One matrix per expert, in the dtype of the rows.
     ends_E: Where each expert's rows end, int32, never decreasing.
+    rows: ``ends_E[-1]``, where it is known: a GPU then need not be waited for.
     implementation: ``grouped`` or ``loop``; None picks.
 """

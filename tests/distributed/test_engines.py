@@ -47,3 +47,10 @@ def test_two_processes_train_as_one(make_run: MakeRun, single: RunDir) -> None:
     launch(*((run, 1) for run in runs.values()), processes=2)
     for run in runs.values():
         assert_same_training(single, run, step=STEPS)
+
+
+@pytest.mark.parametrize("stage", [0, 1, 2, 3])
+def test_zero_trains_as_one(make_run: MakeRun, single: RunDir, stage: int) -> None:
+    run = make_run(**plan(2, deepspeed={"enabled": True, "zero_stage": stage}))
+    launch((run, 1), processes=2)
+    assert_same_training(single, run, step=STEPS)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 import torch.nn.functional as F
-from ava_kernels import linear_cross_entropy
+from ava_kernels import linear_cross_entropy, linear_loss
 
 
 def problem(
@@ -54,6 +54,78 @@ def test_bf16_value_is_exact_and_gradients_are_close(chunk_size: int | None) -> 
         assert error < 0.01, error
     assert weight_VD.grad is not None
     assert weight_VD.grad.dtype == torch.float32
+
+
+@pytest.mark.parametrize("chunk_size", [None, 7])
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+@pytest.mark.parametrize("biased", [False, True])
+def test_bias_and_label_smoothing_equal_torch(
+    chunk_size: int | None, smoothing: float, *, biased: bool
+) -> None:
+    x_ND, weight_VD, target_N = problem(64, 24, 50)
+    target_N[::5] = -100
+    generator = torch.Generator().manual_seed(1)
+    bias_V = torch.randn(50, generator=generator).requires_grad_() if biased else None
+    given = [x_ND, weight_VD] + ([bias_V] if bias_V is not None else [])
+    loss = linear_cross_entropy(
+        x_ND, weight_VD, target_N, bias_V, label_smoothing=smoothing, chunk_size=chunk_size
+    )
+    found = torch.autograd.grad(loss, given)
+    copies = [each.detach().double().requires_grad_() for each in given]
+    logits_NV = copies[0] @ copies[1].T + (copies[2] if biased else 0.0)
+    expected = F.cross_entropy(logits_NV, target_N, reduction="sum", label_smoothing=smoothing)
+    torch.testing.assert_close(loss.double(), expected, rtol=1e-6, atol=0)
+    for one, other in zip(found, torch.autograd.grad(expected, copies), strict=True):
+        torch.testing.assert_close(one.double(), other, rtol=1e-5, atol=1e-6)
+    same = linear_cross_entropy(
+        x_ND, weight_VD, target_N, bias_V, label_smoothing=smoothing, implementation="reference"
+    )
+    torch.testing.assert_close(same, loss, rtol=1e-6, atol=0)
+
+
+def test_a_chunk_without_a_target_gives_no_gradient() -> None:
+    x_ND, weight_VD, target_N = problem(8, 4, 6)
+    target_N[:] = -100
+    loss = linear_cross_entropy(x_ND, weight_VD, target_N, label_smoothing=0.2, chunk_size=3)
+    grads = torch.autograd.grad(loss, (x_ND, weight_VD))
+    assert loss == 0
+    assert not any(grad.any() for grad in grads)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_any_loss_of_the_logits_is_chunked_the_same_way(dtype: torch.dtype) -> None:
+    x_ND, weight_VD, target_N = problem(40, 16, 30, dtype)
+    bias_V = torch.linspace(-1, 1, 30).requires_grad_()
+
+    def measure(
+        logits_CV: torch.Tensor, target_C: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        losses_C = F.cross_entropy(logits_CV / 2, target_C, reduction="none")
+        return losses_C.square().sum(), torch.stack([losses_C.sum(), logits_CV.sum()])
+
+    total, parts_P = linear_loss(x_ND, weight_VD, target_N, bias_V, measure, chunk_size=7)
+    found = torch.autograd.grad(total, (x_ND, weight_VD, bias_V))
+    logits_NV = F.linear(x_ND, weight_VD.to(dtype)).float() + bias_V
+    expected, expected_P = measure(logits_NV, target_N)
+    tolerance = 1e-5 if dtype == torch.float32 else 2e-2
+    torch.testing.assert_close(total, expected, rtol=1e-6, atol=0)
+    torch.testing.assert_close(parts_P, expected_P, rtol=1e-4, atol=1e-4)
+    assert not parts_P.requires_grad
+    truth = torch.autograd.grad(expected, (x_ND, weight_VD, bias_V))
+    for one, other in zip(found, truth, strict=True):
+        assert (one - other).norm() <= tolerance * other.norm()
+
+
+def test_torchs_own_bf16_loss_is_the_wrong_one() -> None:
+    """Why we have ours. When this fails, torch has repaired it: look whether theirs will do."""
+    x_ND, weight_VD, target_N = problem(4096, 32, 512, torch.bfloat16)
+    logits_NV = x_ND.detach() @ weight_VD.detach().bfloat16().T
+    truth = F.cross_entropy(logits_NV.double(), target_N).item()
+    ours = linear_cross_entropy(x_ND, weight_VD, target_N, chunk_size=32).item() / 4096
+    options = torch.nn.LinearCrossEntropyOptions(batch_chunk_size=32)
+    theirs = F.linear_cross_entropy(x_ND, weight_VD.bfloat16(), target_N, options=options).item()
+    assert abs(ours / truth - 1) < 1e-6
+    assert abs(theirs / truth - 1) > 0.005
 
 
 def test_the_scale_of_the_gradient_is_not_rounded_to_bf16() -> None:

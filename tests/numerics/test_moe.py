@@ -11,7 +11,8 @@ import torch.nn.functional as F
 from torch import nn
 
 from workbench.config.schema import ModelConfig
-from workbench.models.moe import MixtureOfExperts, drop_beyond
+from workbench.models.moe import MixtureOfExperts
+from workbench.models.moe_router import drop_beyond
 
 
 def make(
@@ -38,7 +39,7 @@ def definition(moe: MixtureOfExperts, x_BTD: torch.Tensor) -> torch.Tensor:
     for x_D in x_BTD.flatten(0, 1):
         p_E = (router.weight @ x_D).softmax(-1)
         gate_K, expert_K = p_E.topk(router.choices)
-        if not router.switch and router.choices > 1:
+        if router.choices > 1:
             gate_K = gate_K / gate_K.sum()
         y_D = torch.zeros_like(x_D)
         for gate, e in zip(gate_K, expert_K.tolist(), strict=True):
@@ -142,9 +143,8 @@ def test_auxiliary_losses_against_their_definitions() -> None:
 def test_capacity_drops_the_latest_and_never_overflows(choices: int) -> None:
     generator = torch.Generator().manual_seed(3)
     expert_TK = torch.rand(40, 5, generator=generator).topk(choices).indices
-    counts_E = torch.bincount(expert_TK.flatten(), minlength=5)
     room = math.ceil(0.8 * 40 * choices / 5)
-    kept_TK = drop_beyond(expert_TK, counts_E, room)
+    kept_TK = drop_beyond(expert_TK, room, 5)
     seen = [0] * 5
     for choice in range(choices):  # all first choices before any second
         for token in range(40):

@@ -11,7 +11,7 @@ from workbench.cli.streams import make_usable
 COMMANDS = {
     "train": ("workbench.cli.train", "train a recipe or your own layers, and watch it learn"),
     "launch": ("workbench.cli.train", "the same, in the background; prints the run's name"),
-    "runs": ("workbench.cli.runs", "what happened: list, show, watch, stop, rm"),
+    "runs": ("workbench.cli.runs", "what happened: list, show, watch, stop, resume, compare …"),
     "hardware": ("workbench.cli.hardware", "devices: list, show, detect what is here"),
     "config": ("workbench.cli.config", "what a config says: show, check, explain, diff, keys"),
 }

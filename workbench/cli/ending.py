@@ -20,7 +20,7 @@ def exit_code(state: Verdict) -> int:
     """0 finished, 130 stopped, the error's own code when it failed in a known way, else 1."""
     if state.state == "finished":
         return 0
-    if state.state == "stopped":
+    if state.state in ("stopped", "paused"):
         return 130
     if state.error is not None:
         return WorkbenchError.from_dict(state.error).exit_code
@@ -53,7 +53,7 @@ def closing_lines(run: RunDir, now: Snapshot) -> list[str]:
     if facts.get("sample"):
         lines += ["", "a sample of what it writes now:", *_sample(str(facts["sample"]))]
     lines += ["", f"the run      {place}/  (training_curves.png, training.log, checkpoints/)"]
-    if state == "stopped":
+    if state in ("stopped", "paused"):
         lines.append(f"go on with   ava train --resume {_reference(run)}")
     else:
         lines += [

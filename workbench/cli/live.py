@@ -175,6 +175,17 @@ def _event_line(event: dict[str, Any]) -> str | None:
         return f"checkpoint of step {step} not saved: {(event.get('error') or {}).get('what')}"
     if kind == "checkpoint_bad":
         return f"checkpoint {event.get('path')} is damaged ({event.get('why')}): not used"
+    return _supervisor_line(event)
+
+
+def _supervisor_line(event: dict[str, Any]) -> str | None:
+    """What the supervisor reports between the attempts."""
+    if event.get("event") == "queued":
+        return "queued: it waits until the devices are free"
+    again = event.get("restart")
+    if event.get("event") == "exited" and isinstance(again, dict):
+        wait = units.duration(float(again["in_seconds"]))
+        return f"attempt {event.get('attempt')} failed; it starts again after {wait}"
     return None
 
 

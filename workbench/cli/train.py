@@ -28,7 +28,9 @@ usage: ava {command} [RECIPE] [FILE.yaml …] [--config LAYER] [--hardware_confi
   --distributed_config LAYER settings for several devices, over the hardware
   --KEY VALUE                any config key, by its full path (--training.batch_size 32)
                              or its last name when only one key has it (--batch_size 32)
-  --resume RUN               continue a run from its newest good checkpoint
+  --resume RUN               continue a run from its newest good checkpoint; keys that are
+                             safe to change, such as --max_steps, may be given beside it
+  --queue                    wait until the devices of this machine are free
   --json                     the result as data on stdout, narration on stderr
 
 Often used keys:
@@ -95,28 +97,31 @@ def _typed(finding: Finding) -> bool:
 
 def _resume(command: str, options: TrainOptions) -> int:
     runs_dir = options.overrides.pop("runs_dir", options.overrides.pop("run.runs_dir", "runs"))
-    if options.recipe or options.layers or options.overrides:
+    queue = options.overrides.pop("queue", options.overrides.pop("run.queue", None))
+    if options.recipe or options.layers:
         raise UsageError(
             "a resumed run keeps the config that it was started with",
             fix=f"ava {command} --resume {options.resume}"
             "\nfor other settings start a new run: leave out --resume",
         )
-    from workbench.runs.control import start
+    from workbench.resuming import resume
     from workbench.runs.directory import expanded, open_run
     from workbench.runs.status import verdict
 
     resumed = open_run(expanded(runs_dir), str(options.resume))
     state = verdict(resumed)
-    if state.alive:
+    if state.alive and not options.overrides:
         sys.stderr.write(f"{resumed.name} is running already: watching it\n")
-    elif state.state == "finished":
+    elif state.state == "finished" and not options.overrides:
         sys.stderr.write(f"{resumed.name} has finished: nothing is left to do\n")
         if command == "launch":
             if options.json:
                 print_json(_identity(resumed))
             return 0
     else:
-        start(resumed)
+        wanted = None if queue is None else queue == "true"
+        for key, (before, after) in resume(resumed, options.overrides, queue=wanted).items():
+            sys.stderr.write(f"changed {key}: {before} → {after}\n")
     return _after_start(command, resumed, options)
 
 
@@ -125,9 +130,13 @@ def _after_start(command: str, started: RunDir, options: TrainOptions) -> int:
         if options.json:
             print_json(_identity(started))
         else:
+            from workbench.runs.status import verdict
+
+            state = verdict(started)
             sys.stdout.write(f"{started.name}\n")
+            waiting = f"queued, {state.reason}," if state.state == "queued" else "running"
             sys.stderr.write(
-                f"running in {relative(started.path)}\n"
+                f"{waiting} in {relative(started.path)}\n"
                 f"watch it with: ava runs watch {started.name}\n"
             )
         return 0

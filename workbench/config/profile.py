@@ -33,6 +33,7 @@ class HardwareProfile:
         host_memory_bytes: Memory of the host of a node.
         watts: Power of one device under load.
         price_per_hour: Dollars for one device.
+        base: The profile that this one begins with: the card in a cloud's instance.
         price_date: The day the price was true, ``2026-05-07``.
         sources: Where each figure comes from, by its name in the file.
     """
@@ -54,6 +55,7 @@ class HardwareProfile:
     watts: float | None = None
     price_per_hour: float | None = None
     price_date: str | None = None
+    base: str | None = None
     sources: dict[str, str] = field(default_factory=dict)
 
     def computes(self, precision: str) -> bool:

@@ -138,6 +138,7 @@ def read(path: Path) -> HardwareProfile:
             host_memory_bytes=_bytes(values.get("host_memory_gib")),
             watts=_scaled(values.get("watts"), 1),
             price_per_hour=_scaled(values.get("price_per_hour"), 1),
+            base=tree.get("base"),
             price_date=figures.get("price_per_hour", {}).get("date"),
             sources={name: figure["source"] for name, figure in figures.items()},
         )
@@ -163,7 +164,8 @@ def _tree(path: Path) -> dict[str, Any]:
         return tree
     if base not in names() or base == path.stem:
         raise _broken(path, f"there is no device {base!r} to begin with")
-    return _tree(_file(str(base))) | tree
+    # Of a chain, the first: that is the card.
+    return {"base": base} | _tree(_file(str(base))) | tree
 
 
 def _bytes(gib: float | None) -> int | None:

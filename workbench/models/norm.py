@@ -25,7 +25,7 @@ class RMSNorm(nn.Module):
 
     def forward(self, x_D: torch.Tensor) -> torch.Tensor:
         """Normalise the last dimension."""
-        y_D = F.rms_norm(x_D.float(), self.weight.shape, self.weight, self.eps)
+        y_D = F.rms_norm(x_D.float(), self.weight.shape, self.weight.float(), self.eps)
         return y_D.to(x_D.dtype)
 
 

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Final
 from workbench.runs.files import encode, to_json
 
 if TYPE_CHECKING:
+    from io import BufferedReader
     from pathlib import Path
 
     from workbench.runs.directory import RunDir
@@ -85,22 +86,10 @@ def load(run: RunDir) -> Parsed | None:
     """What was kept, if it still fits the metrics; None when it does not or there is nothing."""
     try:
         with (run.cache_path / "metrics.bin").open("rb") as file:
-            if file.read(len(_MAGIC)) != _MAGIC:
-                return None
-            length = int.from_bytes(file.read(8), "little")
-            if length > _LARGEST_HEADER:
-                return None
-            header = json.loads(file.read(length))
+            header = _read_header(file)
             if not all(_fits(run, facts) for facts in header["files"]):
                 return None
-            file.seek(_padded(len(_MAGIC) + 8 + length))
-            blocks = []
-            for count in header["lengths"]:
-                block: array[float] = array("d")
-                block.frombytes(file.read(8 * count))
-                if len(block) != count:
-                    return None
-                blocks.append(block)
+            blocks = [_read_block(file, count) for count in header["lengths"]]
         if _digest_of(blocks) != header["digest"]:
             return None
         return Parsed(
@@ -113,6 +102,29 @@ def load(run: RunDir) -> Parsed | None:
         )
     except (OSError, ValueError, TypeError, KeyError, IndexError, RecursionError, MemoryError):
         return None
+
+
+def _read_header(file: BufferedReader) -> dict[str, Any]:
+    """The header; the file stands at the first column then.
+
+    Raises:
+        ValueError: This is no cache of ours.
+    """
+    magic = file.read(len(_MAGIC))
+    length = int.from_bytes(file.read(8), "little")
+    if magic != _MAGIC or length > _LARGEST_HEADER:
+        raise ValueError
+    header: dict[str, Any] = json.loads(file.read(length))
+    file.seek(_padded(len(_MAGIC) + 8 + length))
+    return header
+
+
+def _read_block(file: BufferedReader, count: int) -> array[float]:
+    block: array[float] = array("d")
+    block.frombytes(file.read(8 * count))
+    if len(block) != count:
+        raise ValueError
+    return block
 
 
 def _fingerprint(run: RunDir, attempt: int, offset: int) -> dict[str, Any]:
@@ -135,7 +147,7 @@ def _fits(run: RunDir, facts: dict[str, Any]) -> bool:
         return False
     if (status.st_size, status.st_mtime_ns) == (facts["size"], facts["mtime_ns"]):
         return True
-    return _digest(path, int(facts["offset"])) == facts["digest"]
+    return bool(_digest(path, int(facts["offset"])) == facts["digest"])
 
 
 def _digest(path: Path, length: int) -> str:

@@ -73,26 +73,30 @@ def list_checkpoints(run: RunDir, *, hashes: bool = False) -> list[Checkpoint]:
 def verify(path: Path, *, hashes: bool = True) -> str | None:
     """What is wrong with a checkpoint; None when it is as it was written."""
     try:
-        files = _manifest(path)["files"]
-        for name, (size, digest) in files.items():
-            inside = path / name
-            if inside.resolve().parent != path.resolve() and path.resolve() not in (
-                inside.resolve().parents
-            ):
-                return f"{MANIFEST} is damaged (it names {name})"
-            status = inside.stat()
-            if not stat.S_ISREG(status.st_mode):
-                return f"{name} is no file"
-            if status.st_size != size:
-                return f"{name} has {status.st_size:,} bytes, not {size:,}"
-            if hashes and _hash(inside) != digest:
-                return f"{name} has changed since it was written"
+        for name, (size, digest) in _manifest(path)["files"].items():
+            if problem := _problem_of(path, name, size, digest if hashes else None):
+                return problem
     except FileNotFoundError as error:
         return f"{Path(error.filename).name} is missing"
     except OSError as error:
         return f"cannot be read ({explain(error)})"
     except _DAMAGE as error:
         return f"{MANIFEST} is damaged ({error})"
+    return None
+
+
+def _problem_of(folder: Path, name: str, size: int, digest: str | None) -> str | None:
+    """What is wrong with one file of a checkpoint; without a digest only its size is compared."""
+    path = folder / name
+    if folder.resolve() not in path.resolve().parents:
+        return f"{MANIFEST} is damaged (it names {name})"
+    status = path.stat()
+    if not stat.S_ISREG(status.st_mode):
+        return f"{name} is no file"
+    if status.st_size != size:
+        return f"{name} has {status.st_size:,} bytes, not {size:,}"
+    if digest is not None and _hash(path) != digest:
+        return f"{name} has changed since it was written"
     return None
 
 

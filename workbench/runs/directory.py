@@ -165,6 +165,7 @@ def create_run(
     origins: dict[str, Any],
     config_yaml: str,
     meta: dict[str, Any],
+    estimate: dict[str, Any] | None = None,
 ) -> RunDir:
     """Make the directory of a new run.
 
@@ -178,6 +179,7 @@ def create_run(
         origins: Where each value came from.
         config_yaml: The resolved config as a person reads it.
         meta: What else ``run.json`` tells: recipe, title, command, stack.
+        estimate: What was predicted, to be laid beside what is measured; None when nothing was.
 
     Raises:
         UsageError: The name is not allowed.
@@ -204,7 +206,10 @@ def create_run(
             atomic_write_json(
                 building / "config.resolved.json",
                 {"schema": SCHEMA, "config": config, "origins": origins},
+                masked=False,
             )
+            if estimate is not None:
+                atomic_write_json(building / "estimate.json", {"schema": SCHEMA, **estimate})
             return _publish(building, names, meta)
         except BaseException:
             _remove_tree(building)

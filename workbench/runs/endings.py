@@ -37,13 +37,18 @@ LESS_MEMORY: Final = (
     "halve --training.batch_size and double --training.gradient_accumulation_steps: the same step "
     "in less memory;\nor --training.gradient_checkpointing true, or a shorter --data.max_length"
 )
+_OTHER_PORT: Final = (
+    "the port is taken: leave it to the system (one machine), or choose another: "
+    "--parallel.master_port N"
+)
 _KNOWN: Final = (
-    (re.compile(r"address already in use|EADDRINUSE", re.IGNORECASE), "the port is taken: leave "
-     "it to the system (one machine), or choose another: --parallel.master_port N"),
+    (re.compile(r"address already in use|EADDRINUSE", re.IGNORECASE), _OTHER_PORT),
     (re.compile(r"out of memory|OutOfMemoryError|can't allocate memory"), LESS_MEMORY),
-    (re.compile(r"No module named '?(?!workbench|ava_kernels)"), "install what is missing into the "
-     "environment that the run uses"),
-)  # fmt: skip
+    (
+        re.compile(r"No module named '?(?!workbench|ava_kernels)"),
+        "install what is missing into the environment that the run uses",
+    ),
+)
 """What the last words of a program mean, for those that come up again and again."""
 
 
@@ -51,23 +56,31 @@ def ended(
     run: RunDir, attempt: int, end: dict[str, Any], step: int
 ) -> tuple[State, str, dict[str, Any] | None]:
     """The state, the reason and the error of an attempt whose exit.json is there."""
-    code, number, requested = end.get("code"), end.get("signal"), end.get("requested")
+    code, requested = end.get("code"), end.get("requested")
     outcome = end.get("outcome")
     if "outcome" not in end and isinstance(code, int):  # of a version that wrote the code alone
         outcome = {0: "finished", STOPPED_EXIT: "stopped"}.get(code)
     if outcome == "finished":
         return "finished", _unsaved(run), None
-    if outcome == "stopped":
-        if requested == "pause":
-            return "paused", "saved; resume it when you like", None
-        return "stopped", "saved on request", None
-    if requested == "kill":
-        return "stopped", "ended at once on request, without saving", None
-    if end.get("forced"):
-        return "stopped", "ended without saving: it did not finish the step in time", None
-    if requested and (number == signal.SIGTERM or end.get("began") is False):
-        return "stopped", "stopped on request before it began to train", None
+    if outcome == "stopped" and requested == "pause":
+        return "paused", "saved; resume it when you like", None
+    if how := _as_asked(end, outcome):
+        return "stopped", how, None
     return _failed(run, attempt, end, step)
+
+
+def _as_asked(end: dict[str, Any], outcome: object) -> str:
+    """How it was stopped; empty when it failed."""
+    if outcome == "stopped":
+        return "saved on request"
+    if end.get("requested") == "kill":
+        return "ended at once on request, without saving"
+    if end.get("forced"):
+        return "ended without saving: it did not finish the step in time"
+    early = end.get("signal") == signal.SIGTERM or end.get("began") is False
+    if end.get("requested") and early:
+        return "stopped on request before it began to train"
+    return ""
 
 
 def _failed(

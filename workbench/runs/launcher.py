@@ -1,4 +1,4 @@
-"""From a run's resolved config to the command that starts its processes: one plan for all launchers.
+"""From a run's resolved config to the command that starts its processes, for all launchers.
 
     one process                 python -P -m workbench.training RUN --attempt N
     several, one machine        torchrun --standalone: a free port and a fresh store each time

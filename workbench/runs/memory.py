@@ -1,9 +1,9 @@
 """Evidence that the kernel has killed a process because memory ran out.
 
 A SIGKILL says nothing on who sent it. The kernel counts what its OOM killer does, for the machine
-and for each control group; a count that has risen during an attempt which ended by SIGKILL, unasked,
-tells. Sources: Documentation/admin-guide/cgroup-v2.rst (memory.events), cgroup-v1/memory.rst
-(memory.oom_control), and the oom_kill field of /proc/vmstat.
+and for each control group; a count that has risen during an attempt which ended by SIGKILL,
+unasked, tells. Sources: Documentation/admin-guide/cgroup-v2.rst (memory.events), cgroup-v1/memory.rst
+(memory.oom_control), and oom_kill field of /proc/vmstat.
 """
 
 from __future__ import annotations

@@ -217,7 +217,7 @@ def _parse(number: int, path: Path) -> Ticket | None:
 
 def _tickets(folder: Path) -> list[tuple[int, Path]]:
     try:
-        names = os.listdir(folder)
+        names = [path.name for path in folder.iterdir()]
     except FileNotFoundError:
         return []
     matches = [match for name in names if (match := _TICKET.fullmatch(name))]

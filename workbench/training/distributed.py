@@ -143,13 +143,15 @@ def open_world(config: Config, device: torch.device) -> Iterator[World]:
             why=f"{config.parallel.num_nodes} × {config.parallel.devices_per_node} = {wanted}",
             fix="start the run with ava train, which starts as many as the config says",
         )
-    if world.size == 1:
+    if world.size == 1 and not config.deepspeed.enabled:
         yield world
         return
     dist.init_process_group(
         choose_backend(config.parallel.backend, device),
         timeout=_TIMEOUT,
         device_id=device if device.type == "cuda" else None,
+        # DeepSpeed wants a group even where there is one process; nobody has to be met for it.
+        **({"store": dist.HashStore(), "rank": 0, "world_size": 1} if world.size == 1 else {}),
     )
     try:
         yield world

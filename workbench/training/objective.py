@@ -11,10 +11,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
-from ava_kernels import linear_cross_entropy
+from ava_kernels import linear_cross_entropy, linear_loss
 from torch import nn
 
 from workbench.models.base import IGNORE, Batch, LanguageModel
+from workbench.training.token_losses import token_loss
 
 if TYPE_CHECKING:
     from workbench.config.schema import TrainingConfig
@@ -46,6 +47,8 @@ class Objective(nn.Module):
         super().__init__()
         self.model = model
         self.mtp = config.mtp
+        self.label_smoothing = config.label_smoothing
+        self.token_loss = token_loss(config)
 
     def forward(self, batch: Batch) -> Losses:
         """Compute the loss of a micro-batch."""
@@ -55,6 +58,8 @@ class Objective(nn.Module):
             return Losses(loss_sum, torch.zeros_like(loss_sum), {}, [])
         auxiliary = torch.zeros_like(loss_sum)
         parts: dict[str, torch.Tensor] = {}
+        if self.token_loss is not None:
+            loss_sum, auxiliary, parts = self._special(output.hidden_BTD, batch.targets_BT)
         if output.routings:
             # Routers give a mean per token; this micro-batch has so many of the step's targets.
             targets = (batch.targets_BT != IGNORE).sum()
@@ -69,8 +74,27 @@ class Objective(nn.Module):
 
     def _cross_entropy(self, hidden_BTD: torch.Tensor, targets_BT: torch.Tensor) -> torch.Tensor:
         return linear_cross_entropy(
-            hidden_BTD.flatten(0, 1), self.model.output_weight_VD, targets_BT.flatten()
+            hidden_BTD.flatten(0, 1),
+            self.model.output_weight_VD,
+            targets_BT.flatten(),
+            self.model.output_bias_V,
+            label_smoothing=self.label_smoothing if self.training else 0.0,
         )
+
+    def _special(
+        self, hidden_BTD: torch.Tensor, targets_BT: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor, dict[str, torch.Tensor]]:
+        """The plain cross-entropy to report, what to add to minimise another, and its parts."""
+        assert self.token_loss is not None
+        total, parts_P = linear_loss(
+            hidden_BTD.flatten(0, 1),
+            self.model.output_weight_VD,
+            targets_BT.flatten(),
+            self.model.output_bias_V,
+            self.token_loss,
+        )
+        plain, *others = parts_P.unbind()
+        return plain, total - plain, dict(zip(self.token_loss.parts, others, strict=True))
 
     def _ahead_weight(self, distance: int) -> float:
         weights = self.mtp.loss_weights

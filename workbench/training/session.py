@@ -280,7 +280,8 @@ def _build_model(config: Config, dataset: Dataset, precision: Precision) -> Lang
 
 def _fill(model: LanguageModel, config: Config, device: torch.device, world: World) -> None:
     """Give the model its first weights; where they will be sharded, in rank 0's host memory only."""
-    sharded = choose_strategy(config, world) == "fsdp"
+    strategy = choose_strategy(config, world)
+    sharded = strategy == "fsdp"
     _check_memory(model, device, 1 if sharded else world.local_size)
     if sharded and not world.leads:
         return

@@ -41,12 +41,15 @@ _PALETTE: dict[str, tuple[str, str, str]] = {
 }
 
 _STATES: dict[str, tuple[str, str]] = {
+    "queued": ("…", "dim"),
     "starting": ("◌", "live"),
     "running": ("●", "live"),
     "stopping": ("◐", "warn"),
     "stalled": ("▲", "warn"),
+    "restarting": ("◐", "warn"),
     "finished": ("✓", "good"),
     "stopped": ("■", "dim"),
+    "paused": ("■", "dim"),
     "failed": ("✗", "error"),
     "vanished": ("?", "error"),
 }

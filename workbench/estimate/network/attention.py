@@ -52,12 +52,16 @@ def attend(
 
 def rotate(tape: Tape, x: Tensor, s: Structure, tables: Tables) -> Tensor:
     """Turn the features of each head, in fp32; of a part of them where the table is narrower."""
-    return _rotate(tape, x, tables)
+    if not s.partial_rotary:
+        return _rotate(tape, x, s, tables)
+    turned = _rotate(tape, ops.piece(tape, x, (*x.shape[:-1], "R")), s, tables)
+    return ops.joined(tape, turned, ops.piece(tape, x, (*x.shape[:-1], "K-R")), x.shape)
 
 
-def _rotate(tape: Tape, x: Tensor, tables: Tables) -> Tensor:
+def _rotate(tape: Tape, x: Tensor, s: Structure, tables: Tables) -> Tensor:
     x32 = ops.cast(tape, x, 4, "fp32 heads")
-    quarter = ops.turned(tape, x32, (*x32.shape[:-1], "R2"))
+    turn = ops.turned_pairs if s.interleaved else ops.turned
+    quarter = turn(tape, x32, (*x32.shape[:-1], "R2"))
     cosine = ops.mul(tape, x32, tables["cos"], "x cos")
     sine = ops.mul(tape, quarter, tables["sin"], "turned x sin")
     total = ops.add(tape, cosine, sine, "turned heads")

@@ -68,8 +68,12 @@ def block(tape: Tape, x_BTD: Tensor, s: Structure, tables: Tables) -> Tensor:
     return ops.add(tape, after_BTD, y_BTD, "residual stream")
 
 
-def tail(tape: Tape, x_BTD: Tensor, s: Structure) -> Tensor:
-    """The last norm and the loss."""
-    hidden_BTD = norm(tape, x_BTD, "norm", s)
+def tail(tape: Tape, given: list[Tensor], s: Structure) -> Tensor:
+    """The last norm and the loss; the model has returned when the loss begins."""
+    hidden_BTD = norm(tape, given[0], "norm", s)
+    given.clear()
     output = Parameter(tape, "embedding" if s.tied else "lm_head.weight", ("V", "D"))
+    if s.tied:
+        # It waits in the autograd engine until that of the embedding has come, too.
+        output.has_gradient = False
     return cross_entropy(tape, hidden_BTD, output, s)

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from workbench.estimate.network.structure import Structure
     from workbench.estimate.tape.tensor import Dim
 
+KEPT = frozenset({"product", "attention"})
+"""What ``selective`` keeps: matrix products and attention."""
+
 SYMBOLS = ["A", "B", "T", "D", "H", "G", "K", "R", "R2", "F", "V", "P", "C", "Z"]
 
 
@@ -41,9 +44,10 @@ class Segment:
 
 def record(
     s: Structure,
-    run: Callable[[Tape, Tensor | None], Any],
+    run: Callable[..., Any],
     *,
     has_input: bool = True,
+    takes_input: bool = False,
     recomputed: bool = False,
     accumulating: bool = False,
 ) -> Segment:
@@ -54,10 +58,12 @@ def record(
         run: Builds the part from its input; its result is a tensor, or one with what it leaves
             behind for all blocks.
         has_input: Whether something comes before it.
+        takes_input: Whether nobody else holds its input, so that the part can let go of it; it is
+            then called with a list that holds the only reference.
         recomputed: Whether its backward pass computes it again.
         accumulating: Whether gradients of earlier micro-batches exist.
     """
-    tape = Tape()
+    tape = Tape(accumulating=accumulating)
     x = None
     boundary = None
     if has_input:
@@ -66,7 +72,13 @@ def record(
     if recomputed:
         y, left = _checkpointed(tape, s, run, x), None
     else:
-        found = run(tape, x)
+        if takes_input:
+            given = [x]
+            del x
+            found = run(tape, given)
+            x = None
+        else:
+            found = run(tape, x)
         y, left = found if isinstance(found, tuple) else (found, None)
         del found
     del x
@@ -110,4 +122,17 @@ def record(
 
 
 def _checkpointed(tape: Tape, s: Structure, run: Any, x: Tensor | None) -> Tensor:
-    raise NotImplementedError
+    """The part as `workbench.models.recompute` calls it."""
+    assert x is not None, "a recomputed part has an input"
+    keeps = KEPT if s.recompute == "selective" else frozenset[str]()
+
+    def again() -> None:
+        held = x.detach()
+        held.node, held.needs_grad = Boundary(tape), True
+        run(tape, held)
+
+    region = Region(tape, again, keeps)
+    tape.region = region
+    y: Tensor = run(tape, x)
+    tape.region = None
+    return y

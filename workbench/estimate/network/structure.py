@@ -26,6 +26,8 @@ class Structure:
         norm: Kind of the norms.
         qk_norm: Whether queries and keys are normalised.
         rotary: Whether heads are turned.
+        partial_rotary: Whether only a part of their features is.
+        interleaved: Whether neighbouring features form a pair.
         attention_bias: Whether the projections into attention have biases.
         attention_out_bias: Whether the one out of it has.
         residual: How the two halves of a block are added.
@@ -42,6 +44,8 @@ class Structure:
     norm: str
     qk_norm: bool
     rotary: bool
+    partial_rotary: bool
+    interleaved: bool
     attention_bias: bool
     attention_out_bias: bool
     residual: str

@@ -76,7 +76,8 @@ class Region:
     def __init__(
         self, tape: Tape, again: Callable[[], object], keeps: frozenset[str] = frozenset()
     ) -> None:
-        self.tape, self.again, self.keeps = tape, again, keeps
+        self.tape, self.keeps = tape, keeps
+        self.again: Callable[[], object] | None = again
         self.owners: list[Node | None] = []
         self.cache: list[Tensor] = []
         self.saves = 0
@@ -102,6 +103,7 @@ class Region:
         if self.done:
             return
         self.done = True
+        assert self.again is not None
         self.phase = "again"
         before, self.tape.region = self.tape.region, self
         grad, self.tape.grad = self.tape.grad, True
@@ -142,6 +144,7 @@ def backward(tape: Tape, root: Node, gradient: Tensor) -> None:
         outgoing = list(node.back(node, incoming))
         del incoming
         node.saved.clear()
+        node.region = None
         for place, target in enumerate(node.inputs):
             found = outgoing[place]
             outgoing[place] = None
@@ -191,6 +194,8 @@ def _add(tape: Tape, buffers: dict[int, Tensor], key: int, found: Tensor) -> Non
 
 def _take(tape: Tape, parameter: Parameter, found: Tensor) -> None:
     """A parameter's gradient becomes the tensor that arrives first; later ones are added to it."""
+    if parameter.has_gradient:
+        return
     if parameter.grad is None:
         parameter.grad = found
         if found.storage is not None:

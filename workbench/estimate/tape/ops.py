@@ -106,14 +106,23 @@ def _linear_back(node: Node, grad: Tensor) -> Gradients:
     x_shape, weight_shape, to_x, to_weight, to_bias = node.memo
     tape, width = node.tape, grad.width
     node.kept()
-    grad_weight = tape.new(weight_shape, width, "gradient of a weight") if to_weight else None
-    grad_x = None
-    if to_x:
-        grad_x = tape.new(x_shape, width, "gradient of an input")
-        if len(x_shape) > 2:  # noqa: PLR2004
-            grad_x = Tensor(grad_x.storage, x_shape, width, None, grad_x)
+
+    def of_weight() -> Tensor | None:
+        return tape.new(weight_shape, width, "gradient of a weight") if to_weight else None
+
+    def of_x() -> Tensor | None:
+        if not to_x:
+            return None
+        found = tape.new(x_shape, width, "gradient of an input")
+        return found if len(x_shape) <= 2 else Tensor(found.storage, x_shape, width, None, found)  # noqa: PLR2004
+
+    if len(node.inputs) == 2:  # noqa: PLR2004
+        grad_weight = of_weight()
+        return of_x(), grad_weight
+    grad_x = of_x()
+    grad_weight = of_weight()
     grad_bias = tape.new(weight_shape[:1], width, "gradient of a bias") if to_bias else None
-    return (grad_x, grad_weight) if len(node.inputs) == 2 else (grad_x, grad_weight, grad_bias)  # noqa: PLR2004
+    return grad_x, grad_weight, grad_bias
 
 
 def add_rows(tape: Tape, x: Tensor, rows: Tensor) -> Tensor:
@@ -214,6 +223,44 @@ def _turned_back(node: Node, grad: Tensor) -> Gradients:
     whole = node.tape.new(grad.shape, grad.width, "gradient of a quarter turn")
     del part
     return (whole,)
+
+
+def turned_pairs(tape: Tape, x: Tensor, half: tuple[Dim, ...]) -> Tensor:
+    """``stack((-odd, even))`` of the neighbours in the last dimension."""
+    part = tape.new(half, x.width, "negative half")
+    whole = make(tape, (x,), x.shape, x.width, "quarter turn", back=_turned_pairs_back, memo=half)
+    del part
+    return whole
+
+
+def _turned_pairs_back(node: Node, grad: Tensor) -> Gradients:
+    even = node.tape.new(grad.shape, grad.width, "gradient of the even features")
+    del even
+    part = node.tape.new(node.memo, grad.width, "gradient of a half")
+    whole = node.tape.new(grad.shape, grad.width, "gradient of the odd features")
+    del part
+    return (whole,)
+
+
+def piece(tape: Tape, x: Tensor, shape: tuple[Dim, ...]) -> Tensor:
+    """A part of the last dimension; backwards its gradient is written into a whole tensor."""
+    node = None
+    if tape.grad and x.needs_grad:
+        node = Node(tape, (x,), _piece_back, x.shape)
+    return Tensor(x.storage, shape, x.width, node)
+
+
+def _piece_back(node: Node, grad: Tensor) -> Gradients:
+    return (node.tape.new(node.memo, grad.width, "gradient of a part"),)
+
+
+def joined(tape: Tape, x: Tensor, y: Tensor, shape: tuple[Dim, ...]) -> Tensor:
+    """``cat`` along the last dimension; backwards two views."""
+    return make(tape, (x, y), shape, x.width, "joined", back=_joined_back, memo=(x.shape, y.shape))
+
+
+def _joined_back(node: Node, grad: Tensor) -> Gradients:
+    return tuple(Tensor(grad.storage, shape, grad.width, None, grad) for shape in node.memo)
 
 
 def mean_square(tape: Tape, x: Tensor) -> Tensor:

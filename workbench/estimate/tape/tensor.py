@@ -74,10 +74,11 @@ class Tape:
         moments: ``live`` at each allocation, since `cut`.
         grad: Whether operations leave nodes behind.
         region: The recomputed part that is being executed; None outside of any.
+        accumulating: Whether parameters already have gradients.
         path: Where in the network the next tensor is made.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, accumulating: bool = False) -> None:
         self.live = 0
         self.sizes: list[str] = []
         self.labels: list[str] = []
@@ -87,6 +88,7 @@ class Tape:
         self.region: Region | None = None
         self.path = ""
         self.clock = 0
+        self.accumulating = accumulating
 
     def new(
         self, shape: tuple[Dim, ...], width: int, label: str, node: Node | None = None
@@ -111,13 +113,14 @@ class Parameter(Tensor):
     Attributes:
         name: Its name inside its part of the network.
         grad: Its gradient, once there is one.
+        has_gradient: Whether there is one from before, which new ones are added to.
     """
 
-    __slots__ = ("grad", "name")
+    __slots__ = ("grad", "has_gradient", "name")
 
     def __init__(self, tape: Tape, name: str, shape: tuple[Dim, ...], width: int = 4) -> None:
         super().__init__(None, shape, width)
-        self.name, self.grad = name, None
+        self.name, self.grad, self.has_gradient = name, None, tape.accumulating
         self.needs_grad = True
         tape.parameters.append(self)
 

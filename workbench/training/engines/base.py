@@ -14,6 +14,8 @@ import torch
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
+    from torch import nn
+
     from workbench.models.base import Batch, LanguageModel
     from workbench.training.distributed import World
     from workbench.training.objective import Losses, Objective
@@ -32,6 +34,11 @@ def named_tensors(model: LanguageModel) -> Tensors:
     lasting = model.state_dict(keep_vars=True).keys()
     buffers = {name: value for name, value in model.named_buffers() if name in lasting}
     return {**dict(model.named_parameters()), **buffers}
+
+
+def all_tensors(module: nn.Module) -> Tensors:
+    """Everything of a module that has memory, by name."""
+    return {**dict(module.named_parameters()), **dict(module.named_buffers())}
 
 
 class Engine(Protocol):

@@ -12,13 +12,13 @@ from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING
 
 import torch
-from torch import nn
 from torch.autograd.graph import save_on_cpu
 from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import CPUOffloadPolicy, MixedPrecisionPolicy, OffloadPolicy
 from torch.distributed.fsdp import fully_shard
 from torch.distributed.tensor import DTensor, distribute_tensor
 
+from workbench.training.engines.base import all_tensors
 from workbench.training.engines.single import SingleEngine
 
 if TYPE_CHECKING:
@@ -48,12 +48,12 @@ class FsdpEngine(SingleEngine):
     ) -> None:
         self._offload_activations = config.fsdp.offload_activations
         self._on_host = config.fsdp.cpu_offload
-        whole = _tensors(objective) if world.leads else {}
+        whole = all_tensors(objective) if world.leads else {}
         self._skeleton = copy.deepcopy(objective.model.to("meta"))
         shard(objective, config, device, world)
         objective.to_empty(device="cpu" if self._on_host else device)
         super().__init__(objective, config, device, world)
-        places = _tensors(objective)
+        places = all_tensors(objective)
         with torch.no_grad():
             for name, value in world.spread(whole):
                 places[name].copy_(self._like(places[name], value))
@@ -83,9 +83,9 @@ class FsdpEngine(SingleEngine):
         model = None
         if self.world.leads:
             model = copy.deepcopy(self._skeleton).to_empty(device=self.device)
-        places = {} if model is None else _tensors(model)
+        places = {} if model is None else all_tensors(model)
         with torch.no_grad():
-            for name, value in _tensors(self.model).items():
+            for name, value in all_tensors(self.model).items():
                 whole = _whole(value)
                 if model is not None:
                     places[name].copy_(whole)
@@ -146,11 +146,6 @@ def _mesh(config: Config, device: torch.device, world: World) -> DeviceMesh:
     else:
         return init_device_mesh(device.type, (world.size,), mesh_dim_names=("shard",))
     return init_device_mesh(device.type, shape, mesh_dim_names=("copy", "shard"))
-
-
-def _tensors(module: nn.Module) -> dict[str, torch.Tensor]:
-    """Everything of a module that has memory, by name."""
-    return {**dict(module.named_parameters()), **dict(module.named_buffers())}
 
 
 def _whole(value: torch.Tensor) -> torch.Tensor:

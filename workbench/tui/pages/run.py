@@ -122,7 +122,11 @@ def _sentence(run: Snapshot) -> str:
         words += f". Loss {units.number(loss)}" if loss is not None else ""
         words += f", from {units.number(untrained)} untrained" if loss and untrained else ""
         return words + "."
-    if state == "stopped":
+    if state == "queued":
+        return f"Queued: {reason}."
+    if state == "restarting":
+        return f"Restarting: {reason}."
+    if state in ("stopped", "paused"):
         return f"After step {run.step:,} of {run.max_steps:,}: {reason}. Press r to go on."
     if state == "stalled":
         return f"Alive, but without progress: {reason}."

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 _LOOKS_PER_SECOND = 4
 _PAUSE = 0.1  # seconds that a recipe must stay chosen before its layers are read
-_RESUMABLE = ("stopped", "failed", "vanished")
+_RESUMABLE = ("stopped", "paused", "failed", "vanished")
 
 
 @dataclass

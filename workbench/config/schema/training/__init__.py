@@ -298,7 +298,6 @@ class TrainingConfig(Section):
         0.0,
         "Share of each target's probability that is spread over all other tokens.",
         changes="calibration; the loss no longer ends at zero",
-        unhonoured=NOT_BUILT,
         ge=0.0,
         lt=1.0,
     )

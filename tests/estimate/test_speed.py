@@ -1,0 +1,168 @@
+"""Time of a step, traffic, money: against hand-made arithmetic, and the ways it may not go."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from workbench.config.schema import Config
+from workbench.estimate.money import bill_of
+from workbench.estimate.speed import Speed, Unknown, measured_here, speed_of
+from workbench.estimate.traffic import Numbers, flows
+from workbench.hardware.devices import device
+
+P = 8_000_000_000
+LLAMA_8B = Numbers(parameters=P, trained=P, blocks=32, width=4096)
+
+
+def plan(**sections: dict[str, Any]) -> Config:
+    data = {"max_length": 4096} | sections.pop("data", {})
+    training = {"batch_size": 1, "mixed_precision": "bf16"} | sections.pop("training", {})
+    return Config.model_validate({"data": data, "training": training} | sections)
+
+
+def speed(config: Config, name: str = "h100_80gb", numbers: Numbers = LLAMA_8B) -> Speed:
+    degree = config.parallel.num_nodes * config.parallel.devices_per_node
+    tokens = config.training.batch_size * config.training.gradient_accumulation_steps * 4096
+    found = speed_of(config, device(name), flops=6.0 * P * tokens * degree, numbers=numbers)
+    assert isinstance(found, Speed)
+    return found
+
+
+def test_one_device_is_flops_over_peak_times_mfu() -> None:
+    found = speed(plan())
+    seconds = 6 * P * 4096 / (989.4e12 * 0.403)
+    assert found.step_seconds.likely == pytest.approx(seconds)
+    assert found.tokens_per_second.likely == pytest.approx(4096 / seconds)
+    assert found.mfu == pytest.approx(0.403)
+    assert found.flows == ()
+    assert found.step_seconds.low < seconds < found.step_seconds.high
+    assert found.tokens_per_second.low == pytest.approx(4096 / found.step_seconds.high)
+    assert "llm-foundry" in found.assumptions[0]
+
+
+def test_a_clouds_instance_reaches_what_its_card_does() -> None:
+    assert speed(plan(), "p5.48xlarge").step_seconds == speed(plan()).step_seconds
+
+
+def test_a_card_without_figures_says_that_it_assumes() -> None:
+    found = speed(plan(), "l40s")
+    assert "assumed" in found.assumptions[0]
+    wide, narrow = found.step_seconds, speed(plan()).step_seconds
+    assert wide.high / wide.low > narrow.high / narrow.low
+
+
+def test_what_was_measured_here_wins() -> None:
+    found = speed_of(
+        plan(), device("l40s"), flops=1e15, numbers=LLAMA_8B, measured=measured_here(0.5)
+    )
+    assert isinstance(found, Speed)
+    assert found.compute_seconds == pytest.approx(1e15 / (362e12 * 0.5))
+
+
+def test_no_peak_no_figure() -> None:
+    for name in ("cpu", "p150", "apple"):
+        found = speed_of(plan(), device(name), flops=1e15, numbers=LLAMA_8B)
+        assert isinstance(found, Unknown)
+        assert "ava measure" in found.fix
+    assert isinstance(speed_of(plan(), None, flops=1e15, numbers=LLAMA_8B), Unknown)
+    fp8 = plan(training={"mixed_precision": "fp8"})
+    assert isinstance(speed_of(fp8, device("a100_80gb"), flops=1.0, numbers=LLAMA_8B), Unknown)
+
+
+@pytest.mark.parametrize(
+    ("sections", "volume"),
+    [
+        ({"parallel": {"strategy": "ddp"}}, 2 * 4 * P * 7 / 8),
+        ({"parallel": {"strategy": "fsdp"}}, (2 * 2 + 4) * P * 7 / 8),
+        (
+            {"parallel": {"strategy": "fsdp"}, "fsdp": {"sharding_strategy": "shard_grad_op"}},
+            (2 + 4) * P * 7 / 8,
+        ),
+        ({"deepspeed": {"enabled": True, "zero_stage": 0}}, 2 * 2 * P * 7 / 8),
+        ({"deepspeed": {"enabled": True, "zero_stage": 1}}, 2 * 2 * P * 7 / 8),
+        ({"deepspeed": {"enabled": True, "zero_stage": 3}}, 3 * 2 * P * 7 / 8),
+    ],
+)
+def test_volumes_of_data_parallelism(sections: dict[str, Any], volume: float) -> None:
+    parallel = {"devices_per_node": 8} | sections.pop("parallel", {})
+    found = flows(plan(parallel=parallel, **sections), LLAMA_8B)
+    assert sum(flow.volume for flow in found) == pytest.approx(volume)
+
+
+def test_accumulation_fetches_sharded_parameters_again() -> None:
+    sections = {"parallel": {"strategy": "fsdp", "devices_per_node": 8}}
+    one, four = (
+        flows(plan(training={"gradient_accumulation_steps": each}, **sections), LLAMA_8B)
+        for each in (1, 4)
+    )
+    assert four[0].volume == pytest.approx(4 * one[0].volume)
+    ddp = {"parallel": {"strategy": "ddp", "devices_per_node": 8}}
+    one, four = (
+        flows(plan(training={"gradient_accumulation_steps": each}, **ddp), LLAMA_8B)
+        for each in (1, 4)
+    )
+    assert four == one
+
+
+def test_hybrid_sharding_keeps_the_large_traffic_in_the_node() -> None:
+    parallel = {"strategy": "fsdp", "devices_per_node": 8, "num_nodes": 4}
+    full = speed(plan(parallel=parallel), "a100_80gb")
+    hybrid = speed(plan(parallel=parallel, fsdp={"sharding_strategy": "hybrid"}), "a100_80gb")
+    assert hybrid.exposed_seconds <= full.exposed_seconds
+    between = [flow for flow in hybrid.flows if "between nodes" in flow.name]
+    assert between[0].volume == pytest.approx(2 * 4 * P / 8 * 3 / 4)
+
+
+def test_a_slow_network_is_felt() -> None:
+    ddp = {"strategy": "ddp", "devices_per_node": 8}
+    node, cluster = (
+        speed(plan(parallel=ddp | {"num_nodes": nodes}), "p4d.24xlarge") for nodes in (1, 8)
+    )
+    assert node.exposed_seconds < cluster.exposed_seconds
+    assert cluster.mfu < node.mfu
+
+
+def test_offload_costs_the_bus_and_the_processor() -> None:
+    sharded = {"enabled": True, "zero_stage": 3}
+    offloaded = sharded | {"offload_optimizer": {"device": "cpu"}}
+    parallel = {"devices_per_node": 8}
+    stays, leaves = (
+        speed(plan(parallel=parallel, deepspeed=each)) for each in (sharded, offloaded)
+    )
+    assert stays.host_seconds == 0
+    assert leaves.host_seconds == pytest.approx(P * 28 / 100e9)
+    assert leaves.step_seconds.likely > stays.step_seconds.likely
+    assert any("host" in each for each in leaves.assumptions)
+
+
+def test_unknown_links_are_said() -> None:
+    found = speed(plan(parallel={"strategy": "ddp", "devices_per_node": 8, "num_nodes": 2}), "l40s")
+    assert any("not counted" in each for each in found.assumptions)
+
+
+def test_a_pipeline_idles_at_its_ends() -> None:
+    parallel = {"devices_per_node": 8, "pipeline_parallel_size": 8}
+    few, many = (
+        speed(plan(parallel=parallel, training={"gradient_accumulation_steps": each}))
+        for each in (8, 64)
+    )
+    assert few.compute_seconds * 8 > many.compute_seconds, "8 times the work, less idling"
+    assert few.mfu < many.mfu
+
+
+def test_the_bill() -> None:
+    config = plan(parallel={"strategy": "ddp", "devices_per_node": 8})
+    found = speed(config)
+    bill = bill_of(config, device("h100_80gb"), found, steps=3600, parameters=P)
+    assert bill.tokens == 3600 * 8 * 4096
+    assert bill.hours.likely == pytest.approx(found.step_seconds.likely)
+    assert bill.dollars is not None
+    assert bill.dollars.likely == pytest.approx(bill.hours.likely * 3.78 * 8)
+    assert bill.kilowatt_hours is not None
+    assert bill.kilowatt_hours.likely == pytest.approx(bill.hours.likely * 5.6)
+    assert bill.optimal_tokens == 20 * P
+    assert bill.share_of_optimal == pytest.approx(bill.tokens / (20 * P))
+    free = bill_of(config, device("p150"), found, steps=1, parameters=P)
+    assert (free.dollars, free.price_date) == (None, None)

@@ -1,0 +1,268 @@
+"""How fast a plan trains: time of a step, tokens per second, with an interval and its assumptions.
+
+The step's computation takes its model FLOPs over the device's dense peak times the share of it that
+such trainings reach (MFU, arXiv 2204.02311, appendix B). That share is measured, not derived: on
+this machine by ``ava measure``, else by others. Traffic that the computation cannot hide is added.
+Where the peak is not known there is no estimate.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from workbench.config.degrees import Degrees
+from workbench.estimate.batch import Batch
+from workbench.estimate.traffic import Flow, Numbers, flows, updates_on_host
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from workbench.config.profile import HardwareProfile
+    from workbench.config.schema import Config
+
+# Median MFU over 207 published bf16 runs of MosaicML's llm-foundry (scripts/train/benchmarking), by
+# card and recomputation. Leaving out the size to be predicted, 8.6 % median error, 24.8 % at the
+# 90th percentile, which is the interval.
+_LLM_FOUNDRY = {
+    ("a100_80gb", False): 0.546,
+    ("a100_80gb", True): 0.530,
+    ("a100_40gb", False): 0.519,
+    ("a100_40gb", True): 0.501,
+    ("h100_80gb", False): 0.403,
+    ("h100_80gb", True): 0.404,
+}
+_LLM_FOUNDRY_FP8 = 0.255
+_MEASURED_BY_OTHERS = 0.25
+# For a card that nobody measured in this way: what those runs have in common.
+_ASSUMED, _ASSUMED_SPREAD = 0.42, 0.45
+_MEASURED_HERE = 0.10
+
+# Of the traffic that may go on beside the computation, as much is hidden as there is time for;
+# links reach about four fifths of their nominal bandwidth in large transfers.
+_LINK_EFFICIENCY = 0.8
+# Bytes that an AdamW update reads and writes per parameter: p, g, m and v in, p, m and v out.
+_UPDATE_BYTES = 28
+# DRAM bandwidth of a server with two sockets, a quarter of it reached by an update on all cores.
+_HOST_BANDWIDTH = 100e9
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """A figure that is not known exactly.
+
+    Attributes:
+        low: The lower end.
+        likely: The best guess.
+        high: The upper end.
+    """
+
+    low: float
+    likely: float
+    high: float
+
+    def scaled(self, factor: float) -> Interval:
+        """The same in another unit."""
+        return Interval(self.low * factor, self.likely * factor, self.high * factor)
+
+    def inverse(self, numerator: float) -> Interval:
+        """``numerator`` over the figure."""
+        return Interval(numerator / self.high, numerator / self.likely, numerator / self.low)
+
+
+@dataclass(frozen=True, slots=True)
+class Efficiency:
+    """The share of the dense peak that a training reaches.
+
+    Attributes:
+        mfu: The share, recomputation not counted as work.
+        spread: How far off it may be, as a share of itself.
+        source: Where it comes from.
+    """
+
+    mfu: float
+    spread: float
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class Speed:
+    """Time and rate of a plan.
+
+    Attributes:
+        step_seconds: Time of an optimizer step.
+        tokens_per_second: Over all devices.
+        mfu: Share of the peak that the whole step reaches.
+        compute_seconds: The part of the step that computes.
+        exposed_seconds: Traffic that the computation does not hide.
+        host_seconds: The update on the host's processor, where it is there.
+        flows: What travels.
+        assumptions: What the figures rest on, a sentence each.
+    """
+
+    step_seconds: Interval
+    tokens_per_second: Interval
+    mfu: float
+    compute_seconds: float
+    exposed_seconds: float
+    host_seconds: float
+    flows: tuple[Flow, ...]
+    assumptions: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Unknown:
+    """Why there is no estimate.
+
+    Attributes:
+        why: A sentence.
+        fix: What would make one possible.
+    """
+
+    why: str
+    fix: str
+
+
+def speed_of(
+    config: Config,
+    hardware: HardwareProfile | None,
+    *,
+    flops: float,
+    numbers: Numbers,
+    measured: Efficiency | None = None,
+) -> Speed | Unknown:
+    """The speed of a plan.
+
+    Args:
+        config: The plan.
+        hardware: The device that it is for.
+        flops: FLOPs of one optimizer step over all devices, forward and backward, without what is
+            computed a second time.
+        numbers: What is trained.
+        measured: What this machine reached with such a plan.
+    """
+    if hardware is None:
+        return Unknown("no device is named", "--run.hardware NAME (ava hardware list)")
+    peak = _peak(config, hardware)
+    if peak is None:
+        return Unknown(
+            f"the peak of {hardware.title} is not known", "ava measure runs a few steps and tells"
+        )
+    precision, rate = peak
+    reached = measured or _efficiency(config, hardware, precision)
+    degrees = Degrees.of(config)
+    compute = flops / (degrees.devices * rate * reached.mfu) / _pipeline_share(config, degrees)
+    share = f"{reached.mfu:.0%} of the dense {precision} peak of {rate / 1e12:,.4g} TFLOP/s"
+    assumptions = [f"{share}, ± {reached.spread:.0%}: {reached.source}"]
+    traffic = flows(config, numbers)
+    exposed = _exposed(traffic, config, hardware, compute, assumptions)
+    host = 0.0
+    if updates_on_host(config):
+        own = numbers.trained / degrees.tensor / degrees.pipeline / degrees.sharded
+        on_node = own * min(degrees.devices, config.parallel.devices_per_node)
+        host = on_node * _UPDATE_BYTES / _HOST_BANDWIDTH
+        assumptions.append(
+            f"the update on the host moves {_UPDATE_BYTES} bytes per parameter at "
+            f"{_HOST_BANDWIDTH / 1e9:.0f} GB/s"
+        )
+    rest = exposed + host
+    likely = compute + rest
+    step = Interval(
+        compute / (1 + reached.spread) + rest, likely, compute / (1 - reached.spread) + rest
+    )
+    tokens = Batch.of(config, degrees.data).tokens
+    return Speed(
+        step_seconds=step,
+        tokens_per_second=step.inverse(tokens),
+        mfu=flops / (degrees.devices * rate * likely),
+        compute_seconds=compute,
+        exposed_seconds=exposed,
+        host_seconds=host,
+        flows=traffic,
+        assumptions=tuple(assumptions),
+    )
+
+
+def _peak(config: Config, hardware: HardwareProfile) -> tuple[str, float] | None:
+    """The format that the products are made in, and its dense peak."""
+    wanted: str = config.training.mixed_precision
+    if wanted == "auto":
+        wanted = "bf16" if hardware.computes("bf16") else "no"
+    if wanted == "no":
+        # TF32 is PyTorch's word "high"; on cards without it, fp32 it is.
+        fast = config.training.float32_matmul_precision != "highest"
+        wanted = "tf32" if fast and "tf32" in hardware.peak_flops else "fp32"
+    rate = hardware.peak_flops.get(wanted)
+    return None if rate is None else (wanted, rate)
+
+
+def _efficiency(config: Config, hardware: HardwareProfile, precision: str) -> Efficiency:
+    if precision == "fp8" and hardware.compute_capability == (9, 0):
+        return Efficiency(
+            _LLM_FOUNDRY_FP8, _MEASURED_BY_OTHERS, "median of published llm-foundry fp8 runs"
+        )
+    # An instance of a cloud has the card's own peak: it is the card that counts.
+    recomputes = config.training.gradient_checkpointing
+    for (card, recomputed), mfu in _LLM_FOUNDRY.items():
+        if card in (hardware.name, hardware.base) and recomputed == recomputes:
+            return Efficiency(mfu, _MEASURED_BY_OTHERS, "median of published llm-foundry runs")
+    mfu = _ASSUMED * (0.75 if recomputes else 1.0)
+    return Efficiency(mfu, _ASSUMED_SPREAD, "assumed; nobody's figures for this card are at hand")
+
+
+def measured_here(mfu: float) -> Efficiency:
+    """What ``ava measure`` found on this machine."""
+    return Efficiency(mfu, _MEASURED_HERE, "measured on this machine")
+
+
+def _pipeline_share(config: Config, degrees: Degrees) -> float:
+    """The share of a step in which a pipeline works: m / (m + p - 1) (arXiv 2104.04473, 2.2.1)."""
+    micro = config.training.gradient_accumulation_steps
+    return micro / (micro + degrees.pipeline - 1)
+
+
+def _exposed(
+    traffic: Iterable[Flow],
+    config: Config,
+    hardware: HardwareProfile,
+    compute: float,
+    assumptions: list[str],
+) -> float:
+    """Seconds of traffic that nothing hides. Device links and the host's bus work side by side."""
+    hidden: dict[bool, float] = {True: 0.0, False: 0.0}
+    plain = 0.0
+    for flow in traffic:
+        rate = _rate(flow, config, hardware)
+        if rate is None:
+            note = f"{flow.name} ({flow.formula}) is not counted: no bandwidth is known"
+            if note not in assumptions:
+                assumptions.append(note)
+            continue
+        seconds = flow.volume / (rate * _LINK_EFFICIENCY)
+        if flow.overlaps:
+            hidden[flow.devices == 1] += seconds
+        else:
+            plain += seconds
+    if any(hidden.values()) or plain:
+        assumptions.append(f"links reach {_LINK_EFFICIENCY:.0%} of their nominal bandwidth")
+    return plain + sum(max(0.0, seconds - compute) for seconds in hidden.values())
+
+
+def _rate(flow: Flow, config: Config, hardware: HardwareProfile) -> float | None:
+    """Bytes per second that one device sends at, over the slowest part of the way."""
+    if flow.devices == 1:
+        return hardware.pcie_bandwidth
+    per_node = config.parallel.devices_per_node
+    within = hardware.link_bandwidth or hardware.pcie_bandwidth
+    if config.parallel.num_nodes == 1 or (
+        flow.devices <= per_node and not _between_nodes(flow, config)
+    ):
+        return within
+    network = hardware.network_bandwidth
+    if network is None or within is None:
+        return None
+    return min(within, network / per_node)
+
+
+def _between_nodes(flow: Flow, config: Config) -> bool:
+    return flow.name.endswith("between nodes") and config.parallel.num_nodes > 1
