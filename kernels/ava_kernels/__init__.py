@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ava_kernels.attention import causal_attention
 from ava_kernels.cross_entropy import linear_cross_entropy, linear_loss
 from ava_kernels.dispatch import Choice, Implementation, Operation
 from ava_kernels.grouped import grouped_matmul
@@ -10,6 +11,7 @@ __all__ = [
     "Choice",
     "Implementation",
     "Operation",
+    "causal_attention",
     "grouped_matmul",
     "linear_cross_entropy",
     "linear_loss",

@@ -23,7 +23,7 @@ ROOT = Path(__file__).resolve().parents[2]
 WORKER = Path(__file__).with_name("worker.py")
 
 
-def launch(*jobs: tuple[RunDir, int], processes: int, nodes: int = 1, seconds: float = 300) -> str:
+def launch(*jobs: tuple[RunDir, int], processes: int, seconds: float = 300) -> str:
     """Train the attempts one after another on that many processes, as torchrun starts them."""
     done = subprocess.run(
         [*torchrun(processes), str(WORKER), *(f"{run.path}:{attempt}" for run, attempt in jobs)],
@@ -60,26 +60,47 @@ def alone(run: RunDir, attempt: int = 1) -> None:
     try:
         loop.train(session)
     finally:
-        session.report.close()
+        session.close()
 
 
-def assert_same_training(one: RunDir, other: RunDir, *, rtol: float = 2e-5, step: int) -> None:
-    """The same curves, weights and optimizer, but for the order of additions."""
-    for name, expected in curve(one).items():
-        found = curve(other)[name]
+def assert_same_training(
+    one: RunDir,
+    other: RunDir,
+    *,
+    last: int,
+    first: int = 1,
+    rtol: float = 2e-5,
+    weights: bool = True,
+) -> None:
+    """The same curves, weights and optimizer, but for the order of additions.
+
+    Args:
+        one: The run that the other is to equal.
+        other: A run that has trained from step ``first`` to ``last``.
+        last: Where both have saved.
+        first: Where the other one began.
+        rtol: Relative tolerance of the curves.
+        weights: Whether to compare the checkpoints of the last step.
+    """
+    found_curves = curve(other)
+    for name, points in curve(one).items():
+        expected = [(step, value) for step, value in points if step >= first]
+        found = found_curves[name]
         assert [step for step, _ in found] == [step for step, _ in expected], name
         torch.testing.assert_close(
             torch.tensor([value for _, value in found]),
             torch.tensor([value for _, value in expected]),
             rtol=rtol, atol=1e-7, msg=lambda text, name=name: f"{name}: {text}",
         )  # fmt: skip
+    if not weights:
+        return
     for file in ("model.safetensors", "optimizer.safetensors"):
-        first, second = (
-            load_file(run.checkpoints_dir / f"step-{step:08d}" / file) for run in (one, other)
+        before, after = (
+            load_file(run.checkpoints_dir / f"step-{last:08d}" / file) for run in (one, other)
         )
-        assert first.keys() == second.keys(), file
-        for name, expected_tensor in first.items():
+        assert after.keys() == before.keys(), file
+        for name, tensor in before.items():
             torch.testing.assert_close(
-                second[name], expected_tensor, rtol=10 * rtol, atol=1e-5,
+                after[name], tensor, rtol=10 * rtol, atol=1e-5,
                 msg=lambda text, name=name: f"{name}: {text}",
             )  # fmt: skip

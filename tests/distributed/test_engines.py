@@ -1,7 +1,9 @@
-"""Several processes train what one process trains, whatever the strategy."""
+"""Several processes train what one process trains, whatever the strategy, and go on with each other's
+checkpoints."""
 
 from __future__ import annotations
 
+import shutil
 from typing import Any
 
 import pytest
@@ -12,16 +14,16 @@ from workbench.runs.directory import RunDir
 
 pytestmark = pytest.mark.usefixtures("in_process")
 
-STEPS = 20
+STEPS, HALF = 20, 10
 
 
 def plan(processes: int, **sections: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    """16 sequences per step, on however many processes."""
+    """8 sequences per step, on however many processes."""
     base: dict[str, dict[str, Any]] = {
         "model": {"hidden_dropout": 0.0},
         "training": {
             "batch_size": 2, "gradient_accumulation_steps": 4 // processes, "max_steps": STEPS,
-            "mixed_precision": "no", "eval_steps": 10, "save_steps": 10, "weight_decay": 0.1,
+            "mixed_precision": "no", "eval_steps": HALF, "save_steps": HALF,
         },
         "parallel": {"devices_per_node": processes},
         "run": {"device": "cpu", "threads": 1},
@@ -31,6 +33,14 @@ def plan(processes: int, **sections: dict[str, Any]) -> dict[str, dict[str, Any]
     return base
 
 
+def zero(stage: int, **keys: Any) -> dict[str, dict[str, Any]]:
+    return {"deepspeed": {"enabled": True, "zero_stage": stage, **keys}}
+
+
+FSDP = {"parallel": {"strategy": "fsdp", "devices_per_node": 2}}
+MOE = {"hidden_dropout": 0.0, "num_experts": 4, "num_experts_per_token": 2}
+
+
 @pytest.fixture(scope="module")
 def single(make_run: MakeRun) -> RunDir:
     run = make_run(**plan(1))
@@ -38,19 +48,133 @@ def single(make_run: MakeRun) -> RunDir:
     return run
 
 
-@pytest.mark.honours("parallel.devices_per_node", "parallel.strategy")
-def test_two_processes_train_as_one(make_run: MakeRun, single: RunDir) -> None:
-    runs = {
+@pytest.fixture(scope="module")
+def experts(make_run: MakeRun) -> RunDir:
+    run = make_run(**plan(1, model=MOE))
+    alone(run)
+    return run
+
+
+def take_over(run: RunDir, source: RunDir) -> RunDir:
+    """Let a run begin from the middle of another one."""
+    name = f"step-{HALF:08d}"
+    run.checkpoints_dir.mkdir(exist_ok=True)
+    shutil.copytree(source.checkpoints_dir / name, run.checkpoints_dir / name)
+    return run
+
+
+@pytest.mark.honours(
+    "parallel.devices_per_node",
+    "parallel.strategy",
+    "fsdp.cpu_offload",
+    "fsdp.offload_activations",
+    "training.gradient_accumulation_steps",
+)
+def test_two_processes_train_as_one(make_run: MakeRun, single: RunDir, experts: RunDir) -> None:
+    kept_apart = {"fsdp": {"cpu_offload": True, "offload_activations": True}}
+    whole = {
         "ddp": make_run(**plan(2)),
-        "fsdp": make_run(**plan(2, parallel={"strategy": "fsdp"})),
+        "fsdp": make_run(**plan(2, **FSDP)),
+        "offload": make_run(**plan(2, **FSDP, **kept_apart)),
     }
-    launch(*((run, 1) for run in runs.values()), processes=2)
-    for run in runs.values():
-        assert_same_training(single, run, step=STEPS)
+    second_half = {
+        "ddp": take_over(make_run(**plan(2)), single),
+        "fsdp": take_over(make_run(**plan(2, **FSDP)), single),
+    }
+    with_experts = [make_run(**plan(2, model=MOE)), make_run(**plan(2, model=MOE, **FSDP))]
+    runs = [*whole.values(), *second_half.values(), *with_experts]
+    launch(*((run, 1) for run in runs), processes=2)
+    for run in whole.values():
+        assert_same_training(single, run, last=STEPS)
+    for run in second_half.values():
+        assert_same_training(single, run, first=HALF + 1, last=STEPS)
+    for run in with_experts:
+        assert_same_training(experts, run, last=STEPS)
+    # And back again: one process goes on where two shards have stopped.
+    back = take_over(make_run(**plan(1)), whole["fsdp"])
+    alone(back)
+    assert_same_training(single, back, first=HALF + 1, last=STEPS)
 
 
-@pytest.mark.parametrize("stage", [0, 1, 2, 3])
-def test_zero_trains_as_one(make_run: MakeRun, single: RunDir, stage: int) -> None:
-    run = make_run(**plan(2, deepspeed={"enabled": True, "zero_stage": stage}))
+@pytest.mark.honours("deepspeed.enabled", "deepspeed.zero_stage")
+def test_zero_2_trains_as_one(make_run: MakeRun, single: RunDir) -> None:
+    run = make_run(**plan(2, **zero(2)))
     launch((run, 1), processes=2)
-    assert_same_training(single, run, step=STEPS)
+    assert_same_training(single, run, last=STEPS)
+
+
+def test_zero_3_goes_on_from_one_process(make_run: MakeRun, single: RunDir) -> None:
+    run = take_over(make_run(**plan(2, **zero(3))), single)
+    launch((run, 1), processes=2)
+    assert_same_training(single, run, first=HALF + 1, last=STEPS)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "keys",
+    [
+        {"zero_stage": 0},
+        {"zero_stage": 1},
+        {"zero_stage": 3},
+        {"zero_stage": 1, "cpu_offload": True},
+        {"zero_stage": 2, "cpu_offload": True, "overlap_comm": True},
+        {"zero_stage": 2, "reduce_scatter": False, "contiguous_gradients": False},
+        {"zero_stage": 3, "cpu_offload": True, "stage3_param_persistence_threshold": 0},
+        {"zero_stage": 3, "zero_hpz_partition_size": 2, "sub_group_size": 1000},
+    ],
+    ids=str,
+)
+def test_every_zero_trains_as_one(make_run: MakeRun, single: RunDir, keys: dict[str, Any]) -> None:
+    run = make_run(**plan(2, deepspeed={"enabled": True, **keys}))
+    launch((run, 1), processes=2)
+    assert_same_training(single, run, last=STEPS)
+    back = take_over(make_run(**plan(1)), run)
+    alone(back)
+    assert_same_training(single, back, first=HALF + 1, last=STEPS)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("stage", [0, 1, 2, 3])
+def test_every_zero_goes_on_from_one_process(
+    make_run: MakeRun, single: RunDir, experts: RunDir, stage: int
+) -> None:
+    for processes in (1, 2, 4):
+        run = take_over(make_run(**plan(processes, **zero(stage))), single)
+        launch((run, 1), processes=processes)
+        assert_same_training(single, run, first=HALF + 1, last=STEPS)
+    run = make_run(**plan(2, model=MOE, **zero(stage)))
+    launch((run, 1), processes=2)
+    assert_same_training(experts, run, last=STEPS)
+
+
+@pytest.mark.slow
+@pytest.mark.honours("fsdp.sharding_strategy", "parallel.num_nodes")
+def test_four_processes_train_as_one(make_run: MakeRun, single: RunDir) -> None:
+    """As 2 × 2: copies between the nodes, shards within each."""
+    runs = []
+    for strategy in ("full", "hybrid", "shard_grad_op", "no_shard"):
+        parallel = {"strategy": "fsdp", "num_nodes": 2, "devices_per_node": 2}
+        runs.append(
+            make_run(**plan(4, parallel=parallel, fsdp={"sharding_strategy": strategy}))
+        )
+    runs.append(make_run(**plan(4)))
+    runs.append(take_over(make_run(**plan(4)), single))
+    launch(*((run, 1) for run in runs), processes=4)
+    for run in runs[:-1]:
+        assert_same_training(single, run, last=STEPS)
+    assert_same_training(single, runs[-1], first=HALF + 1, last=STEPS)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("stage", [0, 1, 2, 3])
+def test_zero_in_bf16_stays_near(make_run: MakeRun, stage: int) -> None:
+    """Weights of 16 bits beside fp32 ones: the same training but for rounding."""
+    bf16 = plan(2)["training"] | {"mixed_precision": "bf16"}
+    alone_run = make_run(**plan(1, training=bf16 | {"gradient_accumulation_steps": 4}))
+    alone(alone_run)
+    run = make_run(**plan(2, training=bf16, **zero(stage)))
+    launch((run, 1), processes=2)
+    assert_same_training(alone_run, run, last=STEPS, rtol=2e-2, weights=False)
+    again = take_over(make_run(**plan(2, training=bf16, **zero(stage))), run)
+    launch((again, 1), processes=2)
+    assert_same_training(run, again, first=HALF + 1, last=STEPS, rtol=1e-6)

@@ -8,9 +8,11 @@ many runs.
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
+from workbench.errors import WorkbenchError
 from workbench.runs.directory import RunDir
 from workbench.training.distributed import World, open_world
 from workbench.training.environment import choose_device
@@ -29,7 +31,13 @@ def main() -> None:
             try:
                 train(session)
             finally:
-                session.report.close()
+                session.close()
 
 
-main()
+if __name__ == "__main__":
+    try:
+        main()
+    except WorkbenchError as error:
+        sys.stderr.write(f"rank {os.environ['RANK']}: {error.render()}\n")
+        sys.stderr.flush()
+        os._exit(error.exit_code)

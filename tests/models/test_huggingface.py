@@ -43,6 +43,23 @@ YARN = {
     "original_max_position_embeddings": 32,
     "beta_fast": 16.0,
 }
+YARN_DEEPSEEK = YARN | {"mscale": 0.7, "mscale_all_dim": 1.2}
+DEEPSEEK: dict[str, Any] = {
+    "num_key_value_heads": 4,
+    "kv_lora_rank": 12,
+    "q_lora_rank": 10,
+    "qk_nope_head_dim": 8,
+    "qk_rope_head_dim": 4,
+    "v_head_dim": 6,
+    "n_routed_experts": 8,
+    "num_experts_per_tok": 3,
+    "n_group": 4,
+    "topk_group": 2,
+    "n_shared_experts": 2,
+    "moe_intermediate_size": 20,
+    "first_k_dense_replace": 1,
+    "num_nextn_predict_layers": 0,
+}
 LINEAR = {"rope_type": "linear", "rope_theta": 100.0, "factor": 3.0}
 DYNAMIC = {"rope_type": "dynamic", "rope_theta": 100.0, "factor": 3.0}
 
@@ -65,6 +82,38 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
     "mixtral": (
         "Mixtral",
         WIDTHS | {"num_key_value_heads": 2, "num_local_experts": 4, "num_experts_per_tok": 2},
+    ),
+    "qwen3-moe": (
+        "Qwen3Moe",
+        WIDTHS
+        | {"head_dim": 8, "num_experts": 6, "num_experts_per_tok": 3, "moe_intermediate_size": 20},
+    ),
+    "qwen3-moe normalised": (
+        "Qwen3Moe",
+        WIDTHS
+        | {
+            "head_dim": 8,
+            "num_experts": 6,
+            "num_experts_per_tok": 2,
+            "moe_intermediate_size": 20,
+            "norm_topk_prob": True,
+        },
+    ),
+    "deepseek-v3": ("DeepseekV3", WIDTHS | DEEPSEEK),
+    "deepseek-v3 yarn, biases, plain queries, no groups": (
+        "DeepseekV3",
+        WIDTHS
+        | DEEPSEEK
+        | {
+            "q_lora_rank": None,
+            "attention_bias": True,
+            "n_group": 1,
+            "topk_group": 1,
+            "norm_topk_prob": False,
+            "routed_scaling_factor": 1.5,
+            "rope_interleave": False,
+            "rope_parameters": YARN_DEEPSEEK,
+        },
     ),
     "qwen2": ("Qwen2", WIDTHS | {"num_key_value_heads": 2, "tie_word_embeddings": True}),
     "qwen2 window": (

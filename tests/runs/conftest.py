@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 import subprocess
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -18,6 +18,28 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from workbench.runs.directory import RunDir
+
+
+@pytest.fixture(autouse=True)
+def line_of_our_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Runs of a test wait for each other only, and leave nothing in the user's home."""
+    state = tmp_path / "state"
+    monkeypatch.setenv("AVA_STATE_DIR", str(state))
+    return state
+
+
+@pytest.fixture
+def make(tmp_path: Path) -> Iterator[Callable[..., RunDir]]:
+    """Makes runs that are ended after the test."""
+    made: list[RunDir] = []
+
+    def make_one(name: str = "r", **options: Any) -> RunDir:
+        made.append(make_run(tmp_path, name, **options))
+        return made[-1]
+
+    yield make_one
+    for each in made:
+        end(each)
 
 
 @pytest.fixture

@@ -48,11 +48,47 @@ wait()
 """
 
 
-def make_run(folder: Path, name: str | None = "r", *, max_steps: int = 9) -> RunDir:
+# A launcher of two ranks, as torchrun is one: it ends with 1 when a rank fails, and a SIGTERM to it
+# takes the ranks down unsaved. Each rank runs `rank`, where LOCAL_RANK tells which it is.
+LAUNCHER = """
+if "LOCAL_RANK" not in os.environ:
+    def start(rank):
+        return subprocess.Popen(
+            [sys.executable, "-S", "-c", sys.orig_argv[-4], *sys.argv[1:]],
+            env={**os.environ, "LOCAL_RANK": str(rank)},
+        )
+    ranks = [start(rank) for rank in range(2)]
+    def end(*_):
+        for each in ranks:
+            each.kill()
+        os._exit(1)
+    signal.signal(signal.SIGTERM, end)
+    while any(each.poll() is None for each in ranks):
+        if any(each.poll() for each in ranks):
+            end()
+        time.sleep(0.01)
+    sys.exit(any(each.returncode for each in ranks))
+rank = int(os.environ["LOCAL_RANK"])
+def ending(outcome):
+    if rank == 0:
+        (run / f"attempts/{attempt:04d}/ending.json").write_text(json.dumps({"outcome": outcome}))
+def checkpoint(step):
+    (run / f"checkpoints/step-{step:08d}").mkdir(exist_ok=True)
+"""
+
+CHECKPOINT = """
+def checkpoint(step):
+    (run / f"checkpoints/step-{step:08d}").mkdir(exist_ok=True)
+"""
+
+
+def make_run(
+    folder: Path, name: str | None = "r", *, max_steps: int = 9, **sections: dict[str, Any]
+) -> RunDir:
     return create_run(
         folder / "runs",
         name,
-        config={"training": {"max_steps": max_steps}},
+        config={"training": {"max_steps": max_steps}, **sections},
         origins={},
         config_yaml=f"training:\n  max_steps: {max_steps}\n",
         meta={"recipe": "tiny", "title": None, "command": ["ava"], "stack": []},

@@ -101,10 +101,10 @@ def standard_library() -> Corpus:
     Raises:
         DataError: This Python came without its source.
     """
-    root = Path(sysconfig.get_path("stdlib"))
+    root = library_root()
     documents = []
     maker = Maker(DataConfig())
-    for path in sorted(_library_files(root)):
+    for path in sorted(library_files(root)):
         try:
             found, _ = read_documents(path, maker)
         except Unusable:
@@ -124,7 +124,13 @@ def standard_library() -> Corpus:
     )
 
 
-def _library_files(root: Path) -> Iterator[Path]:
+def library_root() -> Path:
+    """The folder of this Python's own source."""
+    return Path(sysconfig.get_path("stdlib"))
+
+
+def library_files(root: Path) -> Iterator[Path]:
+    """The files of the embedded corpus, in no order."""
     for folder, subfolders, files in os.walk(root):
         subfolders[:] = [
             name for name in subfolders if name not in _LIBRARY_SKIPS | _NOT_TEXT_FOLDERS

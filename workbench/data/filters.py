@@ -53,7 +53,7 @@ class Filters:
     def keeps(self, ids_T: NDArray[Any], name: str) -> bool:
         """Whether a record stays; counts it when it does not."""
         self.seen += 1
-        why = self._why_not(ids_T)
+        why = self.why_not(ids_T)
         if why is not None:
             left = self._left.setdefault(why, _Left(first=name))
             left.count += 1
@@ -67,7 +67,8 @@ class Filters:
             for why, left in self._left.items()
         ]
 
-    def _why_not(self, ids_T: NDArray[Any]) -> str | None:
+    def why_not(self, ids_T: NDArray[Any]) -> str | None:
+        """The filter that leaves a record out, or None."""
         data = self.config
         if len(ids_T) < data.min_sequence_length:
             return f"data.min_sequence_length {data.min_sequence_length}"

@@ -126,6 +126,8 @@ class DatasetRows:
         self.name = name
         self.maker = maker
         self.start = [0]
+        self.size = len(dataset)
+        self.identity = f"{dataset._fingerprint} {len(dataset)}"  # noqa: SLF001 - no public name
 
     def read(self, cursor: list[int], count: int) -> tuple[list[Item], list[int] | None]:
         """See `Table`."""
@@ -151,6 +153,8 @@ class HubStream:
         self.maker = maker
         # Beside the library's state: the number of the row, for people.
         self.start: list[Any] = [0, None]
+        info = dataset.info
+        self.identity = f"{info.dataset_name} {info.config_name} {info.version} {info.splits}"
         self._first = dataset.state_dict()
         self._rows: Iterator[Any] | None = None
         self._at: list[Any] | None = None

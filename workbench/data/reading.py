@@ -58,13 +58,11 @@ class Document:
         name: The file, and the line or row in it.
         text: All of it.
         parts: What the text is put together from, where the loss does not count all of it.
-        goes_on: The next document is the rest of this one: nothing separates them.
     """
 
     name: str
     text: str
     parts: tuple[Part, ...] = ()
-    goes_on: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -56,6 +56,7 @@ class BatchSource:
         self._made: OrderedDict[Place, Future[MicroBatch]] = OrderedDict()
         self._lock = Lock()
         self._newest = 0
+        self._loaded: dict[str, Any] | None = None
 
     def batch(self, step: int, micro: int) -> MicroBatch:
         """A global micro-batch.
@@ -64,7 +65,7 @@ class BatchSource:
             DataError: The text can no longer be read.
         """
         place = step, micro
-        self._newest = self._first(place)
+        self._newest, self._loaded = self._first(place), None
         if not self._threads:
             return self._make(place)
         if self._pool is None:
@@ -82,6 +83,8 @@ class BatchSource:
     def state(self) -> dict[str, Any]:
         """What saves a resumed run from reading a stream from its beginning."""
         with self._lock:
+            if self._loaded is not None:
+                return self._loaded
             return self.sequences.state(self._newest)
 
     def load_state(self, state: dict[str, Any]) -> None:
@@ -89,6 +92,7 @@ class BatchSource:
         self._drop_all()
         with self._lock:
             self.sequences.load_state(state)
+            self._loaded = state
 
     def close(self) -> None:
         """End the threads; what they were making is thrown away."""

@@ -2,7 +2,7 @@
 
 With many documents whole ones are held out, chosen by the hash of their text: renaming or adding
 files does not reshuffle the rest, and a text is never on both sides. With few, the end of each is
-held out, cut at a line.
+held out, cut at a line; but an instruction and its answer stay together.
 """
 
 from __future__ import annotations
@@ -40,6 +40,8 @@ def split_documents(
         if sum(len(texts[index]) for index in held) >= smallest:
             train = [each for index, each in enumerate(documents) if index not in held]
             return train, [documents[index] for index in sorted(held)]
+    if any(document.parts for document in documents):
+        return _whole(documents, [len(text) for text in texts], target)
     share = min(0.5, target / max(1, total))
     parts = [_cut(text, share, at_lines=True) for text in texts]
     if sum(len(head) for head, _ in parts) < smallest:
@@ -48,6 +50,21 @@ def split_documents(
     return (
         [Document(each.name, head.decode()) for each, (head, _) in pairs if head],
         [Document(f"{each.name} (its end)", tail.decode()) for each, (_, tail) in pairs if tail],
+    )
+
+
+def _whole(
+    documents: Sequence[Document], sizes: list[int], target: float
+) -> tuple[list[Document], list[Document]]:
+    """Documents in the order of their hashes until the target is met; at most half of them."""
+    held: set[int] = set()
+    for index in sorted(range(len(documents)), key=lambda i: content_hash(documents[i].text)):
+        if sum(sizes[each] for each in held) >= target or 2 * (len(held) + 1) > len(documents):
+            break
+        held.add(index)
+    return (
+        [each for index, each in enumerate(documents) if index not in held],
+        [documents[index] for index in sorted(held)],
     )
 
 

@@ -131,6 +131,8 @@ class ArrowTable:
         self.name = display(path)
         self.maker = maker
         self.start = [0]
+        self.size: int | None = None
+        """Rows, where the file tells them."""
 
     def read(self, cursor: list[int], count: int) -> tuple[list[Item], list[int] | None]:
         """See `Table`."""
@@ -139,6 +141,8 @@ class ArrowTable:
         items: list[Item] = []
         row = cursor[0]
         try:
+            if self.size is None and self.path.suffix.lower() == ".parquet":
+                self.size = _parquet_size(self.path)
             for record in islice(self._rows(row), count):
                 row += 1
                 items += of_row(self.maker, f"{self.name}:{row}", record)
@@ -183,6 +187,13 @@ def _parquet_rows(path: Path, first: int) -> Iterator[dict[str, Any]]:
             before += rows
 
 
+def _parquet_size(path: Path) -> int:
+    from pyarrow import parquet
+
+    with parquet.ParquetFile(path, memory_map=True) as file:
+        return int(file.metadata.num_rows)
+
+
 def _arrow_rows(path: Path, first: int) -> Iterator[dict[str, Any]]:
     """Both of Arrow's file forms: with an index at the end, or a plain stream (datasets' own)."""
     import pyarrow as pa
@@ -206,6 +217,8 @@ def _arrow_rows(path: Path, first: int) -> Iterator[dict[str, Any]]:
 
 class TextPieces:
     """A text file in pieces that end at the end of a line; the place is a byte offset and a line.
+
+    Each piece is a document of its own: a book is one separator per megabyte longer.
 
     Text of a megabyte without one line end is cut between two characters.
     """
@@ -231,8 +244,7 @@ class TextPieces:
                     if raw.strip():
                         text = decode(raw, self.name, line=line + 1)
                         name = self.name if offset == 0 else f"{self.name}:{line + 1}"
-                        last = offset + len(raw) >= size
-                        items.append(Document(name, text, goes_on=not last))
+                        items.append(Document(name, text))
                     line += raw.count(b"\n")
                     offset += len(raw)
         except OSError as error:

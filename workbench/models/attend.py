@@ -9,10 +9,11 @@ key head, V width of a value head.
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import torch
 import torch.nn.functional as F
+from ava_kernels import causal_attention
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 if TYPE_CHECKING:
@@ -51,27 +52,57 @@ def attend(
     """
     q, k, v = q_BTHK.transpose(1, 2), k_BSGK.transpose(1, 2), v_BSGV.transpose(1, 2)
     if implementation == "eager":
-        return _eager(q, k, v, sight, scale, dropout).transpose(1, 2)
-    mask = sight.mask
-    if mask is not None and mask.dtype != torch.bool:
-        mask = mask.to(q.dtype)
-    if sight.causal and q.shape[2] != k.shape[2]:
-        # SDPA's own flag starts counting at the first key.
-        ones = torch.ones(q.shape[2], k.shape[2], dtype=torch.bool, device=q.device)
-        mask = ones.tril(k.shape[2] - q.shape[2])
-    options: dict[str, Any] = {
-        "attn_mask": mask,
-        "dropout_p": dropout,
-        "is_causal": sight.causal and mask is None,
-        "scale": scale,
-        "enable_gqa": q.shape[1] != k.shape[1],
-    }
-    if implementation == "flash":
+        y_BHTV = _eager(q, k, v, sight, scale, dropout)
+    elif implementation == "auto" and _is_plain(sight, dropout):
+        mask_BTS = None if sight.mask is None else sight.mask[:, 0]
+        y_BHTV = causal_attention(q, k, v, mask_BTS, scale=scale)
+    elif implementation == "flash":
         with sdpa_kernel(_FLASH):
-            y_BHTV = F.scaled_dot_product_attention(q, k, v, **options)
+            y_BHTV = _sdpa(q, k, v, sight, scale, dropout)
     else:
-        y_BHTV = F.scaled_dot_product_attention(q, k, v, **options)
+        y_BHTV = _sdpa(q, k, v, sight, scale, dropout)
     return y_BHTV.transpose(1, 2)
+
+
+def _is_plain(sight: Sight, dropout: float) -> bool:
+    """Whether the kernel for causal attention has all that is asked for."""
+    if dropout or not sight.causal:
+        return False
+    return sight.mask is None or (sight.mask.dtype == torch.bool and sight.mask.shape[1] == 1)
+
+
+def _sdpa(
+    q_BHTK: torch.Tensor,
+    k_BGSK: torch.Tensor,
+    v_BGSV: torch.Tensor,
+    sight: Sight,
+    scale: float | None,
+    dropout: float,
+) -> torch.Tensor:
+    mask = _causal_mask(q_BHTK, k_BGSK) if _is_staggered(q_BHTK, k_BGSK, sight) else sight.mask
+    if mask is not None and mask.dtype != torch.bool:
+        mask = mask.to(q_BHTK.dtype)
+    return F.scaled_dot_product_attention(
+        q_BHTK,
+        k_BGSK,
+        v_BGSV,
+        attn_mask=mask,
+        dropout_p=dropout,
+        is_causal=sight.causal and mask is None,
+        scale=scale,
+        enable_gqa=q_BHTK.shape[1] != k_BGSK.shape[1],
+    )
+
+
+def _is_staggered(q_BHTK: torch.Tensor, k_BGSK: torch.Tensor, sight: Sight) -> bool:
+    """Whether SDPA's own flag is no good: it starts counting at the first key."""
+    return sight.causal and sight.mask is None and q_BHTK.shape[2] != k_BGSK.shape[2]
+
+
+def _causal_mask(q_BHTK: torch.Tensor, k_BGSK: torch.Tensor) -> torch.Tensor:
+    queries, keys = q_BHTK.shape[2], k_BGSK.shape[2]
+    ones = torch.ones(queries, keys, dtype=torch.bool, device=q_BHTK.device)
+    return ones.tril(keys - queries)
 
 
 def _eager(
@@ -90,9 +121,8 @@ def _eager(
     q_BGMK = (q_BHTK * scale).reshape(batch, groups, heads // groups * queries, width)
     score_BHTS = (q_BGMK @ k_BGSK.transpose(2, 3)).view(batch, heads, queries, keys).float()
     mask = sight.mask
-    if sight.causal:
-        ones = torch.ones(queries, keys, dtype=torch.bool, device=q_BHTK.device)
-        mask = ones.tril(keys - queries)
+    if sight.causal and mask is None:
+        mask = _causal_mask(q_BHTK, k_BGSK)
     if mask is not None and mask.dtype == torch.bool:
         score_BHTS = score_BHTS.masked_fill(~mask, -math.inf)
     elif mask is not None:

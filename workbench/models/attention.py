@@ -30,6 +30,8 @@ class Where(NamedTuple):
     rotary: RotaryTable | None = None
     """None where the order is told in another way."""
     sight: Sight = CAUSAL
+    present_BT: torch.Tensor | None = None
+    """False for padding; None: there is none."""
 
 
 class KeyValueCache:

@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from workbench.models.bert import Bert
 from workbench.models.decoder import Decoder
+from workbench.models.t5 import T5
 
 if TYPE_CHECKING:
     from workbench.config.schema import ModelConfig
@@ -32,7 +34,14 @@ def build_model(
     Raises:
         ValueError: The shape contradicts itself, or asks for what is not built.
     """
-    del mtp
-    if config.model_type != "decoder":
-        raise ValueError(f"model.model_type {config.model_type} is not built: use decoder")
-    return Decoder(config, compute_dtype=compute_dtype, recompute=recompute)
+    if config.model_type == "decoder":
+        return Decoder(config, compute_dtype=compute_dtype, recompute=recompute, mtp=mtp)
+    for key, wanted in {
+        "model.num_experts": config.num_experts > 1,
+        "model.mla.enabled": config.mla.enabled,
+        "training.mtp.enabled": mtp is not None and mtp.enabled,
+    }.items():
+        if wanted:
+            raise ValueError(f"{key} is built for decoders only, not for {config.model_type}")
+    family = Bert if config.model_type == "bert" else T5
+    return family(config, compute_dtype=compute_dtype, recompute=recompute)

@@ -19,7 +19,9 @@ from workbench.models.attention import Attention, KeyValueCache, Where, rotary_w
 from workbench.models.base import Batch, LanguageModel, ModelOutput, Recompute
 from workbench.models.feed_forward import FeedForward
 from workbench.models.linear import Linear
-from workbench.models.moe import MixtureOfExperts, Routing
+from workbench.models.mla import LatentAttention
+from workbench.models.moe import MixtureOfExperts, Routing, has_experts
+from workbench.models.mtp import AheadBlock, make_heads, shifted
 from workbench.models.norm import make_norm
 from workbench.models.recompute import run_block
 from workbench.models.rope import RotaryTable, rotary_table
@@ -27,6 +29,7 @@ from workbench.models.sight import positions_in_documents, see
 
 if TYPE_CHECKING:
     from workbench.config.schema import ModelConfig
+    from workbench.config.schema.training.mtp import MtpConfig
 
 
 class Block(nn.Module):
@@ -36,16 +39,18 @@ class Block(nn.Module):
     same input as attention (GPT-J and GPT-NeoX, arXiv 2204.06745, section 2.1).
     """
 
-    def __init__(self, config: ModelConfig) -> None:
+    def __init__(self, config: ModelConfig, layer: int) -> None:
         super().__init__()
         shared = config.residual_type == "parallel_shared_norm"
         self.parallel = config.residual_type != "sequential"
         self.dropout = config.hidden_dropout
         self.attention_norm = make_norm(config)
-        self.attention = Attention(config)
+        self.attention: Attention | LatentAttention = (
+            LatentAttention(config) if config.mla.enabled else Attention(config)
+        )
         self.feed_forward_norm = None if shared else make_norm(config)
         self.feed_forward: MixtureOfExperts | FeedForward = (
-            MixtureOfExperts(config) if config.num_experts > 1 else FeedForward(config)
+            MixtureOfExperts(config) if has_experts(config, layer) else FeedForward(config)
         )
 
     def forward(
@@ -59,7 +64,7 @@ class Block(nn.Module):
             normed_BTD = self.feed_forward_norm(x_BTD if self.parallel else after_BTD)
         routing = None
         if isinstance(self.feed_forward, MixtureOfExperts):
-            y_BTD, routing = self.feed_forward(normed_BTD)
+            y_BTD, routing = self.feed_forward(normed_BTD, where.present_BT)
         else:
             y_BTD = self.feed_forward(normed_BTD)
         return after_BTD + F.dropout(y_BTD, self.dropout, self.training), routing
@@ -74,6 +79,7 @@ class Decoder(LanguageModel):
         config: The shape of the model.
         compute_dtype: Dtype of the residual stream and of the matrix products; weights stay fp32.
         recompute: What the backward pass computes again.
+        mtp: Heads that predict the tokens after the next one, while training.
 
     Raises:
         ValueError: The shape contradicts itself.
@@ -85,6 +91,7 @@ class Decoder(LanguageModel):
         *,
         compute_dtype: torch.dtype = torch.float32,
         recompute: Recompute = "none",
+        mtp: MtpConfig | None = None,
     ) -> None:
         super().__init__()
         self.config = config
@@ -93,20 +100,27 @@ class Decoder(LanguageModel):
         width = config.hidden_size
         self.rotary_width = 0
         if config.position_embedding_type == "rope":
-            self.rotary_width = rotary_width(config)
+            self.rotary_width = (
+                config.mla.qk_rope_head_dim if config.mla.enabled else rotary_width(config)
+            )
         self.embedding = nn.Parameter(torch.empty(config.vocab_size, width))
         self.position_embedding = (
             nn.Parameter(torch.empty(config.max_position_embeddings, width))
             if config.position_embedding_type == "learned"
             else None
         )
-        self.blocks = nn.ModuleList(Block(config) for _ in range(config.num_layers))
+        self.blocks = nn.ModuleList(Block(config, layer) for layer in range(config.num_layers))
         self.norm = make_norm(config)
         self.lm_head = (
             None if config.tie_word_embeddings else Linear(width, config.vocab_size, bias=False)
         )
         self.lm_head_bias = (
             nn.Parameter(torch.empty(config.vocab_size)) if config.lm_head_bias else None
+        )
+        self.mtp = (
+            make_heads(config, mtp, lambda: Block(config, config.num_layers))
+            if mtp is not None and mtp.enabled
+            else None
         )
 
     @property
@@ -120,8 +134,8 @@ class Decoder(LanguageModel):
         return self.lm_head_bias
 
     def block_list(self) -> list[nn.Module]:
-        """The blocks, first to last."""
-        return list(self.blocks)
+        """The blocks, first to last, and the heads of multi-token prediction."""
+        return [*self.blocks, *(self.mtp or ())]
 
     def forward(self, batch: Batch) -> ModelOutput:
         """Compute the hidden state of every position of a micro-batch."""
@@ -144,7 +158,7 @@ class Decoder(LanguageModel):
             documents_BT: The document of each position; attention stays inside it.
         """
         config, length = self.config, tokens_BT.shape[1]
-        x_BTD = F.embedding(tokens_BT, self.embedding)
+        embedded_BTD = x_BTD = F.embedding(tokens_BT, self.embedding)
         if self.position_embedding is not None:
             place = (
                 torch.arange(start, start + length, device=tokens_BT.device)
@@ -165,6 +179,7 @@ class Decoder(LanguageModel):
                 else None,
                 device=x_BTD.device,
             ),
+            present_BT=None if documents_BT is None else documents_BT >= 0,
         )
         routings = []
         for index, block in enumerate(self.blocks):
@@ -172,7 +187,33 @@ class Decoder(LanguageModel):
             x_BTD, routing = run_block(block, self.recompute, x_BTD, where, cache)
             if routing is not None:
                 routings.append(routing)
-        return ModelOutput(self.norm(x_BTD), routings)
+        hidden_BTD = self.norm(x_BTD)
+        if self.mtp is None or not self.training:
+            return ModelOutput(hidden_BTD, routings)
+        ahead_BTD = self._ahead(self.mtp, hidden_BTD, embedded_BTD, where, routings)
+        return ModelOutput(hidden_BTD, routings, ahead_BTD)
+
+    def _ahead(
+        self,
+        heads: nn.ModuleList,
+        hidden_BTD: torch.Tensor,
+        embedded_BTD: torch.Tensor,
+        where: Where,
+        routings: list[Routing],
+    ) -> tuple[torch.Tensor, ...]:
+        """What each head of multi-token prediction makes of the last hidden state."""
+        embedded_BTD = embedded_BTD.to(hidden_BTD.dtype)
+        found, known_BTD = [], hidden_BTD
+        for distance, head in enumerate(heads, start=1):
+            if isinstance(head, AheadBlock):
+                ahead_BTD = shifted(embedded_BTD, distance)
+                known_BTD, routing = run_block(head, self.recompute, known_BTD, ahead_BTD, where)
+                if routing is not None:
+                    routings.append(routing)
+                found.append(known_BTD)
+            else:
+                found.append(run_block(head, self.recompute, hidden_BTD))
+        return tuple(found)
 
     def _rotary(self, start: int, length: int, device: torch.device) -> RotaryTable | None:
         if not self.rotary_width:

@@ -3,7 +3,7 @@
 | parameter | value |
 |---|---|
 | norm weights | 1 |
-| biases | 0 |
+| biases, and buffers (the bias that balances experts) | 0 |
 | projections back into the residual stream | normal, std = range / sqrt(2 * num_layers) |
 | everything else, position tables too | normal, std = range, the config's initializer_range |
 
@@ -44,3 +44,5 @@ def init_weights(model: LanguageModel, seed: int) -> None:
             values = torch.empty(parameter.shape)
             values.normal_(0.0, residual_std if back else std, generator=generator)
             parameter.copy_(values)
+    for buffer in model.buffers():
+        buffer.zero_()

@@ -56,9 +56,7 @@ class MixtureOfExperts(nn.Module):
         self.dropout = config.expert_dropout
         # Networks of one kind beside each other, added up, are one network as wide as all of them.
         inner = (
-            moe.shared_intermediate_size
-            or moe.expert_intermediate_size
-            or config.intermediate_size
+            moe.shared_intermediate_size or moe.expert_intermediate_size or config.intermediate_size
         )
         self.shared = (
             FeedForward(config, moe.num_shared_experts * inner) if moe.num_shared_experts else None
@@ -105,7 +103,12 @@ class _ToExperts(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, grad_RD: torch.Tensor) -> tuple[torch.Tensor, None, None, None]:
         (place_S,) = ctx.saved_tensors
-        return _back(grad_RD, place_S).view(ctx.tokens, -1, grad_RD.shape[1]).sum(1), None, None, None
+        return (
+            _back(grad_RD, place_S).view(ctx.tokens, -1, grad_RD.shape[1]).sum(1),
+            None,
+            None,
+            None,
+        )
 
 
 class _ToTokens(torch.autograd.Function):
@@ -127,9 +130,7 @@ class _ToTokens(torch.autograd.Function):
         return y_TD.to(y_RD.dtype)
 
     @staticmethod
-    def backward(
-        ctx: Any, grad_TD: torch.Tensor
-    ) -> tuple[torch.Tensor, torch.Tensor, None, None]:
+    def backward(ctx: Any, grad_TD: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, None, None]:
         y_RD, gate_TK, order_S, place_S = ctx.saved_tensors
         token_R = order_S[: len(y_RD)] // gate_TK.shape[1]
         grad_RD = grad_TD.index_select(0, token_R)

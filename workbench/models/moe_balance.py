@@ -36,9 +36,7 @@ class Balance(nn.Module):
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         balancing = config.moe_balancing
-        self.coefficient = (
-            config.router_aux_loss_coef if balancing.method == "aux_loss" else 0.0
-        )
+        self.coefficient = config.router_aux_loss_coef if balancing.method == "aux_loss" else 0.0
         self.entropy = balancing.loss_type == "entropy"
         self.z_coefficient = config.router_z_loss_coef
         self.sequence_coefficient = balancing.sequence_loss_coef
@@ -68,7 +66,7 @@ class Balance(nn.Module):
         experts = share_TE.shape[1]
         present_T = (expert_TK[:, 0] < experts).float()
         weight_T = present_T / present_T.sum().clamp(min=1)
-        mean_E = weight_T @ share_TE
+        mean_E = (weight_T[None] @ share_TE)[0]
         # f: share of the slots, P: mean probability (arXiv 2101.03961, equations 4 to 6). Dividing
         # by the slots, not the tokens, makes perfect balance read 1 for any K (HF's Mixtral reads
         # K).
@@ -79,7 +77,7 @@ class Balance(nn.Module):
             term = math.log(experts) - _entropy(mean_E) if self.entropy else balance
             loss = loss + self.coefficient * term
         if self.z_coefficient:  # ST-MoE, arXiv 2202.08906, equation 5
-            loss = loss + self.z_coefficient * (weight_T @ logits_TE.logsumexp(dim=-1).square())
+            loss = loss + self.z_coefficient * (weight_T * logits_TE.logsumexp(dim=-1).square()).sum()
         if self.sequence_coefficient:
             term = _within_sequences(share_TE, expert_TK, present_T, sequences)
             loss = loss + self.sequence_coefficient * term

@@ -10,6 +10,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+import ava_kernels  # noqa: F401 - registers its operators
 import torch
 from torch.utils.checkpoint import (
     CheckpointPolicy,
@@ -27,6 +28,7 @@ _KEPT = {
     torch.ops.aten.addmm.default,
     torch.ops.aten.bmm.default,
     torch.ops.aten._grouped_mm.default,  # noqa: SLF001 - its public name, F.grouped_mm, is no operator
+    torch.ops.ava.causal_attention.default,
     torch.ops.aten._scaled_dot_product_flash_attention.default,  # noqa: SLF001
     torch.ops.aten._scaled_dot_product_flash_attention_for_cpu.default,  # noqa: SLF001
     torch.ops.aten._scaled_dot_product_efficient_attention.default,  # noqa: SLF001

@@ -17,9 +17,10 @@ class Sight(NamedTuple):
     """Which keys each query may see."""
 
     causal: bool
-    """Query t of T sees the keys up to S - T + t of S. The fast path: no matrix is made."""
+    """Query t of T sees the keys up to S - T + t of S. Alone, it needs no matrix."""
     mask: torch.Tensor | None = None
-    """Broadcasts to (B, H, T, S): true where a query may look, or a number to add to its score."""
+    """Broadcasts to (B, H, T, S): true where a query may look, or a number to add to its score.
+    A causal sight's mask hides the later keys as well."""
 
 
 EVERYTHING = Sight(causal=False)
@@ -67,7 +68,7 @@ def see(
         slope_H11 = torch.tensor(alibi_slopes(alibi_heads), device=device)[:, None, None]
         distance_HTS = -slope_H11 * (query_T1 - key_S).abs()
         mask = torch.where(mask, distance_HTS, -math.inf)
-    return Sight(causal=False, mask=mask)
+    return Sight(causal, mask)
 
 
 def alibi_slopes(heads: int) -> list[float]:

@@ -38,6 +38,7 @@ def start(
     *,
     command: Sequence[str] | None = None,
     grace: float | None = None,
+    back_off: Sequence[float] = (),
     queue: bool | None = None,
     changes: Mapping[str, Any] | None = None,
 ) -> None:
@@ -51,6 +52,8 @@ def start(
         run: The run; one that has ended starts its next attempt.
         command: The trainer; ``RUN_DIR --attempt N`` is added. By default that of the workbench.
         grace: Seconds that a stopped trainer has for finishing the step and saving.
+        back_off: Seconds before the first and each later restart without progress; the usual ones
+            when left out.
         queue: Whether to wait until the devices are free; None does as ``run.queue`` says.
         changes: A changed config for a run that goes on: ``config``, ``origins``, ``yaml`` and
             ``changes``, the changed keys with the values before and after. The supervisor, which
@@ -68,6 +71,7 @@ def start(
             atomic_write_json(message, changes, masked=False)
         argv = [sys.executable, "-P", "-m", "workbench.runs.supervise", "--detach", str(writing)]
         argv += [] if grace is None else ["--grace", str(grace)]
+        argv += [f"--back-off={seconds}" for seconds in back_off]
         argv += [] if queue is None else ["--queue" if queue else "--no-queue"]
         argv += [] if message is None else ["--changes", str(message)]
         argv += [str(run.path), *(["--", *command] if command else [])]

@@ -37,9 +37,9 @@ def add_note(run: RunDir, text: str) -> None:
         RunError: It cannot be written.
     """
     said = "\n".join(printable(line) for line in text.strip().splitlines())
-    if not said or len(said) > _LONGEST_NOTE:
+    if not said or len(text) > _LONGEST_NOTE:
         raise UsageError(
-            f"a note has 1 to {_LONGEST_NOTE} characters, this one {len(said)}",
+            f"a note has 1 to {_LONGEST_NOTE} characters, this one {len(text)}",
             fix=f'ava runs note {run.name} "what I have seen"',
         )
     writer = LineWriter(run.notes_path)

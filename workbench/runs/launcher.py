@@ -76,18 +76,19 @@ def launch_plan(
         run: The run.
         config: Its resolved config; of it ``parallel`` is read, and ``deepspeed.enabled``.
         attempt: The attempt's number.
-        command: Another trainer, started as it is whatever the config says.
+        command: Another trainer, started as it is; if there are to be several processes, it
+            starts them itself.
         python: The interpreter to start.
 
     Raises:
         ConfigError: The config asks for a launcher that cannot be used here.
     """
     arguments = [str(run.path), "--attempt", str(attempt)]
-    if command is not None:
-        return LaunchPlan("python", 1, 1, (*command, *arguments))
     parallel = _section(config, "parallel")
     nodes = _count(parallel.get("num_nodes"))
     processes = _count(parallel.get("devices_per_node"))
+    if command is not None:
+        return LaunchPlan("python", nodes, processes, (*command, *arguments))
     kind = _kind(parallel, nodes, processes)
     if kind == "python":
         return LaunchPlan(kind, 1, 1, (python, "-P", "-m", _MODULE, *arguments))

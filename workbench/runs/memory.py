@@ -2,8 +2,8 @@
 
 A SIGKILL says nothing on who sent it. The kernel counts what its OOM killer does, for the machine
 and for each control group; a count that has risen during an attempt which ended by SIGKILL,
-unasked, tells. Sources: Documentation/admin-guide/cgroup-v2.rst (memory.events), cgroup-v1/memory.rst
-(memory.oom_control), and oom_kill field of /proc/vmstat.
+unasked, tells. Sources: cgroup-v2.rst (memory.events) and cgroup-v1/memory.rst (memory.oom_control)
+in the kernel's Documentation/admin-guide, and the field oom_kill of /proc/vmstat.
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
 BACK_OFF: Final = (1.0, 5.0, 25.0)
@@ -21,10 +21,14 @@ class Restarts:
     Args:
         limit: Restarts without progress, at most; 0 never restarts.
         checkpoints: The folder of the run's checkpoints.
+        back_off: Seconds before the first and each later restart without progress.
     """
 
-    def __init__(self, limit: int, checkpoints: Path) -> None:
+    def __init__(
+        self, limit: int, checkpoints: Path, back_off: Sequence[float] = BACK_OFF
+    ) -> None:
         self.limit = limit
+        self._back_off = back_off
         self.count = 0
         self._checkpoints = checkpoints
         self._newest = newest_step(checkpoints)
@@ -44,7 +48,7 @@ class Restarts:
         if self.count >= self.limit:
             return None
         self.count += 1
-        return BACK_OFF[min(self.count, len(BACK_OFF)) - 1]
+        return self._back_off[min(self.count, len(self._back_off)) - 1]
 
 
 def worth_it(end: Mapping[str, Any], failure: Mapping[str, Any]) -> bool:

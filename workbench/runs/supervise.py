@@ -33,7 +33,7 @@ from workbench.runs.files import (
 )
 from workbench.runs.launcher import launch_plan
 from workbench.runs.queue import Line, devices_of
-from workbench.runs.restarts import Restarts
+from workbench.runs.restarts import BACK_OFF, Restarts
 from workbench.runs.writer import EventWriter
 
 if TYPE_CHECKING:
@@ -53,6 +53,7 @@ def main(
     *,
     command: Sequence[str] | None = None,
     grace: float = GRACE_SECONDS,
+    back_off: Sequence[float] = BACK_OFF,
     queue: bool | None = None,
     changes: Path | None = None,
     report: Callable[[dict[str, Any]], None] = lambda _: None,
@@ -63,6 +64,7 @@ def main(
         run_dir: The run.
         command: Another trainer; ``RUN_DIR --attempt N`` is added.
         grace: Seconds that a stopped trainer has for finishing the step and saving.
+        back_off: Seconds before the first and each later restart without progress.
         queue: Whether to wait until the devices are free; None does as the config says.
         changes: A file with a changed config, to be taken over first; see `control.start`.
         report: Called once: with ``{"pid": …}`` when the trainer has been started or the run
@@ -74,7 +76,7 @@ def main(
     os.umask(0o077)
     signal.pthread_sigmask(signal.SIG_BLOCK, WATCHED)
     try:
-        supervisor = Supervisor(RunDir(run_dir), command, grace)
+        supervisor = Supervisor(RunDir(run_dir), command, grace, back_off)
         supervisor.start(queue=queue, changes=changes)
     except WorkbenchError as error:
         report({"error": error.to_dict()})
@@ -89,10 +91,17 @@ def main(
 class Supervisor:
     """One run: taken and begun by `start`, followed to its end by `watch`."""
 
-    def __init__(self, run: RunDir, command: Sequence[str] | None, grace: float) -> None:
+    def __init__(
+        self,
+        run: RunDir,
+        command: Sequence[str] | None,
+        grace: float,
+        back_off: Sequence[float] = BACK_OFF,
+    ) -> None:
         self.run = run
         self.command = command
         self.grace = grace
+        self.back_off = back_off
         self.attempt: Attempt | None = None
         self._lock: int | None = None
         self._line: Line | None = None
@@ -132,7 +141,8 @@ class Supervisor:
         try:
             if self.attempt is None and not self._wait_for_turn():
                 return
-            restarts = Restarts(_limit(self._config), self.run.checkpoints_dir)
+            limit, checkpoints = _limit(self._config), self.run.checkpoints_dir
+            restarts = Restarts(limit, checkpoints, self.back_off)
             while self.attempt is not None:
                 end = self._follow(self.attempt)
                 pause = restarts.after(end, self.attempt.failure())
@@ -356,11 +366,12 @@ def _command_line(args: list[str]) -> int:
     own = args[: args.index("--")] if "--" in args else args
     parser = argparse.ArgumentParser(
         prog="python -m workbench.runs.supervise",
-        usage="%(prog)s [--grace SECONDS] [--queue | --no-queue] [--changes FILE] [--detach FD] "
-        "RUN_DIR [-- TRAINER …]",
+        usage="%(prog)s [--grace SECONDS] [--back-off SECONDS …] [--queue | --no-queue] "
+        "[--changes FILE] [--detach FD] RUN_DIR [-- TRAINER …]",
     )
     parser.add_argument("run_dir", type=Path)
     parser.add_argument("--grace", type=float, default=GRACE_SECONDS)
+    parser.add_argument("--back-off", type=float, action="append", metavar="SECONDS")
     parser.add_argument("--queue", action=argparse.BooleanOptionalAction)
     parser.add_argument("--changes", type=Path)
     parser.add_argument("--detach", type=int, metavar="FD")
@@ -380,6 +391,7 @@ def _command_line(args: list[str]) -> int:
         options.run_dir,
         command=command,
         grace=options.grace,
+        back_off=options.back_off or BACK_OFF,
         queue=options.queue,
         changes=options.changes,
         report=report,

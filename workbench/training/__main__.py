@@ -17,13 +17,16 @@ from typing import TYPE_CHECKING
 
 from workbench.errors import RunError, TrainingError, WorkbenchError
 from workbench.runs.directory import RunDir
-from workbench.runs.files import atomic_write_json, explain
+from workbench.runs.files import atomic_write_json, explain, read_json
 from workbench.training.stop import StopSignals
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 FINISHED, FAILED, STOPPED = 0, 1, 75
+
+SEVERAL = os.environ.get("WORLD_SIZE", "1") != "1"
+"""Whether this is one of several processes of the run."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -36,16 +39,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     run = RunDir(arguments.run_dir)
     try:
         return _attempt(run, arguments.attempt, stop)
-    except WorkbenchError as error:
-        return _fail(run, arguments.attempt, error)
-    except OSError as error:
-        return _fail(run, arguments.attempt, _disk_trouble(run, error))
     except Exception as error:  # noqa: BLE001 - nothing may end without a message
-        if _is_out_of_memory(error):
-            return _fail(run, arguments.attempt, _out_of_memory(error))
-        traceback.print_exc()
-        unforeseen = _unforeseen(run, arguments.attempt, error)
-        return _fail(run, arguments.attempt, unforeseen, unforeseen=True)
+        explained, unforeseen = _explained(run, arguments.attempt, error)
+        code = _fail(run, arguments.attempt, explained, unforeseen=unforeseen)
+    if SEVERAL:
+        # The others may never answer again, and parting in order would wait for them.
+        sys.stderr.flush()
+        os._exit(code)
+    return code
 
 
 def _attempt(run: RunDir, number: int, stop: StopSignals) -> int:
@@ -69,11 +70,25 @@ def _attempt(run: RunDir, number: int, stop: StopSignals) -> int:
         try:
             outcome = train(session)
         finally:
-            session.report.close()
+            session.close()
         if world.leads:
             atomic_write_json(run.attempt_dir(number) / "ending.json", {"outcome": outcome})
-    # torchrun calls everything but 0 a failure, and repeats or reports it.
-    return STOPPED if outcome == "stopped" and world.size == 1 else FINISHED
+    # torchrun calls everything but 0 a failure.
+    return STOPPED if outcome == "stopped" and "WORLD_SIZE" not in os.environ else FINISHED
+
+
+def _explained(run: RunDir, attempt: int, error: Exception) -> tuple[WorkbenchError, bool]:
+    """The error as one message, and whether it may pass when the attempt is repeated."""
+    if isinstance(error, WorkbenchError):
+        return error, False
+    if _is_out_of_memory(error):
+        return _out_of_memory(error), False
+    if SEVERAL and _is_lost_peer(error):
+        return _lost_peer(error), True
+    if isinstance(error, OSError):
+        return _disk_trouble(run, error), False
+    traceback.print_exception(error)
+    return _unforeseen(run, attempt, error), True
 
 
 def _fail(run: RunDir, attempt: int, error: WorkbenchError, *, unforeseen: bool = False) -> int:
@@ -83,7 +98,9 @@ def _fail(run: RunDir, attempt: int, error: WorkbenchError, *, unforeseen: bool 
         directory.mkdir(parents=True, exist_ok=True)
         # What nobody has foreseen may pass: the supervisor tries it again (runs/restarts.py).
         told = error.to_dict() | {"unforeseen": unforeseen}
-        atomic_write_json(directory / "failure.json", told)
+        # Of several processes the first one to fail knows why; the others only miss it.
+        if not (SEVERAL and "what" in read_json(directory / "failure.json")):
+            atomic_write_json(directory / "failure.json", told)
     return error.exit_code
 
 
@@ -112,6 +129,21 @@ def _out_of_memory(error: Exception) -> TrainingError:
         fix="halve --training.batch_size and double --training.gradient_accumulation_steps: the "
         "same step in less memory;\nor --training.gradient_checkpointing true, or a shorter "
         "--data.max_length",
+    )
+
+
+def _is_lost_peer(error: Exception) -> bool:
+    from workbench.training.distributed import is_lost_peer
+
+    return is_lost_peer(error)
+
+
+def _lost_peer(error: Exception) -> TrainingError:
+    return TrainingError(
+        "another process of this run has ended",
+        where=f"rank {os.environ.get('RANK')}",
+        why=str(error).splitlines()[0],
+        fix="what it said is in the attempt's out.log; resuming goes on from the last checkpoint",
     )
 
 

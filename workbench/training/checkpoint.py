@@ -4,7 +4,7 @@ A checkpoint is written into ``.tmp-*`` beside its target, every file is flushed
 with the size and hash of each file comes last, and one rename makes it visible. Only a directory
 whose manifest verifies is ever loaded or counted. A name that begins with a dot is never read:
 ``.tmp-*`` is being written, ``.del-*`` is being deleted, ``.bad-*`` did not verify and is kept for
-whoever wants to know why.
+whoever wants to know why, ``.other-*`` is one of another run that stood in the way.
 """
 
 from __future__ import annotations
@@ -12,11 +12,13 @@ from __future__ import annotations
 import contextlib
 import errno
 import json
+import math
 import os
 import re
 import secrets
 import shutil
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -35,9 +37,13 @@ if TYPE_CHECKING:
 
 MANIFEST = "MANIFEST.json"
 _SCHEMA = 1
-_FILES = ("model.safetensors", "optimizer.safetensors", "state.json")
-_NAME = re.compile(r"step-(\d{8,})")
+_STATE = "state.json"
+_NAME = re.compile(r"step-(\d{8,})", re.ASCII)
+_FILE = re.compile(r"state\.json|[a-z][a-z_]*\.safetensors", re.ASCII)
 _LEFTOVERS = (".tmp-", ".del-")
+
+Tensors = dict[str, dict[str, "torch.Tensor"]]
+"""One set of tensors per file: ``model``, ``optimizer`` and perhaps ``ema``."""
 
 
 class Saved(NamedTuple):
@@ -52,33 +58,87 @@ class Loaded(NamedTuple):
     """A checkpoint that was read."""
 
     path: Path
-    tensors: dict[str, dict[str, torch.Tensor]]
+    tensors: Tensors
     state: dict[str, Any]
+    own: bool = True
+    """Whether this very run wrote it."""
+
+
+class Facts(NamedTuple):
+    """What a manifest tells about a checkpoint beside its files."""
+
+    run: str
+    """The run that wrote it."""
+    score: float | None
+    """What says how good it is; None when it was not evaluated at its step."""
+
+
+@dataclass(frozen=True)
+class Retention:
+    """Which checkpoints stay.
+
+    Attributes:
+        last: So many of the newest.
+        best: And so many of those with the best score.
+        greater_is_better: Whether a larger score is the better one.
+    """
+
+    last: int
+    best: int = 0
+    greater_is_better: bool = False
+
+    def keep(self, scores: list[float | None]) -> set[int]:
+        """The places to keep, given the scores of good checkpoints, newest first."""
+        sign = -1.0 if self.greater_is_better else 1.0
+        ranked = sorted(
+            (sign * score, place)
+            for place, score in enumerate(scores)
+            if score is not None and math.isfinite(score)
+        )
+        return {*range(min(self.last, len(scores))), *(place for _, place in ranked[: self.best])}
 
 
 class Checkpoints:
-    """The checkpoints of one run.
+    """The checkpoints of one run in one folder.
 
     Args:
         directory: Where they are.
-        keep: How many verified ones to keep.
+        keep: How many verified ones to keep, or which.
         on_bad: Told the name and the reason when one does not verify.
+        run: The identity of the run, for a folder that several runs may share.
+        own_only: See none but those of this run.
     """
 
-    def __init__(self, directory: Path, keep: int, on_bad: Callable[[str, str], None]) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        keep: int | Retention,
+        on_bad: Callable[[str, str], None],
+        *,
+        run: str = "",
+        own_only: bool = False,
+    ) -> None:
         self.directory = directory
-        self.keep = keep
+        self.retention = keep if isinstance(keep, Retention) else Retention(keep)
         self.on_bad = on_bad
+        self.run = run
+        self.own_only = own_only
 
     def save(
-        self, step: int, tensors: dict[str, dict[str, torch.Tensor]], state: dict[str, Any]
+        self,
+        step: int,
+        tensors: Tensors,
+        state: dict[str, Any],
+        *,
+        score: float | None = None,
     ) -> Saved:
-        """Write the checkpoint of a step, then let go of the oldest.
+        """Write the checkpoint of a step, then let go of those that need not stay.
 
         Args:
             step: The step just done.
-            tensors: One set per file: ``model`` and ``optimizer``.
+            tensors: One set per file: ``model``, and perhaps others.
             state: Everything else, JSON-ready.
+            score: How good it is, if it was evaluated.
 
         Raises:
             CheckpointError: It could not be written; the ones before are untouched.
@@ -87,8 +147,8 @@ class Checkpoints:
         target = self.directory / _name(step)
         temporary = self.directory / f".tmp-{step:08d}-{secrets.token_hex(4)}"
         try:
-            temporary.mkdir(parents=True)
-            written = _write(temporary, step, tensors, state)
+            temporary.mkdir(parents=True, mode=0o700)
+            written = _write(temporary, step, tensors, state, Facts(self.run, score))
             self._commit(temporary, target)
         except (OSError, SafetensorError) as error:
             needed = _bytes_of(tensors)
@@ -103,20 +163,34 @@ class Checkpoints:
 
         Those that do not verify are reported and set aside.
         """
-        for path in self._newest_first():
+        return next((read(path, self.run) for path in self.newest_good_first()), None)
+
+    def load_best(self) -> Loaded | None:
+        """Read the checkpoint with the best score; None when none has one."""
+        paths = list(self.newest_good_first())
+        only_best = Retention(0, 1, self.retention.greater_is_better)
+        best = only_best.keep([facts(path).score for path in paths])
+        return next((read(paths[place], self.run) for place in best), None)
+
+    def load_step(self, step: int) -> Loaded | None:
+        """Read the checkpoint of a step; None when it is not there or does not verify."""
+        path = self.directory / _name(step)
+        return next((read(each, self.run) for each in self.newest_good_first() if each == path), None)
+
+    def newest_good_first(self) -> Iterator[Path]:
+        """The checkpoints that verify, newest first; those that do not are set aside."""
+        for path in self.newest_first():
             if problem := verify(path):
-                self._set_aside(path, problem)
-                continue
-            return Loaded(
-                path,
-                {
-                    name.removesuffix(".safetensors"): load_file(path / name)
-                    for name in _FILES
-                    if name.endswith(".safetensors")
-                },
-                json.loads((path / "state.json").read_bytes()),
-            )
-        return None
+                self.set_aside(path, problem)
+            elif not self.own_only or facts(path).run == self.run:
+                yield path
+
+    def newest_first(self) -> Iterator[Path]:
+        """All that are named like a checkpoint, newest first."""
+        if self.directory.is_dir():
+            names = [path.name for path in self.directory.iterdir() if _NAME.fullmatch(path.name)]
+            for name in sorted(names, key=lambda name: int(name[5:]), reverse=True):
+                yield self.directory / name
 
     def clear_leftovers(self) -> None:
         """Delete what an earlier process was writing or deleting when it died."""
@@ -125,41 +199,60 @@ class Checkpoints:
                 if path.name.startswith(_LEFTOVERS):
                     shutil.rmtree(path, ignore_errors=True)
 
+    def set_aside(self, path: Path, problem: str) -> None:
+        """Take a checkpoint that does not verify out of sight, and say so."""
+        self.on_bad(path.name, problem)
+        self._hide(path, "bad")
+
     def _commit(self, temporary: Path, target: Path) -> None:
         if target.exists():
             # The step was saved before: by an attempt that went back past it. A good one stays, for
             # it is the same; a bad one makes room.
             problem = verify(target)
-            if problem is None:
+            if problem is not None:
+                self.set_aside(target, problem)
+            elif facts(target).run != self.run:
+                self._hide(target, "other")
+            else:
                 return
-            self._set_aside(target, problem)
         temporary.rename(target)
         _flush_directory(self.directory)
 
     def _let_go(self) -> None:
-        """Delete the oldest, renaming first so that a kill half-way leaves nothing half-there."""
-        good = 0
-        for path in self._newest_first():
-            if good >= self.keep:
+        """Delete what need not stay, renaming first: a kill half-way leaves nothing half-there."""
+        good = list(self.newest_good_first())
+        stays = self.retention.keep([facts(path).score for path in good])
+        for place, path in enumerate(good):
+            if place not in stays:
                 with contextlib.suppress(OSError):
                     doomed = self.directory / f".del-{path.name}-{secrets.token_hex(4)}"
                     path.rename(doomed)
                     shutil.rmtree(doomed, ignore_errors=True)
-            elif problem := verify(path):
-                self._set_aside(path, problem)
-            else:
-                good += 1
 
-    def _set_aside(self, path: Path, problem: str) -> None:
-        self.on_bad(path.name, problem)
-        with contextlib.suppress(OSError):  # a read-only disk: it will be found bad again
-            path.rename(self.directory / f".bad-{path.name}-{secrets.token_hex(4)}")
+    def _hide(self, path: Path, why: str) -> None:
+        with contextlib.suppress(OSError):  # a read-only disk: it will be found again
+            path.rename(self.directory / f".{why}-{path.name}-{secrets.token_hex(4)}")
 
-    def _newest_first(self) -> Iterator[Path]:
-        if self.directory.is_dir():
-            names = [path.name for path in self.directory.iterdir() if _NAME.fullmatch(path.name)]
-            for name in sorted(names, key=lambda name: int(name[5:]), reverse=True):
-                yield self.directory / name
+
+def read(path: Path, run: str = "") -> Loaded:
+    """Read a checkpoint that has been verified."""
+    names = _manifest(path)["files"]
+    return Loaded(
+        path,
+        {
+            name.removesuffix(".safetensors"): load_file(path / name)
+            for name in names
+            if name.endswith(".safetensors")
+        },
+        json.loads((path / _STATE).read_bytes()),
+        own=facts(path).run == run,
+    )
+
+
+def facts(path: Path) -> Facts:
+    """What the manifest of a verified checkpoint tells beside its files."""
+    manifest = _manifest(path)
+    return Facts(manifest.get("run", ""), manifest.get("score"))
 
 
 def verify(path: Path) -> str | None:
@@ -195,7 +288,8 @@ def _manifest(path: Path) -> dict[str, Any]:
         raise ValueError(f"schema {manifest['schema']}, and this version reads {_SCHEMA}")
     if path.name != _name(manifest["step"]):
         raise ValueError(f"it is of step {manifest['step']}")
-    if sorted(manifest["files"]) != sorted(_FILES):
+    names = set(manifest["files"])
+    if not {_STATE, "model.safetensors"} <= names or not all(map(_FILE.fullmatch, names)):
         raise ValueError("it lists other files")
     return manifest
 
@@ -204,19 +298,17 @@ def _name(step: int) -> str:
     return f"step-{step:08d}"
 
 
-def _write(
-    folder: Path, step: int, tensors: dict[str, dict[str, torch.Tensor]], state: dict[str, Any]
-) -> int:
+def _write(folder: Path, step: int, tensors: Tensors, state: dict[str, Any], told: Facts) -> int:
     for name, values in tensors.items():
         save_file(
             {key: value.detach() for key, value in values.items()}, folder / f"{name}.safetensors"
         )
-    (folder / "state.json").write_bytes(_canonical(state))
+    (folder / _STATE).write_bytes(_canonical(state))
     files: dict[str, tuple[int, str]] = {}
-    for name in _FILES:
+    for name in (*(f"{name}.safetensors" for name in tensors), _STATE):
         _flush(folder / name)
         files[name] = ((folder / name).stat().st_size, _hash(folder / name))
-    manifest = _sealed({"schema": _SCHEMA, "step": step, "files": files})
+    manifest = _sealed({"schema": _SCHEMA, "step": step, "files": files, **told._asdict()})
     (folder / MANIFEST).write_bytes(manifest)
     _flush(folder / MANIFEST)
     _flush_directory(folder)
@@ -253,7 +345,7 @@ def _flush_directory(path: Path) -> None:
         os.close(descriptor)
 
 
-def _bytes_of(tensors: dict[str, dict[str, torch.Tensor]]) -> int:
+def _bytes_of(tensors: Tensors) -> int:
     return sum(int(value.nbytes) for values in tensors.values() for value in values.values())
 
 

@@ -14,8 +14,12 @@ _BLUE, _ORANGE, _GREY, _GREEN = "#2b6cb0", "#dd6b20", "#718096", "#2f855a"
 _TEXT, _FAINT = "#1a202c", "#e2e8f0"
 
 
-def draw_curves(run: RunDir) -> str | None:
+def draw_curves(run: RunDir, smoothing: float = 0.9) -> str | None:
     """Draw the picture of a run from its metrics files.
+
+    Args:
+        run: The run directory.
+        smoothing: Weight of the past in the smoothed lines.
 
     Returns:
         None, or why there is no picture: a missing picture must not fail a training.
@@ -23,13 +27,13 @@ def draw_curves(run: RunDir) -> str | None:
     try:
         follower = Follower(run)
         follower.poll()
-        _draw(follower, run)
+        _draw(follower, run, smoothing)
     except Exception as error:  # noqa: BLE001 - fonts, disk: whatever matplotlib meets
         return f"{type(error).__name__}: {error}"
     return None
 
 
-def _draw(follower: Follower, run: RunDir) -> None:
+def _draw(follower: Follower, run: RunDir, smoothing: float) -> None:
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(10, 7), dpi=150, layout="constrained", facecolor="white")
@@ -42,7 +46,7 @@ def _draw(follower: Follower, run: RunDir) -> None:
             steps, values, color=_BLUE, alpha=0.25, linewidth=0.8, label="training, each step"
         )
         loss.plot(
-            steps, smooth(values, 0.9), color=_BLUE, linewidth=1.8, label="training, smoothed"
+            steps, smooth(values, smoothing), color=_BLUE, linewidth=1.8, label="training, smoothed"
         )
     val_steps, val_values = _series(follower, "val_loss")
     if len(val_steps):
@@ -82,7 +86,7 @@ def _draw(follower: Follower, run: RunDir) -> None:
     steps, values = _series(follower, "grad_norm")
     norm.plot(steps, values, color=_GREY, alpha=0.3, linewidth=0.8)
     if len(steps):
-        norm.plot(steps, smooth(values, 0.9), color=_GREY, linewidth=1.5)
+        norm.plot(steps, smooth(values, smoothing), color=_GREY, linewidth=1.5)
     norm.set_ylabel("gradient norm")
     for axis in (loss, lr, norm):
         _tidy(axis)

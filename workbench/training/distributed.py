@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 import torch.distributed as dist
 
-from workbench.errors import ConfigError, TrainingError
+from workbench.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -153,13 +153,12 @@ def open_world(config: Config, device: torch.device) -> Iterator[World]:
         # DeepSpeed wants a group even where there is one process; nobody has to be met for it.
         **({"store": dist.HashStore(), "rank": 0, "world_size": 1} if world.size == 1 else {}),
     )
-    try:
-        yield world
-        # Without it one in eight ends with "terminate called without an active exception", after
-        # all is done: a process that leaves takes the store away from those that still use it.
-        dist.barrier()
-    finally:
-        dist.destroy_process_group()
+    # After an error the others may be anywhere, so there is no parting in order: the process ends.
+    yield world
+    # Without it one in eight ends with "terminate called without an active exception", after all is
+    # done: a process that leaves takes the store away from those that still use it.
+    dist.barrier()
+    dist.destroy_process_group()
 
 
 def choose_backend(wanted: str, device: torch.device) -> str:
@@ -206,13 +205,4 @@ def is_lost_peer(error: BaseException) -> bool:
             "Application timeout caused pair closure",
             "Socket closed",
         )
-    )
-
-
-def lost_peer(error: BaseException) -> TrainingError:
-    """The message of a process that another one has left alone."""
-    return TrainingError(
-        "another process of this run has ended",
-        why=str(error).splitlines()[0],
-        fix="what it said is in the attempt's out.log; resuming goes on from the last checkpoint",
     )

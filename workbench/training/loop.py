@@ -13,13 +13,16 @@ from typing import TYPE_CHECKING, Literal
 
 import torch
 
-from workbench.errors import CheckpointError
-from workbench.training.bad_batch import not_finite
+from workbench.training.anomaly import named_anomalies
+from workbench.training.cadence import due
 from workbench.training.curves_png import draw_curves
 from workbench.training.evaluate import validation_loss
-from workbench.training.optim import learning_rate
-from workbench.training.progress import rng_state
+from workbench.training.gradient_health import clip_norm
+from workbench.training.judgement import judge
+from workbench.training.layer_norms import layer_norms
+from workbench.training.lr_finder import search_learning_rate
 from workbench.training.sample import draw_sample
+from workbench.training.saving import load_best, save_last, save_when_due
 from workbench.training.step import compute_gradient
 
 if TYPE_CHECKING:
@@ -37,50 +40,56 @@ def train(session: Session) -> Outcome:
     """
     training, progress = session.config.training, session.progress
     began = time.monotonic() - progress.seconds
-    saved_step = progress.step
     if progress.step < training.max_steps and not session.stopping():
         dry_run(session)
+        search_learning_rate(session)
 
-    while progress.step < training.max_steps and not session.stopping():
+    while not session.complete and not session.stopping():
         take_step(session)
-        last = progress.step == training.max_steps
 
         # Evaluate before saving: a checkpoint then always knows its own validation loss.
-        if last or _due(progress.step, training.eval_steps):
+        if _evaluation_due(session):
             evaluate(session)
         progress.seconds = time.monotonic() - began
-        if not last and _due(progress.step, training.save_steps) and save(session):
-            saved_step = progress.step
+        if not session.complete:
+            save_when_due(session)
 
-    outcome: Outcome = "finished" if progress.step >= training.max_steps else "stopped"
+    outcome: Outcome = "finished" if session.complete else "stopped"
     if outcome == "stopped":
         session.report.stopping(progress.step)
-    if saved_step < progress.step:
-        save(session, must_succeed=True)
+    save_last(session)
+    if outcome == "finished":
+        take_best(session)
     conclude(session, outcome)
     return outcome
 
 
 def take_step(session: Session) -> None:
     """Compute the gradient of the next step, look at it, update the weights, write the row."""
-    training, progress = session.config.training, session.progress
-    step, rate = progress.step + 1, learning_rate(training, progress.step + 1)
+    training, progress, reactions = session.config.training, session.progress, session.reactions
+    step, rate = progress.step + 1, reactions.learning_rate(progress.step + 1)
+    log = step in {1, training.max_steps} or due(step, training.logging_steps)
+    health = training.gradient_health
+    norms: dict[str, float] = {}
     began = time.perf_counter()
     micro_batches = session.micro_batches(step)
-    measured = compute_gradient(session.engine, micro_batches)
-    if measured.finite:
+    session.engine.loss_scale = scale = reactions.loss_scale.factor
+    with named_anomalies(step, enabled=health.enabled and health.anomaly_detection):
+        measured = compute_gradient(session.engine, micro_batches)
+    judgement = judge(session, step, measured, micro_batches)
+    if log and health.enabled and health.norm_tracking:
+        norms = layer_norms(session.engine.model)
+    if judgement.update:
         session.engine.update(
             learning_rate=rate,
             gradient_norm=measured.norm,
-            max_norm=training.max_gradient_norm,
+            max_norm=clip_norm(training, step),
         )
-    seconds = time.perf_counter() - began
+    else:
+        session.engine.discard_gradients()
+    seconds = meter.updated()
 
-    if (
-        not measured.finite
-        or step in {1, training.max_steps}
-        or _due(step, training.logging_steps)
-    ):
+    if log or not judgement.update:
         row = {
             "step": step,
             "t": time.time(),
@@ -92,12 +101,23 @@ def take_step(session: Session) -> None:
             "step_s": seconds,
             **measured.parts,
             **measured.experts,
+            **norms,
         }
+        if scale != 1.0:
+            row["loss_scale"] = scale
+        if health.enabled:
+            row["clip"] = clip_norm(training, step)
         session.report.stepped(row, training.max_steps)
-    if not measured.finite:
-        session.engine.discard_gradients()
-        raise not_finite(session, step, measured, micro_batches)
-    progress.advance(loss=measured.loss, tokens=session.tokens_per_step, seconds=seconds)
+    for event in judgement.events:
+        session.report.reacted(step, event)
+    if judgement.error is not None:
+        raise judgement.error
+    progress.advance(
+        loss=measured.loss,
+        tokens=session.tokens_per_step,
+        seconds=seconds,
+        smoothing=session.config.logging.loss_smoothing,
+    )
 
 
 def dry_run(session: Session) -> None:
@@ -120,32 +140,22 @@ def evaluate(session: Session) -> None:
     progress = session.progress
     val_loss = validation_loss(session.engine, session.held_out)
     progress.evaluated(val_loss)
+    session.reactions.stopping.evaluated(progress.step, val_loss)
     session.report.evaluated(progress.step, val_loss, _sample(session))
+    if session.reactions.stopping.over:
+        patience = session.config.training.early_stopping_patience
+        session.report.reacted(progress.step, {"event": "early_stopping", "patience": patience})
 
 
-def save(session: Session, *, must_succeed: bool = False) -> bool:
-    """Write a checkpoint. On a full disk training goes on, unless this was the last chance."""
-    progress, world = session.progress, session.engine.world
-    tensors = session.engine.state()
-    state = {
-        "progress": progress.to_dict(),
-        "rng": world.each(rng_state(session.engine.device)),
-        "data": session.source.state(),
-        "data_fingerprint": session.dataset.fingerprint,
-    }
-    error: CheckpointError | None = None
-    if world.leads:
-        try:
-            saved = session.checkpoints.save(progress.step, tensors, state)
-            session.report.saved(progress.step, saved)
-        except CheckpointError as problem:
-            error = problem
-    error = world.from_leader(error)
-    if error is not None and must_succeed:
-        raise error
-    if error is not None:
-        session.report.save_failed(progress.step, error)
-    return error is None
+def take_best(session: Session) -> None:
+    """Go back to the weights of the best evaluation; the last ones are on disk as well."""
+    best = session.reactions.stopping.best_step
+    if not session.config.training.load_best_model_at_end or best is None:
+        return
+    if best != session.progress.step:
+        load_best(session)
+        session.sample = None
+    session.report.reacted(session.progress.step, {"event": "best_model", "best_step": best})
 
 
 def conclude(session: Session, outcome: Outcome) -> None:
@@ -159,13 +169,15 @@ def conclude(session: Session, outcome: Outcome) -> None:
         "loss": progress.smoothed_loss,
         "val_loss": progress.val_loss,
         "best_val_loss": progress.best_val_loss,
+        "best_step": session.reactions.stopping.best_step,
+        "stopped_early": session.reactions.stopping.over,
         "untrained_loss": math.log(config.model.vocab_size),
         "seconds": progress.seconds,
         "tokens_per_second": progress.tokens / (progress.step_seconds or math.inf),
         "parameters": session.parameters,
         "sample": _sample(session),
     }
-    if session.engine.world.leads and (problem := draw_curves(session.run)):
+    if session.engine.world.leads and (problem := draw_curves(session.run, config.logging.loss_smoothing)):
         session.report.line(f"picture    could not be drawn: {problem}")
     session.report.done(progress, summary)
 
@@ -190,5 +202,12 @@ def _sample(session: Session) -> str | None:
     return session.sample[1]
 
 
-def _due(step: int, every: int) -> bool:
-    return every > 0 and step % every == 0
+def _evaluation_due(session: Session) -> bool:
+    training, step = session.config.training, session.progress.step
+    if training.eval_strategy == "no":
+        return False
+    if step == training.max_steps:
+        return True
+    if training.eval_strategy == "epoch":
+        return session.epoch_ends(step)
+    return due(step, training.eval_steps)

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import base64
+import math
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import torch
-
-# Weight of the past in the smoothed loss; the faces draw the same line (runs/curves.py).
-_SMOOTHING = 0.9
 
 
 @dataclass
@@ -23,6 +21,7 @@ class Progress:
         step_seconds: Time in the steps themselves.
         val_loss: The last validation loss.
         best_val_loss: The smallest one.
+        evaluated_at: The step of the last one.
     """
 
     step: int = 0
@@ -31,20 +30,30 @@ class Progress:
     step_seconds: float = 0.0
     val_loss: float | None = None
     best_val_loss: float | None = None
+    evaluated_at: int = 0
     loss_average: float = 0.0
     loss_weight: float = 0.0
 
-    def advance(self, *, loss: float, tokens: int, seconds: float) -> None:
-        """Count one more step."""
+    def advance(self, *, loss: float, tokens: int, seconds: float, smoothing: float = 0.9) -> None:
+        """Count one more step.
+
+        Args:
+            loss: Of the step.
+            tokens: Trained on in it.
+            seconds: That it took.
+            smoothing: Weight of the past in the smoothed loss.
+        """
         self.step += 1
         self.tokens += tokens
         self.step_seconds += seconds
-        self.loss_average = _SMOOTHING * self.loss_average + (1 - _SMOOTHING) * loss
-        self.loss_weight = _SMOOTHING * self.loss_weight + (1 - _SMOOTHING)
+        if math.isfinite(loss):  # a step that was left out says nothing
+            self.loss_average = _SMOOTHING * self.loss_average + (1 - _SMOOTHING) * loss
+            self.loss_weight = _SMOOTHING * self.loss_weight + (1 - _SMOOTHING)
 
     def evaluated(self, val_loss: float) -> None:
         """Remember a validation loss."""
         self.val_loss = val_loss
+        self.evaluated_at = self.step
         best = self.best_val_loss
         self.best_val_loss = val_loss if best is None else min(val_loss, best)
 

@@ -21,18 +21,24 @@ from workbench.models.huggingface import load_pretrained
 from workbench.models.init import init_weights
 from workbench.runs.files import atomic_write_json, read_json
 from workbench.training import environment
-from workbench.training.checkpoint import Checkpoints, Loaded
+from workbench.training.checkpoint_tiers import Tiers
+from workbench.training.cadence import epoch_ends
 from workbench.training.distributed import World
 from workbench.training.engines.choose import choose_strategy, make_engine
+from workbench.training.length import settle_length
+from workbench.training.metrics import StepMeter, peak_flops
 from workbench.training.objective import Objective
 from workbench.training.precision import Precision, choose_precision
 from workbench.training.progress import Progress, set_rng_state
+from workbench.training.reactions import Reactions
 from workbench.training.report import Reporter
+from workbench.training.saving import Saver
 from workbench.training.silence import Silence
 
 if TYPE_CHECKING:
     from workbench.models.base import LanguageModel
     from workbench.runs.directory import RunDir
+    from workbench.training.checkpoint import Loaded
     from workbench.training.stop import StopSignals
 
 # fp32 weight, gradient and the two moments of AdamW.
@@ -52,11 +58,16 @@ class Session:
     source: Source
     held_out: HeldOut
     engine: Engine
-    checkpoints: Checkpoints
+    tiers: Tiers
+    saver: Saver
+    meter: StepMeter
     progress: Progress
     report: Reporter
     stop: StopSignals
     parameters: int
+    reactions: Reactions
+    sequences_per_epoch: int | None
+    """Sequences of one pass over the text; None for a stream."""
     sample: tuple[int, str] | None = None
     """The newest sample, and the step it was drawn at."""
 
@@ -65,6 +76,16 @@ class Session:
         """Positions of one step, over all micro-batches and devices."""
         return Batch.of(self.config, self.engine.world.size).tokens
 
+    @property
+    def complete(self) -> bool:
+        """Whether there is nothing left to do: all steps are done, or more would not pay."""
+        return self.progress.step >= self.config.training.max_steps or self.reactions.stopping.over
+
+    def epoch_ends(self, step: int) -> bool:
+        """Whether a step completes a pass over the text."""
+        per_step = Batch.of(self.config, self.engine.world.size).sequences
+        return epoch_ends(step, per_step, self.sequences_per_epoch)
+
     def micro_batches(self, step: int) -> list[MicroBatch]:
         """What this process computes of a step: every N-th of its micro-batches."""
         world = self.engine.world
@@ -72,6 +93,13 @@ class Session:
             self.source.batch(step, micro * world.size + world.rank)
             for micro in range(self.config.training.gradient_accumulation_steps)
         ]
+
+    def close(self) -> None:
+        """Let what is being written come to its end."""
+        try:
+            self.saver.wait()
+        finally:
+            self.report.close()
 
     def stopping(self) -> bool:
         """Whether any process was asked to stop: all agree, so that none waits for another."""
@@ -95,7 +123,7 @@ def open_session(
     world = world or World()
     config = read_config(run)
     recorded = world.from_leader(_read_environment(run) if world.leads else None)
-    report = Reporter(run, attempt) if world.leads else cast("Reporter", Silence())
+    report = Reporter(run, attempt, config) if world.leads else cast("Reporter", Silence())
 
     device = environment.choose_device(config.run, world.local_rank)
     threads = (
@@ -121,9 +149,7 @@ def open_session(
     now = environment.describe(device, threads)
     if not recorded and world.leads:
         _write_environment(run, now, precision, dataset, parameters)
-    checkpoints = Checkpoints(
-        run.checkpoints_dir, config.training.save_total_limit, report.checkpoint_bad
-    )
+    tiers = Tiers(run, config, report.checkpoint_bad)
     source = _OrderSource(
         DataOrder(
             dataset.train,
@@ -133,8 +159,24 @@ def open_session(
             seed=config.data.shuffle_seed,
         )
     )
-    loaded = _newest(checkpoints, world)
-    progress = _restore(loaded, engine, source) if loaded is not None else Progress()
+    sequences_per_epoch = source.order.windows
+    config, budget = settle_length(
+        run,
+        config,
+        devices=world.size,
+        parameters=parameters,
+        sequences_per_epoch=sequences_per_epoch,
+    )
+    fp16 = precision.dtype == torch.float16 and engine.name != "deepspeed"
+    reactions = Reactions(config.training, scale_loss=fp16)
+    loaded = _newest(tiers, world)
+    progress = Progress() if loaded is None else _restore(loaded, engine, source, tiers, dataset)
+    if loaded is not None and progress.step and "reactions" in loaded.state:
+        reactions.load_state(loaded.state["reactions"])
+    asynchronous = config.checkpointing.asynchronous
+    lasting = loaded is not None and loaded.path.parent == run.checkpoints_dir
+    start = progress.step if lasting else 0
+    saver = Saver(tiers, report, asynchronous=asynchronous, start=start)
 
     session = Session(
         run=run,
@@ -143,13 +185,23 @@ def open_session(
         source=source,
         held_out=_Windows(dataset, config),
         engine=engine,
-        checkpoints=checkpoints,
+        tiers=tiers,
+        saver=saver,
+        meter=StepMeter(
+            config,
+            model,
+            device,
+            devices=world.size,
+            peak_flops=peak_flops(config, device, precision.name),
+        ),
         progress=progress,
         report=report,
         stop=stop,
         parameters=parameters,
+        reactions=reactions,
+        sequences_per_epoch=sequences_per_epoch,
     )
-    report.ready(_facts(session, precision, threads), dataset)
+    report.ready(_facts(session, precision, threads, budget.because), dataset)
     if loaded is not None:
         report.resumed(
             progress.step, loaded.path.name, environment.differences(recorded or {}, now)
@@ -191,12 +243,12 @@ class _Windows:
         return MicroBatch(*rows(self.tokens, starts, self.length))
 
 
-def _newest(checkpoints: Checkpoints, world: World) -> Loaded | None:
+def _newest(tiers: Tiers, world: World) -> Loaded | None:
     """The newest good checkpoint. Rank 0 reads it; the others get all of it but the tensors."""
     loaded = None
     if world.leads:
-        checkpoints.clear_leftovers()
-        loaded = checkpoints.load_newest()
+        tiers.clear_leftovers()
+        loaded = tiers.load()
     without = None if loaded is None else loaded._replace(tensors={})
     told: Loaded | None = world.from_leader(without)
     return loaded if world.leads else told
@@ -304,13 +356,21 @@ def _check_memory(model: LanguageModel, device: torch.device, copies: int) -> No
         )
 
 
-def _restore(loaded: Loaded, engine: Engine, source: Source) -> Progress:
+def _restore(
+    loaded: Loaded, engine: Engine, source: Source, tiers: Tiers, dataset: Dataset
+) -> Progress:
     try:
+        if tiers.fresh_start and not loaded.own:  # the weights of another run, and nothing else
+            engine.load_state(
+                {name: loaded.tensors[name] for name in loaded.tensors.keys() & {"model"}}
+            )
+            return Progress()
         engine.load_state(loaded.tensors)
         states, rank = loaded.state["rng"], engine.world.rank
         if rank < len(states):  # a process that was not there before keeps what its seed gave it
             set_rng_state(states[rank], engine.device)
-        source.load_state(loaded.state["data"])
+        if loaded.own or loaded.state["data_fingerprint"] == dataset.fingerprint:
+            source.load_state(loaded.state["data"])
         return Progress(**loaded.state["progress"])
     except (KeyError, TypeError, RuntimeError) as error:
         raise CheckpointError(
@@ -321,7 +381,9 @@ def _restore(loaded: Loaded, engine: Engine, source: Source) -> Progress:
         ) from None
 
 
-def _facts(session: Session, precision: Precision, threads: int) -> dict[str, Any]:
+def _facts(
+    session: Session, precision: Precision, threads: int, length: str
+) -> dict[str, Any]:
     return {
         "parameters": session.parameters,
         "vocab_size": session.config.model.vocab_size,
@@ -333,4 +395,5 @@ def _facts(session: Session, precision: Precision, threads: int) -> dict[str, An
         "device": str(session.engine.device),
         "threads": threads,
         "equation": Batch.of(session.config, session.engine.world.size).equation(),
+        "length": length,
     }

@@ -117,7 +117,8 @@ def records_fit_sequence(subject: Subject) -> Iterator[Problem]:
 @rule("truncation-off", "warning")
 def truncation_off(subject: Subject) -> Iterator[Problem]:
     """Texts longer than max_length are cut: truncation is true."""
-    if not subject.config.data.truncation:
+    data = subject.config.data
+    if not data.truncation and data.packing == "none":
         yield Problem(
             "data.truncation",
             "without truncation the first text longer than "

@@ -14,9 +14,6 @@ if TYPE_CHECKING:
 
 _LONG = 100
 CHANGES_THE_TASK = (
-    "data.dataset_name",
-    "data.mixture",
-    "data.tokenizer_name",
     "lora.enabled",
     "model.hidden_act",
     "model.mla.enabled",
@@ -24,8 +21,10 @@ CHANGES_THE_TASK = (
     "model.pretrained_path",
     "model.router_type",
     "model.use_cross_attention",
-    "parallel.devices_per_node",
-    "parallel.num_nodes",
+    "parallel.context_parallel_size",
+    "parallel.expert_parallel_size",
+    "parallel.pipeline_parallel_size",
+    "parallel.tensor_parallel_size",
     "quantization.nvfp4.enabled",
     "quantization.quantization_aware",
     "rag.enabled",

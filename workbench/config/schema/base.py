@@ -110,7 +110,5 @@ Whole = Annotated[int, BeforeValidator(_integral)]
 """A whole number that may be written as ``5e8``."""
 
 ONE_DEVICE = "the trainer runs on one device so far"
-NO_DEEPSPEED = "the trainer does not start DeepSpeed"
 NOT_BUILT = "the trainer has no code for it"
-NO_MIXING = "the trainer reads one corpus, held in memory, so far"
 """Reasons that many keys share."""

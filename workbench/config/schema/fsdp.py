@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from typing import Literal
 
-from workbench.config.schema.base import ONE_DEVICE, Section, Whole, key
+from workbench.config.schema.base import Section, Whole, key
 
 
 class FsdpConfig(Section):
     """What is sharded, and when it is fetched; parallel.strategy: fsdp turns it on."""
 
-    UNHONOURED = ONE_DEVICE
     NEEDS = "parallel.strategy=fsdp"
 
     sharding_strategy: Literal["full", "hybrid", "shard_grad_op", "no_shard"] = key(
@@ -39,10 +38,14 @@ class FsdpConfig(Section):
         "Layers ahead of time that they are fetched back.",
         unit="layers",
         needs="fsdp.offload_activations",
+        unhonoured="activations are fetched back when the backward pass needs them",
         ge=1,
     )
     param_dtype: Literal["fp32", "bf16", "fp16"] | None = key(
-        None, "Format in which parameters are fetched; null follows training.mixed_precision."
+        None,
+        "Format in which the parameters of blocks are fetched; null follows "
+        "training.mixed_precision.",
+        changes="traffic and memory against accuracy",
     )
     reduce_dtype: Literal["fp32", "bf16", "fp16"] = key(
         "fp32", "Format in which gradients are added up between devices.", changes="traffic"
@@ -51,10 +54,14 @@ class FsdpConfig(Section):
         True,
         "Lets the host not run more than two layers ahead.",
         changes="peak memory",
-        ignored="by the second generation of FSDP",
+        unhonoured="the second generation of FSDP frees a block's parameters in time without it",
     )
     backward_prefetch: Literal["backward_pre", "backward_post", "none"] = key(
         "backward_pre",
         "When the next layer is fetched in the backward pass.",
         changes="speed against memory",
+        unhonoured_values=dict.fromkeys(
+            ("backward_post", "none"),
+            "the second generation of FSDP always fetches the next layer before it is needed",
+        ),
     )

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 from typing import Literal
 
-from workbench.config.schema.base import ONE_DEVICE, Section, Whole, key
+from workbench.config.schema.base import Section, Whole, key
+
+_NOT_DIVIDED = "the trainer divides the sequences of a step, and not the model, so far"
+_ALWAYS_AHEAD = "the strategies that fetch parameters always fetch them ahead"
 
 
 class ParallelConfig(Section):
     """nodes x devices = data x tensor x pipeline x context degree; expert divides data."""
 
-    UNHONOURED = ONE_DEVICE
-
     strategy: Literal["auto", "single", "ddp", "fsdp", "deepspeed"] = key(
         "auto",
         "What divides the training: ddp copies the model to every device, fsdp shards it, "
-        "deepspeed reads the deepspeed section. auto is single on one device.",
+        "deepspeed reads the deepspeed section. auto is single on one device and ddp on several, "
+        "or deepspeed where deepspeed.enabled says so.",
         changes="memory per device and traffic between devices",
-        honoured=("single",),
     )
     num_nodes: Whole = key(
         1, "Machines that train together.", unit="nodes", changes="speed and cost", ge=1
@@ -31,7 +32,6 @@ class ParallelConfig(Section):
         "leave.",
         unit="devices",
         changes="sequences per step in proportion",
-        honoured=(-1, 1),
         ge=-1,
     )
     tensor_parallel_size: Whole = key(
@@ -39,6 +39,7 @@ class ParallelConfig(Section):
         "Devices that share each matrix; divides the attention heads.",
         unit="devices",
         changes="memory per device; much traffic, so keep it within a node",
+        unhonoured=_NOT_DIVIDED,
         ge=1,
     )
     pipeline_parallel_size: Whole = key(
@@ -46,6 +47,7 @@ class ParallelConfig(Section):
         "Devices in a row that hold different layers.",
         unit="devices",
         changes="memory per device; idle time at the ends of each step",
+        unhonoured=_NOT_DIVIDED,
         ge=1,
     )
     expert_parallel_size: Whole = key(
@@ -53,6 +55,7 @@ class ParallelConfig(Section):
         "Devices that share the experts; it divides the data-parallel degree.",
         unit="devices",
         changes="memory of the experts per device; tokens travel to their experts",
+        unhonoured=_NOT_DIVIDED,
         ge=1,
     )
     context_parallel_size: Whole = key(
@@ -60,6 +63,7 @@ class ParallelConfig(Section):
         "Devices that share one long sequence.",
         unit="devices",
         changes="activation memory per device",
+        unhonoured=_NOT_DIVIDED,
         ge=1,
     )
     mesh_shape: list[Whole] | None = key(
@@ -67,6 +71,7 @@ class ParallelConfig(Section):
         "Devices as a grid, such as [2, 4] for 2 data-parallel rows of 4 tensor-parallel columns; "
         "null follows from the degrees.",
         unit="devices",
+        unhonoured="the grid follows from the degrees and fsdp.sharding_strategy",
     )
     blocks_per_rank: list[Whole] | None = key(
         None,
@@ -74,12 +79,18 @@ class ParallelConfig(Section):
         "evenly.",
         unit="blocks",
         ignored="with pipeline_parallel_size: 1",
+        unhonoured=_NOT_DIVIDED,
     )
     backend: Literal["auto", "nccl", "gloo", "mpi"] = key(
         "auto", "Library that carries the traffic; auto takes nccl on GPUs and gloo on CPUs."
     )
     launcher: Literal["auto", "torchrun", "deepspeed", "slurm"] = key(
-        "auto", "What starts the processes; auto takes torchrun for several devices."
+        "auto",
+        "What starts the processes; auto takes torchrun for several devices.",
+        unhonoured_values={
+            "slurm": "a cluster's scheduler starts the processes itself: submit a job that runs "
+            "torchrun on each machine"
+        },
     )
     hostfile: str | None = key(
         None,
@@ -98,26 +109,36 @@ class ParallelConfig(Section):
         le=65535,
     )
     overlap_grad_reduce: bool = key(
-        True, "Adds up gradients between devices while the backward pass goes on.", changes="speed"
+        True,
+        "Adds up gradients between devices while the backward pass goes on, instead of all at its "
+        "end. With DeepSpeed deepspeed.overlap_comm says so.",
+        changes="speed; false needs a second copy of the gradients for a moment",
+        ignored="unless the strategy is ddp",
     )
     overlap_param_gather: bool = key(
-        True, "Fetches the next parameters while the present ones compute.", changes="speed; memory"
+        True,
+        "Fetches the next parameters while the present ones compute.",
+        changes="speed; memory",
+        unhonoured=_ALWAYS_AHEAD,
     )
     use_deep_ep: bool = key(
         False,
         "Sends tokens to experts by DeepEP's kernels instead of plain all-to-all.",
         changes="speed on Hopper and later",
         ignored="with expert_parallel_size: 1",
+        unhonoured=_NOT_DIVIDED,
     )
     deep_ep_fp8: bool = key(
         False,
         "Sends tokens to their experts in 8 bits.",
         changes="half the traffic to the experts",
         needs="parallel.use_deep_ep",
+        unhonoured=_NOT_DIVIDED,
     )
     deep_ep_async: bool = key(
         False,
         "Computes something else while tokens travel to their experts.",
         changes="speed; memory for what is under way",
         needs="parallel.use_deep_ep",
+        unhonoured=_NOT_DIVIDED,
     )

@@ -72,7 +72,8 @@ def tail(tape: Tape, given: list[Tensor], s: Structure) -> Tensor:
     """The last norm and the loss; the model has returned when the loss begins."""
     hidden_BTD = norm(tape, given[0], "norm", s)
     given.clear()
-    output = Parameter(tape, "embedding" if s.tied else "lm_head.weight", ("V", "D"))
+    name = "embedding" if s.tied else "lm_head.weight"
+    output = Parameter(tape, name, ("V", "D"), shared=s.tied)
     if s.tied:
         # It waits in the autograd engine until that of the embedding has come, too.
         output.has_gradient = False

@@ -17,6 +17,6 @@ def linear(
     """Map ``(..., inner)`` to ``(..., out)``."""
     weight = Parameter(tape, f"{name}.weight", (out, inner))
     vector = Parameter(tape, f"{name}.bias", (out,)) if bias else None
-    added = None if vector is None else ops.cast(tape, vector, x.width, "cast of a bias")
-    cast = ops.cast(tape, weight, x.width, "cast of a weight")
-    return ops.linear(tape, x, cast, out, added, "product")
+    added = None if vector is None else ops.cast(tape, vector, x.width, f"{name} bias in the compute dtype")
+    cast = ops.cast(tape, weight, x.width, f"{name} weight in the compute dtype")
+    return ops.linear(tape, x, cast, out, added, f"{name} output")

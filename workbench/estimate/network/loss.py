@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from workbench.estimate.tape import ops
 from workbench.estimate.tape.autograd import Node
+from workbench.estimate.tape.tensor import Parameter
 
 if TYPE_CHECKING:
     from workbench.estimate.network.structure import Structure
@@ -26,41 +27,58 @@ def chunk_tokens(vocabulary: int) -> int:
 
 def cross_entropy(tape: Tape, x: Tensor, weight: Tensor, s: Structure) -> Tensor:
     """The summed loss; both gradients are made in the forward pass."""
-    node = Node(tape, (x, weight), _back, x.shape)
+    bias = Parameter(tape, "lm_head_bias", ("V",)) if s.head_bias else None
+    inputs = (x, weight) if bias is None else (x, weight, bias)
+    node = Node(tape, inputs, _back, x.shape)
     width = x.width
-    cast = ops.cast(tape, weight.detach(), width, "cast of the output matrix")
+    cast = ops.cast(tape, weight.detach(), width, "output matrix in the compute dtype")
     grad_x = tape.new(("B", "T", "D"), width, "gradient of the hidden states")
     grad_weight = tape.new(("V", "D"), 4, "gradient of the output matrix")
+    grad_bias = None if bias is None else tape.new(("V",), 4, "gradient of the output bias")
     for index in range(s.chunks):
         rows: Dim = "Z" if index == s.chunks - 1 else "C"
-        product = tape.new((rows, "V"), width, "logits")
-        logits = ops.cast(tape, product, 4, "fp32 logits")
+        product = tape.new((rows, "V"), width, "logits of a chunk")
+        logits = ops.cast(tape, product, 4, "fp32 logits of a chunk")
         del product
-        log_p = tape.new((rows, "V"), 4, "log-probabilities of the chunk, then their gradient")
-        keep = tape.new((rows,), 1, "which targets count")
-        places = tape.new((rows,), 8, "rows")
-        targets = tape.new((rows,), 8, "targets")
-        found = tape.new((rows,), 4, "probabilities of the targets")
-        del places, targets, found
-        grad = ops.cast(tape, log_p, width, "gradient of the logits")
-        product = tape.new((rows, "D"), width, "gradient of a chunk of hidden states")
+        log_p = _log_probabilities(tape, rows)
+        if bias is not None:
+            added = tape.new(("V",), 4, "gradient of the output bias from a chunk")
+            del added
+        grad = ops.cast(tape, log_p, width, "gradient of the logits of a chunk")
+        product = tape.new((rows, "D"), width, "gradient of the hidden states of a chunk")
         del product
         product = tape.new(("V", "D"), width, "gradient of the output matrix from a chunk")
-        if s.cpu and width != 4:
-            copy = tape.new(("V", "D"), 4, "fp32 copy of it")
+        if s.cpu and width != 4:  # noqa: PLR2004
+            copy = tape.new(("V", "D"), 4, "the same in fp32, as a CPU adds")
             del copy
         del product
-    del logits, log_p, keep, grad
+    del logits, log_p, grad, cast
     node.save(grad_x, grad_weight)
+    if grad_bias is not None:
+        node.save(grad_bias)
     return tape.new((), 4, "loss", node)
 
 
+def _log_probabilities(tape: Tape, rows: Dim) -> Tensor:
+    """The log-probabilities of a chunk, which become the gradient of its logits in place."""
+    log_p = tape.new((rows, "V"), 4, "log-probabilities of a chunk, then their gradient")
+    keep = tape.new((rows,), 1, "which targets count")
+    places = tape.new((rows,), 8, "rows of a chunk")
+    targets = tape.new((rows,), 8, "targets of a chunk")
+    found = tape.new((rows,), 4, "probabilities of the targets of a chunk")
+    del keep, places, targets, found
+    return log_p
+
+
 def _back(node: Node, grad: Tensor) -> Gradients:
+    del grad
     tape = node.tape
-    grad_x, grad_weight = node.kept()
+    grad_x, grad_weight, *grad_bias = node.kept()
     x32 = ops.cast(tape, grad_x, 4, "fp32 gradient of the hidden states")
     scaled = tape.new(grad_x.shape, 4, "scaled gradient of the hidden states")
     del x32
     result = ops.cast(tape, scaled, grad_x.width, "scaled gradient of the hidden states")
     del scaled
-    return result, tape.new(grad_weight.shape, 4, "scaled gradient of the output matrix")
+    of_bias = [tape.new(each.shape, 4, "scaled gradient of the output bias") for each in grad_bias]
+    of_weight = tape.new(grad_weight.shape, 4, "scaled gradient of the output matrix")
+    return (result, of_weight, *of_bias)

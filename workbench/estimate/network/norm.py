@@ -27,7 +27,6 @@ def _rms_norm(tape: Tape, x: Tensor, weight: Tensor, *, fused: bool) -> Tensor:
         return ops.fused_norm(tape, x, weight, None, 1, "norm")
     rstd = ops.mean_square(tape, x)
     unit = ops.mul(tape, x, rstd, "unit rows of a norm")
-    del rstd
     return ops.mul(tape, unit, weight, "norm")
 
 

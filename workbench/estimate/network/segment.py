@@ -3,46 +3,66 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from workbench.estimate.tape.autograd import Boundary, Node, Region, backward
-from workbench.estimate.tape.compile import Tally, compile_sums, largest
-from workbench.estimate.tape.tensor import Tape, Tensor
+from workbench.estimate.network.symbols import SYMBOLS
+from workbench.estimate.tape.autograd import Boundary, Region, backward
+from workbench.estimate.tape.compile import Entry, Tally, compile_sums, largest
+from workbench.estimate.tape.tensor import Tape, size_of_shape
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from workbench.estimate.network.structure import Structure
-    from workbench.estimate.tape.tensor import Dim
+    from workbench.estimate.tape.tensor import Dim, Tensor
 
 KEPT = frozenset({"product", "attention"})
 """What ``selective`` keeps: matrix products and attention."""
 
-SYMBOLS = ["A", "B", "T", "D", "H", "G", "K", "R", "R2", "F", "V", "P", "C", "Z"]
+
+class Sizes(NamedTuple):
+    """Bytes of a segment.
+
+    Attributes:
+        saved: Kept between the forward and the backward pass, the input included.
+        forward: The largest moment of the forward pass, the input included.
+        backward: The largest moment of the backward pass.
+        gradients: The gradients that it leaves behind.
+        weights: The fp32 weights.
+        shard: The part of the fp32 weights on the first of N devices that share each of them.
+        whole: All of the weights in the compute dtype, as they are gathered.
+        count: Number of weights.
+    """
+
+    saved: int
+    forward: int
+    backward: int
+    gradients: int
+    weights: int
+    shard: int
+    whole: int
+    count: int
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Segment:
     """What a part of the network allocates.
 
     Attributes:
+        name: What it is.
         parameters: (name, shape) of its weights.
-        saved: What exists between its forward and its backward pass, its input included.
-        forward: Moments of the forward pass, its input included.
-        backward: Moments of the backward pass.
-        gradients: The gradients of its weights.
-        evaluate: ``(saved, forward, backward, gradients)`` in bytes, from the symbols.
+        groups: The moments behind each of `Sizes`.
+        evaluate: `Sizes` as a tuple, from the symbols.
     """
 
+    name: str
     parameters: tuple[tuple[str, tuple[Dim, ...]], ...]
-    saved: Tally
-    forward: list[Tally]
-    backward: list[Tally]
-    gradients: Tally
-    evaluate: Callable[..., tuple[int, int, int, int]]
+    groups: dict[str, tuple[Tally, ...]]
+    evaluate: Callable[..., tuple[int, ...]]
 
 
 def record(
+    name: str,
     s: Structure,
     run: Callable[..., Any],
     *,
@@ -54,6 +74,7 @@ def record(
     """Run a part forwards and backwards and keep what it held at each moment.
 
     Args:
+        name: What it is.
         s: The structure.
         run: Builds the part from its input; its result is a tensor, or one with what it leaves
             behind for all blocks.
@@ -64,66 +85,62 @@ def record(
         accumulating: Whether gradients of earlier micro-batches exist.
     """
     tape = Tape(accumulating=accumulating)
-    x = None
-    boundary = None
-    if has_input:
-        boundary = Boundary(tape)
-        x = tape.new(("B", "T", "D"), s.width, "residual stream", boundary)
+    boundary = Boundary(tape) if has_input else None
+    given = [tape.new(("B", "T", "D"), s.width, "residual stream", boundary)] if has_input else []
     if recomputed:
-        y, left = _checkpointed(tape, s, run, x), None
+        y, left = _checkpointed(tape, s, run, given[0]), None
     else:
-        if takes_input:
-            given = [x]
-            del x
-            found = run(tape, given)
-            x = None
-        else:
-            found = run(tape, x)
+        found = run(tape, given if takes_input or not given else given[0])
         y, left = found if isinstance(found, tuple) else (found, None)
         del found
-    del x
-    out_bit = y.storage.bit
+    given.clear()
     root = y.node
+    assert root is not None, "a part of the network has something to learn"
+    assert y.storage is not None, "a part of the network makes a tensor"
     forward = tape.cut()
-    saved = tape.live & ~out_bit
-    y_shape, y_width = y.shape, y.width
+    saved = tape.live & ~y.storage.bit
+    shape, width = y.shape, y.width
     del y
-    for parameter in tape.parameters:
-        parameter.grad = None
-    gradient = tape.new(y_shape, y_width, "gradient of the residual stream")
-    start = [gradient]
-    del gradient
+    start = [tape.new(shape, width, "gradient of the residual stream")]
     backward(tape, root, start.pop())
-    del root
-    if boundary is not None and boundary.grad is not None:
-        result_bit = boundary.grad.storage.bit
-    else:
-        result_bit = 0
-    moments = tape.cut()
-    del left
-    gradients = tape.live & ~result_bit
-    tallies = {
-        "saved": [Tally.of(tape, saved)],
-        "forward": largest(tape, forward),
-        "backward": largest(tape, moments),
-        "gradients": [Tally.of(tape, gradients)],
+    del root, left
+    result = 0
+    if boundary is not None and boundary.grad is not None and boundary.grad.storage is not None:
+        result = boundary.grad.storage.bit
+    gradients = tape.live & ~result
+
+    def tallies(moments: list[int]) -> tuple[Tally, ...]:
+        return tuple(Tally.of(tape, live, saved, gradients) for live in moments)
+
+    parameters = {each.name: each.shape for each in tape.parameters if not each.shared}
+    groups = {
+        "saved": tallies([saved]),
+        "forward": tallies(largest(tape, forward)),
+        "backward": tallies(largest(tape, tape.cut())),
+        "gradients": tallies([gradients]),
+        **_weights(parameters, s.width),
     }
-    names: dict[str, tuple[Dim, ...]] = {}
-    for parameter in tape.parameters:
-        names.setdefault(parameter.name, parameter.shape)
-    return Segment(
-        tuple(names.items()),
-        tallies["saved"][0],
-        tallies["forward"],
-        tallies["backward"],
-        tallies["gradients"][0],
-        compile_sums(tallies, SYMBOLS),
-    )
+    count = "+".join(size_of_shape(shape, 1) for shape in parameters.values()) or "0"
+    return Segment(name, tuple(parameters.items()), groups, compile_sums(groups, SYMBOLS, {"count": count}))
 
 
-def _checkpointed(tape: Tape, s: Structure, run: Any, x: Tensor | None) -> Tensor:
+def _weights(parameters: dict[str, tuple[Dim, ...]], width: int) -> dict[str, tuple[Tally, ...]]:
+    """The weights, whole and cut along their first dimension over N devices."""
+    whole, shard, gathered = [], [], []
+    for name, shape in parameters.items():
+        first = f"-(-({shape[0]})//N)"
+        whole.append(Entry(name, size_of_shape(shape, 4), 1, "weights"))
+        shard.append(Entry(name, size_of_shape((first, *shape[1:]), 4), 1, "weights"))
+        gathered.append(Entry(name, size_of_shape((first, *shape[1:], "N"), width), 1, "weights"))
+    return {
+        "weights": (Tally(tuple(whole)),),
+        "shard": (Tally(tuple(shard)),),
+        "whole": (Tally(tuple(gathered)),),
+    }
+
+
+def _checkpointed(tape: Tape, s: Structure, run: Callable[..., Any], x: Tensor) -> Tensor:
     """The part as `workbench.models.recompute` calls it."""
-    assert x is not None, "a recomputed part has an input"
     keeps = KEPT if s.recompute == "selective" else frozenset[str]()
 
     def again() -> None:

@@ -8,10 +8,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from workbench.config.size import head_width
+from workbench.estimate.network.loss import chunk_tokens
 
 if TYPE_CHECKING:
-    from workbench.config.schema import Config, ModelConfig
+    from workbench.config.schema import Config
 
 Recompute = Literal["none", "block", "selective"]
 
@@ -35,6 +35,7 @@ class Structure:
         mlp_bias: Whether its matrices have biases.
         learned_positions: Whether positions have an embedding.
         tied: Whether the output matrix is the embedding.
+        head_bias: Whether logits have a bias.
         recompute: What the backward pass computes again.
         chunks: 1, 2 or 3: how the loss goes through its tokens; 3 stands for more.
     """
@@ -53,6 +54,7 @@ class Structure:
     mlp_bias: bool
     learned_positions: bool
     tied: bool
+    head_bias: bool
     recompute: Recompute
     chunks: int
 
@@ -60,3 +62,36 @@ class Structure:
     def fused_rms_norm(self) -> bool:
         """Whether the RMS norm is one kernel."""
         return not self.cpu
+
+
+def structure_of(config: Config, *, cpu: bool, width: int, recompute: Recompute) -> Structure:
+    """The structure of a config.
+
+    Args:
+        config: The config.
+        cpu: Whether CPU kernels run.
+        width: Bytes of the compute dtype.
+        recompute: What the backward pass computes again.
+    """
+    model = config.model
+    out_bias = model.attention_out_bias
+    tokens = config.training.batch_size * config.data.max_length
+    return Structure(
+        cpu=cpu,
+        width=width,
+        norm=model.norm_type,
+        qk_norm=model.qk_norm,
+        rotary=model.position_embedding_type == "rope",
+        partial_rotary=model.partial_rotary_factor != 1,
+        interleaved=model.rope_interleaved,
+        attention_bias=model.attention_bias,
+        attention_out_bias=model.attention_bias if out_bias is None else out_bias,
+        residual=model.residual_type,
+        act=model.hidden_act,
+        mlp_bias=model.mlp_bias,
+        learned_positions=model.position_embedding_type == "learned",
+        tied=model.tie_word_embeddings,
+        head_bias=model.lm_head_bias,
+        recompute=recompute,
+        chunks=min(3, -(-tokens // chunk_tokens(model.vocab_size))),
+    )

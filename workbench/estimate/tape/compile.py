@@ -8,39 +8,61 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from workbench.estimate.tape.tensor import Tape
 
-Sums = list[Counter[str]]
+Category = str
 
 
-@dataclass(frozen=True)
+class Entry(NamedTuple):
+    """Some equal tensors.
+
+    Attributes:
+        label: What they are.
+        size: Bytes of one, as an expression.
+        count: How many.
+        category: ``activations``, ``gradients`` or ``temporaries``.
+    """
+
+    label: str
+    size: str
+    count: int
+    category: Category
+
+
+@dataclass(frozen=True, slots=True)
 class Tally:
     """What exists at one moment.
 
     Attributes:
-        lines: Number of tensors by (label, bytes as an expression).
+        entries: The tensors.
     """
 
-    lines: tuple[tuple[str, str, int], ...]
+    entries: tuple[Entry, ...]
 
     @classmethod
-    def of(cls, tape: Tape, live: int) -> Tally:
-        """The tensors of a set of bits."""
-        found: Counter[tuple[str, str]] = Counter()
+    def of(cls, tape: Tape, live: int, saved: int = 0, gradients: int = 0) -> Tally:
+        """The tensors of a set of bits, told apart by two others."""
+        found: Counter[tuple[str, str, Category]] = Counter()
         for place in bits(live):
-            found[tape.labels[place], tape.sizes[place]] += 1
-        return cls(tuple((label, size, count) for (label, size), count in found.items()))
+            bit = 1 << place
+            category = (
+                "activations" if bit & saved else "gradients" if bit & gradients else "temporaries"
+            )
+            found[tape.labels[place], tape.sizes[place], category] += 1
+        return cls(
+            tuple(Entry(label, size, n, category) for (label, size, category), n in found.items())
+        )
 
     def sizes(self) -> Counter[str]:
         """How many tensors of each size."""
         total: Counter[str] = Counter()
-        for _, size, count in self.lines:
-            total[size] += count
+        for entry in self.entries:
+            total[entry.size] += entry.count
         return total
 
 
@@ -54,25 +76,26 @@ def bits(live: int) -> list[int]:
     return places
 
 
-def largest(tape: Tape, moments: list[int]) -> list[Tally]:
-    """The moments that no other one contains."""
+def largest(tape: Tape, moments: list[int]) -> list[int]:
+    """The moments that no other one contains, each as the set of its storages."""
     classes: dict[str, int] = {}
     ids = [classes.setdefault(size, len(classes)) for size in tape.sizes]
-    width = len(classes)
-    vectors: dict[tuple[int, ...], int] = {}
+    found: list[tuple[list[int], int]] = []
     for live in sorted(set(moments), key=int.bit_count, reverse=True):
-        counts = [0] * width
+        counts = [0] * len(classes)
         for place in bits(live):
             counts[ids[place]] += 1
-        vector = tuple(counts)
-        if any(all(a <= b for a, b in zip(vector, other, strict=True)) for other in vectors):
-            continue
-        vectors[vector] = live
-    return [Tally.of(tape, live) for live in vectors.values()]
+        if not any(all(map(int.__le__, counts, other)) for other, _ in found):
+            found.append((counts, live))
+    return [live for _, live in found]
 
 
-def compile_sums(groups: Mapping[str, list[Tally]], symbols: list[str]) -> Callable[..., Any]:
-    """A function of the symbols that returns, for each group, its largest sum.
+def compile_sums(
+    groups: Mapping[str, Sequence[Tally]],
+    symbols: Sequence[str],
+    plain: Mapping[str, str] | None = None,
+) -> Callable[..., Any]:
+    """A function of the symbols that returns, for each group, its largest sum; then ``plain``.
 
     ``A`` among the symbols is the alignment of the allocator: every tensor counts in multiples.
     """
@@ -80,10 +103,10 @@ def compile_sums(groups: Mapping[str, list[Tally]], symbols: list[str]) -> Calla
     body: list[str] = []
     for tallies in groups.values():
         for tally in tallies:
-            for _, size, _ in tally.lines:
-                if size not in names:
-                    names[size] = f"_{len(names)}"
-                    body.append(f"    {names[size]} = -(-({size}) // A) * A")
+            for entry in tally.entries:
+                if entry.size not in names:
+                    names[entry.size] = f"_{len(names)}"
+                    body.append(f"    {names[entry.size]} = -(-({entry.size}) // A) * A")
     results = []
     for tallies in groups.values():
         sums = [
@@ -95,7 +118,10 @@ def compile_sums(groups: Mapping[str, list[Tally]], symbols: list[str]) -> Calla
             for tally in tallies
         ] or ["0"]
         results.append(sums[0] if len(sums) == 1 else f"max({', '.join(sums)})")
-    source = f"def f({', '.join(symbols)}):\n" + "\n".join(body) + f"\n    return ({', '.join(results)},)\n"
+    results += (plain or {}).values()
+    source = "\n".join(
+        (f"def f({', '.join(symbols)}):", *body, f"    return ({', '.join(results)},)", "")
+    )
     scope: dict[str, Any] = {}
     exec(compile(source, "<closed form>", "exec"), scope)  # noqa: S102 - our own arithmetic
     function: Callable[..., Any] = scope["f"]

@@ -28,6 +28,7 @@ def make(
     keep_result: bool = False,
     back: Back = None,
     memo: Any = None,
+    kind: str = "",
 ) -> Tensor:
     """One operation with one result.
 
@@ -36,18 +37,19 @@ def make(
         inputs: The operands that gradients may go to.
         shape: Shape of the result.
         width: Bytes per element of the result.
-        label: What the result is; regions know by it what they keep.
+        label: What the result is.
         keep: Tensors that the backward pass needs.
         keep_result: Whether it needs the result.
         back: The backward pass.
         memo: What it has to know besides.
+        kind: Its kind, for regions that keep the results of some.
     """
     node = None
     if tape.grad and any(each.needs_grad for each in inputs):
         node = Node(tape, inputs, back, memo)
         node.save(*keep)
     region = tape.region
-    if region is not None and label in region.keeps:
+    if region is not None and kind in region.keeps:
         if region.phase == "again":
             held = region.cache.pop(0)
             result = Tensor(held.storage, shape, width, node)
@@ -86,7 +88,7 @@ def _cast_back(node: Node, grad: Tensor) -> Gradients:
 
 
 def linear(
-    tape: Tape, x: Tensor, weight: Tensor, out: Dim, bias: Tensor | None = None, label: str = "product"
+    tape: Tape, x: Tensor, weight: Tensor, out: Dim, bias: Tensor | None = None, label: str = ""
 ) -> Tensor:
     """``x W^T (+ b)`` of rows: the matrix product keeps both factors."""
     inputs = (x, weight) if bias is None else (x, weight, bias)
@@ -94,7 +96,7 @@ def linear(
     shape = (*x.shape[:-1], out)
     memo = (x.shape, weight.shape, x.needs_grad, weight.needs_grad, bias is not None and bias.needs_grad)
     flat = make(
-        tape, inputs, shape, x.width, label, keep=keep, back=_linear_back, memo=memo
+        tape, inputs, shape, x.width, label, keep=keep, back=_linear_back, memo=memo, kind="product"
     )
     if len(shape) == 2:  # noqa: PLR2004
         return flat
@@ -193,12 +195,11 @@ def square(tape: Tape, x: Tensor) -> Tensor:
 def _square_back(node: Node, grad: Tensor) -> Gradients:
     tape = node.tape
     node.kept()
-    first = tape.new(grad.shape, grad.width, "x of a square")
-    second = tape.new(grad.shape, grad.width, "2x of a square")
-    del first
-    third = tape.new(grad.shape, grad.width, "gradient of a square")
-    del second
-    return (third,)
+    power = tape.new(grad.shape, grad.width, "x of a square")
+    slope = tape.new(grad.shape, grad.width, "2x of a square")
+    result = tape.new(grad.shape, grad.width, "gradient of a square")
+    del power, slope
+    return (result,)
 
 
 def neg(tape: Tape, x: Tensor) -> Tensor:
@@ -227,19 +228,8 @@ def _turned_back(node: Node, grad: Tensor) -> Gradients:
 
 def turned_pairs(tape: Tape, x: Tensor, half: tuple[Dim, ...]) -> Tensor:
     """``stack((-odd, even))`` of the neighbours in the last dimension."""
-    part = tape.new(half, x.width, "negative half")
-    whole = make(tape, (x,), x.shape, x.width, "quarter turn", back=_turned_pairs_back, memo=half)
-    del part
-    return whole
-
-
-def _turned_pairs_back(node: Node, grad: Tensor) -> Gradients:
-    even = node.tape.new(grad.shape, grad.width, "gradient of the even features")
-    del even
-    part = node.tape.new(node.memo, grad.width, "gradient of a half")
-    whole = node.tape.new(grad.shape, grad.width, "gradient of the odd features")
-    del part
-    return (whole,)
+    odd = neg(tape, piece(tape, x, half))
+    return joined(tape, odd, piece(tape, x, half), x.shape)
 
 
 def piece(tape: Tape, x: Tensor, shape: tuple[Dim, ...]) -> Tensor:
@@ -268,7 +258,6 @@ def mean_square(tape: Tape, x: Tensor) -> Tensor:
     row = (*x.shape[:-1], 1)
     squared = make(tape, (x,), x.shape, x.width, "square", keep=(x,), back=_square_back)
     mean = make(tape, (squared,), row, x.width, "mean square", back=_mean_back, memo=x.shape)
-    del squared
     return make(tape, (mean,), row, x.width, "rstd", keep_result=True, back=_rsqrt_back)
 
 
@@ -281,9 +270,8 @@ def _rsqrt_back(node: Node, grad: Tensor) -> Gradients:
     node.kept()
     cube = tape.new(grad.shape, grad.width, "cube")
     scaled = tape.new(grad.shape, grad.width, "half cube")
-    del cube
     result = tape.new(grad.shape, grad.width, "gradient of a mean square")
-    del scaled
+    del cube, scaled
     return (result,)
 
 
@@ -320,16 +308,17 @@ def flash_attention(
     if tape.grad and (q.needs_grad or k.needs_grad or v.needs_grad):
         node = Node(tape, (q, k, v), _flash_back, memo)
         node.save(q, k, v)
-    label, region = "attention", tape.region
-    if region is not None and label in region.keeps and region.phase == "again":
+    region = tape.region
+    kept = region is not None and "attention" in region.keeps
+    if kept and region is not None and region.phase == "again":
         held, logs = region.cache.pop(0), region.cache.pop(0)
         result = Tensor(held.storage, out, q.width, node)
         sums = Tensor(logs.storage, rows, 4)
         del held, logs
     else:
-        result = tape.new(out, q.width, label, node)
+        result = tape.new(out, q.width, "attention output", node)
         sums = tape.new(rows, 4, "log of the sums of attention")
-        if region is not None and label in region.keeps:
+        if kept and region is not None:
             region.cache += [result.detach(), sums.detach()]
     if node is not None:
         node.save(result, sums)

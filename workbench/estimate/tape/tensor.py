@@ -114,14 +114,24 @@ class Parameter(Tensor):
         name: Its name inside its part of the network.
         grad: Its gradient, once there is one.
         has_gradient: Whether there is one from before, which new ones are added to.
+        shared: Whether it is a parameter of another part of the network.
     """
 
-    __slots__ = ("grad", "has_gradient", "name")
+    __slots__ = ("grad", "has_gradient", "name", "shared")
 
-    def __init__(self, tape: Tape, name: str, shape: tuple[Dim, ...], width: int = 4) -> None:
+    def __init__(
+        self,
+        tape: Tape,
+        name: str,
+        shape: tuple[Dim, ...],
+        width: int = 4,
+        *,
+        shared: bool = False,
+    ) -> None:
         super().__init__(None, shape, width)
         self.name, self.grad, self.has_gradient = name, None, tape.accumulating
         self.needs_grad = True
+        self.shared = shared
         tape.parameters.append(self)
 
     grad: Tensor | None

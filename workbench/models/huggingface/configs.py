@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 # Keys that decide how a network is trained or computed, not which network it is.
 _NOT_THE_NETWORK = (
     "pretrained_path",
+    "head",
+    "num_labels",
     "attention_implementation",
     "attention_dropout",
     "hidden_dropout",
@@ -33,6 +35,8 @@ _NOT_THE_NETWORK = (
     "use_episodic_memory",
 )
 _TRAINING_SECTIONS = ("moe_balancing.", "episodic_memory.")
+# Here it also says whether the network has a bias that chooses experts.
+_BALANCING = "moe_balancing.method"
 
 
 class Disagreement(NamedTuple):
@@ -133,11 +137,14 @@ def network(model: ModelConfig) -> dict[str, Any]:
         key: value
         for key, value in _flat(model.model_dump()).items()
         if key not in _NOT_THE_NETWORK
-        and not key.startswith(_TRAINING_SECTIONS)
+        and (key == _BALANCING or not key.startswith(_TRAINING_SECTIONS))
         and not _idle(key, model)
     }
     heads = model.num_attention_heads
+    biased = model.moe_balancing.method == "loss_free"
     resolved = {
+        _BALANCING: "loss_free" if biased else "aux_loss",
+        "num_encoder_layers": model.num_encoder_layers or model.num_layers,
         "head_dim": model.head_dim or model.hidden_size // heads,
         "num_key_value_heads": model.num_key_value_heads or heads,
         "attention_out_bias": model.attention_bias
@@ -159,7 +166,23 @@ def network(model: ModelConfig) -> dict[str, Any]:
 
 
 def _has_rope(model: ModelConfig) -> bool:
-    return model.position_embedding_type == "rope"
+    return model.position_embedding_type == "rope" and not _is_t5(model)
+
+
+def _is_t5(model: ModelConfig) -> bool:
+    return model.model_type == "t5"
+
+
+def _is_decoder(model: ModelConfig) -> bool:
+    return model.model_type == "decoder"
+
+
+def _has_experts(model: ModelConfig) -> bool:
+    return _is_decoder(model) and model.num_experts > 1
+
+
+def _is_no_t5(model: ModelConfig) -> bool:
+    return not _is_t5(model)
 
 
 def _scaled(model: ModelConfig, *kinds: str) -> bool:
@@ -173,18 +196,41 @@ _ONLY_IF: dict[str, Callable[[ModelConfig], bool]] = {
     "rope_theta": _has_rope,
     "rope_interleaved": _has_rope,
     "partial_rotary_factor": _has_rope,
-    "num_experts_per_token": lambda model: model.num_experts > 1,
-    "router_type": lambda model: model.num_experts > 1,
+    # T5 has its own way in these, BERT and T5 in the two after them.
+    **dict.fromkeys(
+        (
+            "position_embedding_type",
+            "norm_type",
+            "num_key_value_heads",
+            "attention_bias",
+            "attention_out_bias",
+            "mlp_bias",
+            "qk_norm",
+            "sliding_window",
+        ),
+        _is_no_t5,
+    ),
+    "residual_type": _is_decoder,
+    "lm_head_bias": _is_decoder,
+    "num_encoder_layers": _is_t5,
+    "num_experts": _is_decoder,
+    "num_experts_per_token": _has_experts,
+    "router_type": _has_experts,
+    _BALANCING: _has_experts,
     "head_dim": lambda model: not model.mla.enabled,
-    "num_key_value_heads": lambda model: not model.mla.enabled,
-    "qk_norm": lambda model: not model.mla.enabled,
+    "num_key_value_heads": lambda model: _is_no_t5(model) and not model.mla.enabled,
+    "qk_norm": lambda model: _is_no_t5(model) and not model.mla.enabled,
     "num_cross_attention_layers": lambda model: model.use_cross_attention,
     "mla.enabled": lambda _: True,
     "mla.": lambda model: model.mla.enabled,
     "moe.shared_intermediate_size": lambda model: (
-        model.num_experts > 1 and model.moe.num_shared_experts > 0
+        _has_experts(model) and model.moe.num_shared_experts > 0
     ),
-    "moe.": lambda model: model.num_experts > 1,
+    "moe.num_limited_groups": lambda model: _has_experts(model) and model.moe.num_expert_groups > 1,
+    "moe.normalize_expert_weights": lambda model: (
+        _has_experts(model) and model.num_experts_per_token > 1
+    ),
+    "moe.": _has_experts,
     "rope_scaling.type": _has_rope,
     "rope_scaling.factor": lambda model: _scaled(model, "linear", "dynamic", "llama3", "yarn"),
     "rope_scaling.original_max_position_embeddings": lambda model: _scaled(

@@ -58,7 +58,10 @@ class Family(NamedTuple):
     """What begins the name of every tensor but those of the head. A file that was saved without
     the head lacks it."""
     ignored: tuple[str, ...] = ()
-    """Ends of the names of tensors that files may have and that are no weights."""
+    """Ends of the names of tensors that files may have and that no network of ours needs."""
+    heads: tuple[str, ...] = ()
+    """How the names of the last layers begin, ours and theirs: fine-tuning may want others than a
+    file has. What it lacks then keeps its first weights, and what it has besides is left."""
 
 
 def _as_is(tensors: Tensors) -> Tensors:

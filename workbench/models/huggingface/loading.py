@@ -45,15 +45,35 @@ def load_pretrained(model: LanguageModel, path: str | Path) -> None:
     if hf is not None:
         check_network(model, hf, path)
     files = WeightFiles(path)
-    parameters = dict(model.named_parameters())
+    parameters = weights_of(model)
     if hf is None and set(files.entries) >= set(parameters):
         _fill(parameters, [same(name, name) for name in parameters], files, "")
         return
     family = _family_of_names(files, path) if hf is None else FAMILIES[hf["model_type"]]
     prefix = _missing_prefix(family, files)
-    pieces = family.pieces(model.config)
-    _check_complete(parameters, pieces, files, family, prefix)
-    _fill(parameters, pieces, files, prefix)
+    new = _new_head(model, family)
+    pieces = [
+        piece
+        for piece in family.pieces(model.config)
+        if not piece.ours[0].startswith(new)
+        or all(name.removeprefix(prefix) in files.entries for name in piece.theirs)
+    ]
+    _check_complete(parameters, pieces, files, family._replace(heads=new), prefix)
+    _fill(parameters, pieces, files, prefix, new)
+
+
+def weights_of(model: LanguageModel) -> dict[str, torch.Tensor]:
+    """Parameters and lasting buffers by name, without what only training has."""
+    return {
+        name: value
+        for name, value in model.state_dict(keep_vars=True).items()
+        if not name.startswith("mtp.") and not name.endswith(".balance.load")
+    }
+
+
+def _new_head(model: LanguageModel, family: Family) -> tuple[str, ...]:
+    """Names that fine-tuning adds to what the files have."""
+    return () if model.config.head == "language" else family.heads
 
 
 def check_network(model: LanguageModel, hf: Mapping[str, Any], path: Path) -> None:
@@ -149,7 +169,10 @@ def _check_complete(
     extra = [
         name
         for name in files.entries
-        if name not in names and name not in tied and not name.endswith(family.ignored or "\0")
+        if name not in names
+        and name not in tied
+        and not name.endswith(family.ignored or "\0")
+        and not name.startswith(family.heads)
     ]
     if extra:
         raise CheckpointError(
@@ -174,7 +197,11 @@ def expected_shapes(
 
 @torch.no_grad()
 def _fill(
-    parameters: Mapping[str, torch.Tensor], pieces: list[Piece], files: WeightFiles, prefix: str
+    parameters: Mapping[str, torch.Tensor],
+    pieces: list[Piece],
+    files: WeightFiles,
+    prefix: str,
+    new: tuple[str, ...] = (),
 ) -> None:
     left = set(parameters)
     for piece in pieces:
@@ -182,4 +209,5 @@ def _fill(
         for name, tensor in zip(piece.ours, piece.to_ours(found), strict=True):
             parameters[name].copy_(tensor)
             left.discard(name)
+    left = {name for name in left if not name.startswith(new)}
     assert not left, f"no piece fills {sorted(left)}"

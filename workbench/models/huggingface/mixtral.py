@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from workbench.models.huggingface.family import Family, Piece, same, stacked
+from workbench.models.huggingface.family import Family, Piece, UnsupportedError, same, stacked
 from workbench.models.huggingface.llama import (
     IGNORED,
     attention_pieces,
@@ -23,6 +23,8 @@ _EXPERT = {"gate_proj": "w1", "down_proj": "w2", "up_proj": "w3"}
 
 
 def _read(hf: Mapping[str, Any]) -> dict[str, Any]:
+    if hf.get("num_experts_per_tok", 2) == 1:
+        raise UnsupportedError("one expert per token whose weight is always 1 is not built")
     return (
         read_common(hf)
         | read_window(hf)

@@ -1,12 +1,18 @@
-"""Qwen2: biases on queries, keys and values. Qwen3: a norm on each query and key head instead."""
+"""Qwen2: biases on queries, keys and values. Qwen3: a norm on each query and key head instead.
+
+The experts of Qwen3-MoE are those of Mixtral, under DeepSeek's names.
+"""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from workbench.models.huggingface.family import Family
+from workbench.models.huggingface.deepseek import expert_pieces
+from workbench.models.huggingface.family import Family, Piece, UnsupportedError, refuse
 from workbench.models.huggingface.llama import (
     IGNORED,
+    attention_pieces,
+    frame_pieces,
     pieces,
     read_common,
     read_window,
@@ -56,5 +62,45 @@ def _write_3(model: ModelConfig) -> dict[str, Any]:
     return write_common(model) | _window(model) | {"attention_bias": model.attention_bias}
 
 
+def _read_moe(hf: Mapping[str, Any]) -> dict[str, Any]:
+    refuse(hf, decoder_sparse_step=1, mlp_only_layers=[])
+    choices, normalise = hf.get("num_experts_per_tok", 8), hf.get("norm_topk_prob", False)
+    if choices == 1 and normalise:
+        raise UnsupportedError("one expert per token whose weight is always 1 is not built")
+    return _read_3(hf) | {
+        "num_experts": hf.get("num_experts", 128),
+        "num_experts_per_token": choices,
+        "router_type": "topk",
+        "router_aux_loss_coef": hf.get("router_aux_loss_coef", 0.001) * choices,
+        "moe.expert_intermediate_size": hf["moe_intermediate_size"],
+        "moe.normalize_expert_weights": normalise,
+    }
+
+
+def _write_moe(model: ModelConfig) -> dict[str, Any]:
+    choices = model.num_experts_per_token
+    return _write_3(model) | {
+        "num_experts": model.num_experts,
+        "num_experts_per_tok": choices,
+        # Theirs adds up over the choices of a token, ours is a mean.
+        "router_aux_loss_coef": model.router_aux_loss_coef / choices,
+        "moe_intermediate_size": model.moe.expert_intermediate_size or model.intermediate_size,
+        "norm_topk_prob": model.moe.normalize_expert_weights and choices > 1,
+        "decoder_sparse_step": 1,
+        "mlp_only_layers": [],
+    }
+
+
+def _pieces_moe(model: ModelConfig) -> list[Piece]:
+    found = frame_pieces(model)
+    for layer in range(model.num_layers):
+        ours, theirs = f"blocks.{layer}", f"model.layers.{layer}"
+        found += attention_pieces(model, ours, theirs) + expert_pieces(model, ours, theirs)
+    return found
+
+
 QWEN2 = Family("qwen2", "Qwen2ForCausalLM", _read_2, _write_2, pieces, "model.", IGNORED)
 QWEN3 = Family("qwen3", "Qwen3ForCausalLM", _read_3, _write_3, pieces, "model.", IGNORED)
+QWEN3_MOE = Family(
+    "qwen3_moe", "Qwen3MoeForCausalLM", _read_moe, _write_moe, _pieces_moe, "model.", IGNORED
+)

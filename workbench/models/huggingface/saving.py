@@ -17,7 +17,7 @@ from workbench.errors import CheckpointError, ConfigError
 from workbench.models.huggingface.configs import family_of, hf_config
 from workbench.models.huggingface.family import UnsupportedError
 from workbench.models.huggingface.files import CONFIG, INDEX, WEIGHTS
-from workbench.models.huggingface.loading import expected_shapes
+from workbench.models.huggingface.loading import expected_shapes, weights_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -41,7 +41,7 @@ def save_pretrained(
     """Write a network for transformers; see `save_weights`."""
     save_weights(
         model.config,
-        dict(model.named_parameters()),
+        weights_of(model),
         directory,
         dtype=dtype,
         shard_bytes=shard_bytes,

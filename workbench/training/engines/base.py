@@ -50,6 +50,8 @@ class Engine(Protocol):
         world: This process among the others.
         device: The device of this process.
         optimizer: Who updates the weights.
+        loss_scale: What the next losses are multiplied by before the backward pass, against
+            underflow in fp16; ``gradient_norm`` takes it out of the gradients again.
     """
 
     name: str
@@ -57,6 +59,7 @@ class Engine(Protocol):
     world: World
     device: torch.device
     optimizer: torch.optim.Optimizer
+    loss_scale: float
 
     @property
     def model(self) -> LanguageModel:

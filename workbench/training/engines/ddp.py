@@ -49,7 +49,7 @@ class DdpEngine(SingleEngine):
         """Add the gradient of a micro-batch; the last one's backward pass adds up the devices'."""
         with nullcontext() if last else self.wrapped.no_sync():
             losses: Losses = self.wrapped(batch)
-            loss = (losses.loss_sum + losses.auxiliary) / targets
+            loss = (losses.loss_sum + losses.auxiliary) / targets * self.loss_scale
             # DDP takes the mean over the devices, and the gradient of the step is their sum.
             (loss * self.world.size).backward()
         return losses

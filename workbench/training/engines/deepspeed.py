@@ -8,16 +8,16 @@ an update have no public interface, so this file uses what DeepSpeed's own ``ste
 from __future__ import annotations
 
 import copy
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from contextlib import contextmanager, nullcontext
+from typing import TYPE_CHECKING
 
 import torch
 
-from workbench.errors import ConfigError
 from workbench.training.engines.base import all_tensors, named_tensors
 from workbench.training.engines.deepspeed_masters import masters_of
 from workbench.training.engines.deepspeed_settings import deepspeed_settings, optimizer_place
 from workbench.training.engines.deepspeed_start import load_deepspeed, refused
+from workbench.training.engines.host import kept_on_host
 from workbench.training.optim import make_optimizer
 
 if TYPE_CHECKING:
@@ -43,7 +43,12 @@ class DeepspeedEngine:
         self.objective = objective
         self.device = device
         self.world = world
+        self.loss_scale = 1.0  # DeepSpeed scales fp16 losses itself
         self.stage = config.deepspeed.zero_stage
+        self._keep_on_host = (
+            config.training.gradient_checkpointing
+            and config.deepspeed.activation_checkpointing.cpu_checkpointing
+        )
         model = objective.model
         self._skeleton = copy.deepcopy(model).to("meta")
         exact = {name: value.detach().cpu().clone() for name, value in all_tensors(model).items()}
@@ -56,7 +61,9 @@ class DeepspeedEngine:
         try:
             self.engine, _, _, _ = self._deepspeed.initialize(
                 model=objective,
-                optimizer=make_optimizer(model, config.training),
+                optimizer=make_optimizer(
+                    model, config.training, strategy=self.name, seed=config.run.seed
+                ),
                 config=settings,
             )
         except (AssertionError, ValueError, TypeError, RuntimeError, NotImplementedError) as error:
@@ -81,7 +88,8 @@ class DeepspeedEngine:
     def accumulate(self, batch: Batch, *, targets: int, last: bool) -> Losses:
         """Add the gradient of a micro-batch to the step's."""
         self.engine.set_gradient_accumulation_boundary(last)
-        losses = self.losses(batch)
+        with kept_on_host() if self._keep_on_host else nullcontext():
+            losses = self.losses(batch)
         # DeepSpeed takes the mean over the devices, and the gradient of the step is their sum.
         loss = (losses.loss_sum + losses.auxiliary) / targets * self.world.size
         self.engine.backward(loss, scale_wrt_gas=False)

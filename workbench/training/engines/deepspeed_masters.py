@@ -227,9 +227,12 @@ class _Stage3:
         optimizer, timers = self.optimizer, set()  # type: ignore[var-annotated]
         optimizer._partition_all_parameters()
         for group in range(len(optimizer.fp16_groups)):
-            optimizer._prepare_sub_group(group, timers)
+            on_drive = optimizer._swappable_optimizer_subgroup(group)
+            if on_drive:
+                optimizer._optimizer_states_and_gradient_swap_in(group, timers)
             optimizer._reassign_or_swap_out_partitioned_parameters(group)
-            optimizer._release_sub_group(group, timers)
+            if on_drive:
+                optimizer._optimizer_states_and_gradient_swap_out(group, timers)
         optimizer._post_step(timers)
 
     def set_numbers(self, values: Iterator[tuple[str, torch.Tensor]], tensors: Tensors) -> None:

@@ -12,13 +12,14 @@ from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING
 
 import torch
-from torch.autograd.graph import save_on_cpu
 from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import CPUOffloadPolicy, MixedPrecisionPolicy, OffloadPolicy
 from torch.distributed.fsdp import fully_shard
 from torch.distributed.tensor import DTensor, distribute_tensor
 
+from workbench.models.moe import Router
 from workbench.training.engines.base import all_tensors
+from workbench.training.engines.host import kept_on_host
 from workbench.training.engines.single import SingleEngine
 
 if TYPE_CHECKING:
@@ -64,12 +65,11 @@ class FsdpEngine(SingleEngine):
 
     def accumulate(self, batch: Batch, *, targets: int, last: bool) -> Losses:  # noqa: ARG002 - shards are small
         """Add the gradient of a micro-batch, added up over the devices, to the step's shards."""
-        # Pinned memory is what a GPU can reach by itself; without one there is nothing to pin for.
-        pin = self.device.type == "cuda"
-        with save_on_cpu(pin_memory=pin) if self._offload_activations else nullcontext():
+        with kept_on_host() if self._offload_activations else nullcontext():
             losses = self.objective(batch)
         # FSDP takes the mean over the devices, and the gradient of the step is their sum.
-        ((losses.loss_sum + losses.auxiliary) / targets * self.world.size).backward()
+        loss = (losses.loss_sum + losses.auxiliary) / targets * self.loss_scale
+        (loss * self.world.size).backward()
         return losses
 
     def gradient_norm(self) -> torch.Tensor:
@@ -108,11 +108,6 @@ class FsdpEngine(SingleEngine):
         # Every process has the whole value, so each takes its own part and nothing travels.
         return distribute_tensor(value, tensor.device_mesh, tensor.placements, src_data_rank=None)
 
-    def _clip(self, max_norm: float, norm: torch.Tensor) -> None:
-        parts = [each.to_local() for each in self._gradients() if isinstance(each, DTensor)]
-        scale = (max_norm / (norm + 1e-6)).clamp(max=1.0)
-        torch._foreach_mul_(parts, scale.to(parts[0].device))  # noqa: SLF001 - as clip_grads_with_norm_
-
 
 def shard(objective: Objective, config: Config, device: torch.device, world: World) -> None:
     """Cut the parameters of each block, and then what is left, over the devices."""
@@ -128,6 +123,15 @@ def shard(objective: Objective, config: Config, device: torch.device, world: Wor
     exact = MixedPrecisionPolicy(reduce_dtype=reduce_dtype, cast_forward_inputs=False)
     short = MixedPrecisionPolicy(param_dtype, reduce_dtype, cast_forward_inputs=False)
     for block in objective.model.block_list():
+        for module in block.modules():
+            if isinstance(module, Router):  # a rounded logit can change the choice
+                fully_shard(
+                    module,
+                    mesh=mesh,
+                    reshard_after_forward=reshard,
+                    mp_policy=exact,
+                    offload_policy=offload,
+                )
         fully_shard(
             block, mesh=mesh, reshard_after_forward=reshard, mp_policy=short, offload_policy=offload
         )

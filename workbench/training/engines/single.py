@@ -9,6 +9,8 @@ import torch
 
 from workbench.training.engines.base import named_tensors
 from workbench.training.optim import make_optimizer
+from workbench.training.optim.clipping import clip_norm, clip_values, total_norm
+from workbench.training.optim.shards import local
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,7 +33,11 @@ class SingleEngine:
         self.objective = objective
         self.device = device
         self.world = world
-        self.optimizer: torch.optim.Optimizer = make_optimizer(objective.model, config.training)
+        self.optimizer: torch.optim.Optimizer = make_optimizer(
+            objective.model, config.training, strategy=self.name, seed=config.run.seed
+        )
+        self.loss_scale = 1.0
+        self._largest_value = config.training.clip_grad_value
 
     @property
     def model(self) -> LanguageModel:
@@ -45,17 +51,21 @@ class SingleEngine:
     def accumulate(self, batch: Batch, *, targets: int, last: bool) -> Losses:  # noqa: ARG002 - one device
         """Add the gradient of a micro-batch to the step's."""
         losses = self.objective(batch)
-        ((losses.loss_sum + losses.auxiliary) / targets).backward()
+        ((losses.loss_sum + losses.auxiliary) / targets * self.loss_scale).backward()
         return losses
 
     def gradient_norm(self) -> torch.Tensor:
-        """The 2-norm over all parameters."""
-        return torch.nn.utils.get_total_norm(self._gradients())
+        """The 2-norm over all parameters, once their gradients are no longer scaled."""
+        if self.loss_scale != 1.0:
+            torch._foreach_mul_(self._parts(), 1 / self.loss_scale)  # noqa: SLF001 - in one pass
+        return total_norm(self._gradients())
 
     def update(self, *, learning_rate: float, gradient_norm: torch.Tensor, max_norm: float) -> None:
         """Clip, let the optimizer act once, and free the gradients."""
         if max_norm > 0:
             self._clip(max_norm, gradient_norm)
+        if self._largest_value is not None:
+            clip_values(self.optimizer, self._parts(), self._largest_value)
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate
         self.optimizer.step()
@@ -108,5 +118,9 @@ class SingleEngine:
     def _gradients(self) -> list[torch.Tensor]:
         return [each.grad for each in self.model.parameters() if each.grad is not None]
 
+    def _parts(self) -> list[torch.Tensor]:
+        """What of the gradients is on this device."""
+        return [local(each) for each in self._gradients()]
+
     def _clip(self, max_norm: float, norm: torch.Tensor) -> None:
-        torch.nn.utils.clip_grads_with_norm_(self.model.parameters(), max_norm, norm)
+        clip_norm(self.optimizer, self._parts(), max_norm, norm)

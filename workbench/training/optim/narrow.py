@@ -128,6 +128,7 @@ class NarrowWeights(torch.optim.Optimizer):
     Attributes:
         gradient_scale: What gradients are multiplied by, in fp32, in the next step: scaling bf16
             gradients in place would round them once more.
+        largest_gradient: What they are then clipped to; None does not.
     """
 
     def __init__(
@@ -141,15 +142,18 @@ class NarrowWeights(torch.optim.Optimizer):
     ) -> None:
         self.seed = seed
         self.gradient_scale: torch.Tensor | float = 1.0
+        self.largest_gradient: float | None = None
         self._format = FORMATS[rounding]
         self._below: list[tuple[torch.nn.Parameter, torch.nn.Parameter, torch.optim.Optimizer]] = []
         super().__init__(list(groups), {})
         for group in self.param_groups:
             for parameter in group["params"]:
                 # One optimizer for each, over a stand-in that exists only while it is updated.
-                stand_in = torch.nn.Parameter(torch.empty(0, device=parameter.device))
+                stand_in = torch.nn.Parameter(parameter.detach().float())
                 below = make([_without_parameters(group) | {"params": [stand_in]}])
-                below.state.clear()  # some make theirs for the empty stand-in
+                if initial := below.state.pop(stand_in, {}):
+                    self.state[parameter] = initial
+                stand_in.data = torch.empty(0, device=parameter.device)
                 self._below.append((parameter, stand_in, below))
                 if parameter in narrow:
                     self._make_narrow(parameter, len(self._below))
@@ -176,7 +180,7 @@ class NarrowWeights(torch.optim.Optimizer):
     def _make_narrow(self, parameter: torch.nn.Parameter, place: int) -> None:
         parameter.data, rest = self._format.narrow(parameter.data, Draw(self.seed, 0, place))
         if rest is not None:
-            self.state[parameter] = {_REST: rest}
+            self.state[parameter][_REST] = rest
 
     def _update(
         self,
@@ -190,7 +194,10 @@ class NarrowWeights(torch.optim.Optimizer):
         state: dict[str, Any] = dict(self.state[parameter])
         rest, rounds = state.pop(_REST, None), state.pop(_ROUNDS, None)
         stand_in.data = self._format.widen(parameter, rest) if is_narrow else parameter.data
-        stand_in.grad = parameter.grad.float() * self.gradient_scale
+        gradient = parameter.grad.float() * self.gradient_scale
+        if self.largest_gradient is not None:
+            gradient.clamp_(-self.largest_gradient, self.largest_gradient)
+        stand_in.grad = gradient
         if state:
             below.state[stand_in] = state
         below.step()

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import torch
+from torch.distributed.tensor import DTensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_flatten, tree_map_only
 
@@ -46,7 +47,8 @@ class Phantom(TorchDispatchMode):
     def __torch_dispatch__(
         self, func: Any, types: Any, args: Any = (), kwargs: Any = None
     ) -> Any:
-        del types
+        if any(issubclass(each, DTensor) for each in types):
+            return NotImplemented  # it unwraps its shards and comes back with them
         result = self._run(func, args, kwargs or {})
         if self._watch is not None:
             self._watch(func, result)

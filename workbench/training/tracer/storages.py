@@ -52,6 +52,14 @@ class Storages:
         if self.record:
             self.log.append((size, name, self.bytes))
 
+    def resized(self, tensor: torch.Tensor, name: str) -> None:
+        """Count the storage of a tensor again: its size has changed."""
+        storage = tensor.untyped_storage()
+        known = self._known.pop(storage._cdata, None)  # noqa: SLF001
+        if known is not None:
+            self.bytes -= known[1]
+        self.add(tensor, name)
+
     def mark(self) -> None:
         """Begin a new moment to find the peak of."""
         self.peak = self.bytes

@@ -19,22 +19,28 @@ class CheckpointingConfig(Section):
 
     resume_from_checkpoint: str | None = key(
         None,
-        "Checkpoint of another run to go on from; a run resumes from its own by ava runs resume.",
+        "Checkpoint of another run to go on from, or a run's folder for its newest; a run resumes "
+        "from its own by ava runs resume.",
         changes="weights, optimizer and step at the start",
-        unhonoured="a run goes on from its own newest checkpoint only",
     )
     fresh_start: bool = key(
         False,
-        "Begins at step 0 even though there are checkpoints.",
+        "Begins at step 0 even though there are checkpoints of other runs: takes the weights alone "
+        "of resume_from_checkpoint, and leaves those of a shared namespace where they are.",
         changes="the step at the start",
-        unhonoured="a new run always begins at step 0; resuming is a command of its own",
+    )
+    asynchronous: bool = key(
+        True,
+        "Copies the weights to host memory and writes them from there while the training goes on.",
+        changes="host memory: one copy of weights and optimizer; no pause for the disk",
     )
     format: Literal["safetensors", "torch", "deepspeed", "dcp"] = key(
         "safetensors",
         "File format: safetensors cannot hold code; dcp writes one part per device.",
         changes="files",
         unhonoured_values=dict.fromkeys(
-            ("torch", "deepspeed", "dcp"), "checkpoints are safetensors"
+            ("torch", "deepspeed", "dcp"),
+            "checkpoints are whole tensors in safetensors, which any number of devices loads",
         ),
     )
     save_optimizer_states: bool = key(
@@ -42,13 +48,12 @@ class CheckpointingConfig(Section):
         "Saves the optimizer too. Without it a checkpoint is a third of the size, but resuming is "
         "not exact.",
         changes="disk; exactness of a resumed run",
-        unhonoured="the optimizer is always saved",
     )
     save_on_each_node: bool = key(
         False,
         "Writes a checkpoint on every node's own disk instead of once on a shared one.",
         changes="disk",
-        unhonoured=ONE_DEVICE,
+        unhonoured="the first process writes it, whole, in the run's directory",
     )
     load_universal: bool = key(
         False,
@@ -60,13 +65,13 @@ class CheckpointingConfig(Section):
         "Checkpoints that are kept because they are best by training.metric_for_best_model.",
         unit="checkpoints",
         changes="disk",
-        unhonoured="the trainer keeps the newest ones",
         ge=0,
     )
     namespace: str | None = key(
         None,
-        "Name that keeps the tiers of several trainings apart; null is the run's name.",
-        unhonoured="there are no tiers",
+        "Name that keeps the tiers of several trainings apart; null is one of the run's own. "
+        "Runs of one name go on from each other.",
+        ignored="without memory_tier or storage_tier",
         max_length=63,
     )
     memory_tier: MemoryTierConfig = Field(default_factory=MemoryTierConfig)

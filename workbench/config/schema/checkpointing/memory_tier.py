@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from workbench.config.schema.base import NOT_BUILT, Section, Whole, key
+from workbench.config.schema.base import Section, Whole, key
 
 
 class MemoryTierConfig(Section):
     """Fast to write and to load, lost when too many nodes are lost."""
 
-    UNHONOURED = NOT_BUILT
     NEEDS = "checkpointing.memory_tier.enabled"
 
     enabled: bool = key(
@@ -28,5 +27,6 @@ class MemoryTierConfig(Section):
         "Other nodes that hold a copy, so that a lost node loses nothing.",
         unit="nodes",
         changes="host memory and network traffic",
+        unhonoured="only the first node holds one; storage_tier outlives it",
         ge=0,
     )

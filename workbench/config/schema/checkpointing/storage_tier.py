@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from workbench.config.schema.base import NOT_BUILT, Section, Whole, key
+from workbench.config.schema.base import Section, Whole, key
 
 
 class StorageTierConfig(Section):
     """Slow and safe."""
 
-    UNHONOURED = NOT_BUILT
     NEEDS = "checkpointing.storage_tier.enabled"
 
     enabled: bool = key(
@@ -24,5 +23,7 @@ class StorageTierConfig(Section):
         ge=1,
     )
     path: str | None = key(
-        None, "Where they go: a folder, or an address such as s3://bucket/checkpoints."
+        None,
+        "Folder for them, such as a mounted network disk; a bucket (s3://…) has to be mounted.",
+        changes="files",
     )

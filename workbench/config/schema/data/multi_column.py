@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from typing import Literal
 
-from workbench.config.schema.base import NOT_BUILT, Section, key
+from workbench.config.schema.base import Section, key
 
 
 class MultiColumnConfig(Section):
     """Which fields are used, and how they become one text."""
 
-    UNHONOURED = NOT_BUILT
     NEEDS = "data.multi_column.enabled"
 
     enabled: bool = key(
@@ -20,13 +19,17 @@ class MultiColumnConfig(Section):
     )
     column_names: list[str] | None = key(None, "Fields to use, in order; null takes all.")
     column_types: list[str] | None = key(
-        None, "Kind of each field: text or numeric; null takes all for text."
+        None, "Kind of each field of column_names: text or numeric; null takes all for text."
     )
     column_roles: list[str] | None = key(
-        None, "Role of each field: input, target or auxiliary; the loss counts targets only."
+        None,
+        "Role of each field of column_names: input, target or auxiliary. The loss counts targets "
+        "only, and an auxiliary field is left out, unless a template names it; null counts all.",
     )
     combine_strategy: Literal["concatenate", "separate", "template"] = key(
-        "concatenate", "How the fields become one text."
+        "concatenate",
+        "How the fields become text: one text with a line break between them, a text of its own "
+        "for each field, or as column_template says.",
     )
     column_template: str | None = key(
         None,

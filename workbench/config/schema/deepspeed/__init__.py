@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from workbench.config.schema.base import NO_DEEPSPEED, Section, Whole, key
+from workbench.config.schema.base import Section, Whole, key
 from workbench.config.schema.deepspeed.activation_checkpointing import (
     ActivationCheckpointingConfig,
 )
@@ -19,12 +19,15 @@ from workbench.config.schema.deepspeed.one_bit import OneBitConfig
 _STAGE_3 = "unless zero_stage is 3"
 _BELOW_1 = "with zero_stage: 0"
 _ELEMENTS = "elements"
+_REMOVED = "DeepSpeed removed it in release 0.19.8"
+_OWN_CHECKPOINTS = (
+    "checkpoints are the trainer's own: whole tensors in fp32, whatever the stage and the devices"
+)
 
 
 class DeepspeedConfig(Section):
     """Batch, optimizer, schedule and precision are those of the training section."""
 
-    UNHONOURED = NO_DEEPSPEED
     NEEDS = "deepspeed.enabled"
 
     enabled: bool = key(
@@ -109,10 +112,15 @@ class DeepspeedConfig(Section):
         True, "Lets parameters take no part in a step instead of stopping."
     )
     load_from_fp32_weights: bool = key(
-        True, "Starts the fp32 weights from the checkpoint's fp32 copy rather than its 16-bit one."
+        True,
+        "Starts the fp32 weights from the checkpoint's fp32 copy rather than its 16-bit one.",
+        unhonoured=_OWN_CHECKPOINTS,
     )
     elastic_checkpoint: bool = key(
-        False, "Writes checkpoints that another number of devices can load.", changes="files"
+        False,
+        "Writes checkpoints that another number of devices can load.",
+        changes="files",
+        unhonoured=_OWN_CHECKPOINTS,
     )
     sub_group_size: Whole = key(
         1_000_000_000,
@@ -166,6 +174,7 @@ class DeepspeedConfig(Section):
         "Gathers whole weights for a checkpoint that other programs can read.",
         changes="memory and time of a save",
         ignored=_STAGE_3,
+        unhonoured=_OWN_CHECKPOINTS,
     )
     stage3_module_granularity_threshold: Whole = key(
         0,
@@ -198,9 +207,13 @@ class DeepspeedConfig(Section):
         changes="memory against traffic between nodes",
         ignored=_STAGE_3,
         ge=-1,
+        unhonoured=_REMOVED,
     )
     mics_hierarchical_params_gather: bool = key(
-        False, "MiCS: fetches within the node first.", ignored="with mics_shard_size: -1"
+        False,
+        "MiCS: fetches within the node first.",
+        ignored="with mics_shard_size: -1",
+        unhonoured=_REMOVED,
     )
     memory_efficient_linear: bool = key(
         True, "Replaces linear layers by ones that do not keep fetched weights.", ignored=_STAGE_3
@@ -231,12 +244,16 @@ class DeepspeedConfig(Section):
         gt=0.0,
     )
     sparse_gradients: bool = key(
-        False, "Sends only the rows of an embedding that were used.", changes="traffic"
+        False,
+        "Sends only the rows of an embedding that were used.",
+        changes="traffic",
+        unhonoured=_REMOVED,
     )
     moe_param_groups: bool = key(
         False,
         "Gives experts parameter groups of their own, which expert parallelism needs.",
         ignored="with model.num_experts: 1",
+        unhonoured="experts are not divided over devices so far",
     )
     offload_optimizer: OffloadOptimizerConfig = Field(default_factory=OffloadOptimizerConfig)
     offload_param: OffloadParamConfig = Field(default_factory=OffloadParamConfig)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from workbench.config.schema.base import NO_DEEPSPEED, Section, Whole, key
+from workbench.config.schema.base import Section, Whole, key
 
 
 class AioConfig(Section):
     """Without effect unless something is offloaded to NVMe."""
 
-    UNHONOURED = NO_DEEPSPEED
     NEEDS = "deepspeed.enabled"
 
     block_size: Whole = key(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from workbench.config.schema.base import NO_DEEPSPEED, Section, key
+from workbench.config.schema.base import Section, key
 
 _BF16 = "unless training.mixed_precision is bf16"
 
@@ -10,7 +10,6 @@ _BF16 = "unless training.mixed_precision is bf16"
 class Bf16Config(Section):
     """training.mixed_precision: bf16 turns it on."""
 
-    UNHONOURED = NO_DEEPSPEED
     NEEDS = "deepspeed.enabled"
 
     master_weights_and_grads: bool = key(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from workbench.config.schema.base import NO_DEEPSPEED, Section, Whole, key
+from workbench.config.schema.base import Section, Whole, key
 
 _NVME = "unless device is nvme"
 
@@ -12,7 +12,6 @@ _NVME = "unless device is nvme"
 class OffloadOptimizerConfig(Section):
     """Where it is kept, and how it travels."""
 
-    UNHONOURED = NO_DEEPSPEED
     NEEDS = "deepspeed.enabled"
 
     device: Literal["none", "cpu", "nvme"] | None = key(

@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from workbench.config.schema.base import NOT_BUILT, Section, key
+from workbench.config.schema.base import Section, key
 from workbench.config.schema.logging.tensorboard import TensorboardConfig
 from workbench.config.schema.logging.wandb import WandbConfig
 
@@ -18,13 +18,11 @@ class LoggingConfig(Section):
         "info",
         "How much the trainer tells: debug everything, error only what went wrong.",
         changes="size of the log",
-        unhonoured="the trainer writes its narration at one level",
     )
     loss_smoothing: float = key(
         0.9,
-        "Memory of the smoothed loss in curves and summaries; 0 shows the raw one.",
+        "Memory of the smoothed loss in the run's picture and summary; 0 shows the raw one.",
         changes="how the curve looks; the files keep the raw loss",
-        unhonoured="curves are smoothed where they are drawn",
         ge=0.0,
         lt=1.0,
     )
@@ -32,13 +30,11 @@ class LoggingConfig(Section):
         False,
         "Measures the parts of a step apart: data, forward, backward, optimizer.",
         changes="slower steps; for finding out where time goes",
-        unhonoured=NOT_BUILT,
     )
     memory_breakdown: bool = key(
         False,
         "Writes the memory in use after each part of a step.",
         changes="slower steps; for finding out where memory goes",
-        unhonoured=NOT_BUILT,
     )
     tensorboard: TensorboardConfig = Field(default_factory=TensorboardConfig)
     wandb: WandbConfig = Field(default_factory=WandbConfig)

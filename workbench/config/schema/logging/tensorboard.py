@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from workbench.config.schema.base import NOT_BUILT, Section, key
+from workbench.config.schema.base import Section, key
 
 
 class TensorboardConfig(Section):
     """Optional; nothing leaves the machine."""
 
-    UNHONOURED = NOT_BUILT
     NEEDS = "logging.tensorboard.enabled"
 
     enabled: bool = key(False, "Writes TensorBoard files beside our own.", changes="files")

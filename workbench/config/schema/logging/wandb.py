@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from typing import Literal
 
-from workbench.config.schema.base import NOT_BUILT, Section, Whole, key
+from workbench.config.schema.base import Section, Whole, key
 
 
 class WandbConfig(Section):
     """Optional. A run never waits for the network and never fails because of it."""
 
-    UNHONOURED = NOT_BUILT
     NEEDS = "logging.wandb.enabled"
 
     enabled: bool = key(
@@ -43,11 +42,18 @@ class WandbConfig(Section):
         changes="your code leaves the machine",
     )
     watch: Literal["none", "gradients", "parameters", "all"] = key(
-        "none", "Histograms of weights or gradients that are sent.", changes="slower steps"
+        "none",
+        "Histograms of weights or gradients that are sent.",
+        changes="slower steps",
+        unhonoured="metrics and the config are sent, no histograms",
     )
     cache_size: Whole = key(
         2000, "Rows kept in memory while the network is away.", unit="rows", ge=1
     )
     cache_flush_interval: Whole = key(
-        50, "Rows after which the cache is written to disk.", unit="rows", ge=1
+        50,
+        "Rows after which the cache is written to disk.",
+        unit="rows",
+        unhonoured="wandb writes each row to its own file at once",
+        ge=1,
     )

@@ -24,6 +24,29 @@ class ModelConfig(Section):
         changes="what the model can learn to do",
         unhonoured_values=dict.fromkeys(("bert", "t5"), "the trainer builds decoders so far"),
     )
+    head: Literal["language", "classification", "token_classification"] = key(
+        "language",
+        "What is predicted: hidden tokens, one class per sequence, or one class per token.",
+        changes="the output matrix; what the targets are",
+        needs="model.model_type=bert",
+    )
+    num_labels: Whole = key(
+        2,
+        "Number of classes of a classifying head.",
+        unit="classes",
+        ignored="with head: language",
+        needs="model.model_type=bert",
+        ge=2,
+    )
+    num_encoder_layers: Whole | None = key(
+        None,
+        "Blocks of the half that reads; null means as many as num_layers, which then counts the "
+        "blocks of the half that writes.",
+        unit="blocks",
+        changes="parameters, memory and time of the encoder",
+        needs="model.model_type=t5",
+        ge=1,
+    )
     pretrained_path: str | None = key(
         None,
         "Weights to start from: a file or folder of safetensors. null starts from random numbers.",

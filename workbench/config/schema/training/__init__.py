@@ -19,9 +19,6 @@ from workbench.config.schema.training.mtp import MtpConfig
 from workbench.config.schema.training.progressive import ProgressiveConfig
 from workbench.config.schema.training.stability import StabilityConfig
 
-_STEPS_ONLY = "the trainer counts optimizer steps: set max_steps"
-
-
 class TrainingConfig(Section):
     """How the network learns."""
 
@@ -59,7 +56,6 @@ class TrainingConfig(Section):
         "How many times to go through the training text; max_steps decides when both are given.",
         unit="epochs",
         changes="time and cost",
-        unhonoured=_STEPS_ONLY,
         ge=1,
     )
     total_training_tokens: Whole | None = key(
@@ -67,7 +63,6 @@ class TrainingConfig(Section):
         "Tokens to train on; max_steps decides when both are given.",
         unit="tokens",
         changes="time and cost",
-        unhonoured=_STEPS_ONLY,
         ge=1,
     )
     tokens_per_parameter_ratio: float | None = key(
@@ -75,7 +70,6 @@ class TrainingConfig(Section):
         "Tokens to train on for each parameter; about 20 is compute-optimal (arXiv 2203.15556).",
         unit="tokens per parameter",
         changes="time and cost",
-        unhonoured=_STEPS_ONLY,
         gt=0.0,
     )
     optimizer: Literal[
@@ -87,6 +81,7 @@ class TrainingConfig(Section):
         "lamb",
         "lion",
         "muon",
+        "adamw_8bit",
         "moreh_adamw",
         "onebitadam",
         "onebitlamb",
@@ -95,11 +90,9 @@ class TrainingConfig(Section):
         "adamw",
         "The rule that turns gradients into updates. The onebit ones also compress what devices "
         "exchange.",
-        changes="optimizer memory (8 bytes per parameter for adamw, 4 for lion) and quality",
+        changes="optimizer memory (8 bytes per parameter for adamw, 4 for lion, 2 for adamw_8bit, "
+        "next to nothing for adafactor) and quality",
         unhonoured_values={
-            **dict.fromkeys(
-                ("adam", "sgd", "adagrad", "adafactor", "lamb", "lion", "muon"), NOT_BUILT
-            ),
             "moreh_adamw": "it is Tenstorrent's AdamW; adamw is the same rule",
             **dict.fromkeys(
                 ("onebitadam", "onebitlamb", "zerooneadam"),
@@ -123,23 +116,20 @@ class TrainingConfig(Section):
     )
     warmup_ratio: float | None = key(
         None,
-        "The warm-up as a share of max_steps; warmup_steps decides when both are given.",
+        "The warm-up as a share of all steps; warmup_steps decides where it is above 0.",
         changes="early stability",
-        unhonoured="the trainer reads warmup_steps",
         ge=0.0,
         lt=1.0,
     )
     warmup_schedule: Literal["linear", "cosine", "log"] = key(
         "linear",
         "How the learning rate rises: in a straight line, gently at both ends, or fast at first.",
-        ignored="with warmup_steps: 0",
-        unhonoured_values=dict.fromkeys(("cosine", "log"), "the warm-up is linear so far"),
+        ignored="without a warm-up, and with lr_scheduler_type: one_cycle, whose is a cosine",
     )
     warmup_start_lr: float = key(
         0.0,
         "Learning rate that the warm-up begins at.",
-        ignored="with warmup_steps: 0",
-        unhonoured="the warm-up begins at zero",
+        ignored="without a warm-up",
         ge=0.0,
     )
     lr_scheduler_type: Literal[
@@ -156,21 +146,12 @@ class TrainingConfig(Section):
         "reduce_on_plateau",
     ] = key(
         "cosine",
-        "How the learning rate falls after the warm-up.",
+        "How the learning rate falls after the warm-up. warmup_stable_decay falls in the last tenth "
+        "unless lr_hold_steps says when; one_cycle rises for 30 % of the training unless a warm-up "
+        "is given.",
         unhonoured_values={
-            "constant_with_warmup": "write constant, which keeps the warm-up",
-            "reduce_on_plateau": "training.adaptive_lr is its place, and not built",
-            **dict.fromkeys(
-                (
-                    "cosine_with_restarts",
-                    "inverse_sqrt",
-                    "polynomial",
-                    "exponential",
-                    "warmup_stable_decay",
-                    "one_cycle",
-                ),
-                NOT_BUILT,
-            ),
+            "reduce_on_plateau": "training.adaptive_lr lowers it on a plateau, on top of any "
+            "schedule; the learning rate stays constant after the warm-up",
         },
     )
     lr_end: float = key(
@@ -181,9 +162,8 @@ class TrainingConfig(Section):
     )
     lr_end_ratio: float | None = key(
         None,
-        "lr_end as a share of learning_rate; lr_end decides when both are given.",
+        "lr_end as a share of learning_rate; lr_end decides where it is above 0.",
         ignored="with lr_scheduler_type: constant",
-        unhonoured="the trainer reads lr_end",
         ge=0.0,
         le=1.0,
     )
@@ -192,72 +172,81 @@ class TrainingConfig(Section):
         "Step at which the schedule reaches lr_end; null means max_steps.",
         unit="optimizer steps",
         ignored="with lr_scheduler_type: constant",
-        unhonoured="the schedule ends with the training",
         ge=1,
     )
     lr_hold_steps: Whole = key(
         0,
         "Steps at the highest learning rate between warm-up and decay.",
         unit="optimizer steps",
-        unhonoured="the decay begins right after the warm-up",
         ge=0,
+    )
+    lr_decay_power: float = key(
+        1.0,
+        "Power of the polynomial: 1 is a straight line, 2 falls fast at first.",
+        ignored="unless lr_scheduler_type is polynomial",
+        gt=0.0,
     )
     num_cycles: Whole = key(
         1,
         "How often the cosine falls and starts again.",
         unit="cycles",
         ignored="unless lr_scheduler_type is cosine_with_restarts",
-        unhonoured=NOT_BUILT,
         ge=1,
     )
     weight_decay: float = key(
         0.1,
-        "Decoupled weight decay of AdamW, applied to matrices and not to norms or biases.",
+        "How strongly matrices are pulled towards zero; norms and biases are not. Decoupled from "
+        "the gradient, but for adam, sgd and adagrad, where it is a part of it.",
         changes="regularisation",
         ge=0.0,
     )
     no_decay_patterns: list[str] | None = key(
         None,
-        "Parts of parameter names that weight decay spares; null means norms and biases.",
+        "Parts of parameter names that weight decay spares, and no others, such as [norm, bias, "
+        "embedding]; null means norms and biases.",
         changes="regularisation",
-        unhonoured="weight decay spares norms and biases, always",
     )
-    beta1: float = key(0.9, "AdamW: memory of the mean gradient.", ge=0.0, lt=1.0)
-    beta2: float = key(0.95, "AdamW: memory of the squared gradient.", ge=0.0, lt=1.0)
-    eps: float = key(1e-8, "AdamW: keeps the update finite where gradients vanish.", gt=0.0)
+    beta1: float = key(0.9, "Adam and its kin, Lion, Muon: memory of the mean gradient.", ge=0.0, lt=1.0)
+    beta2: float = key(0.95, "The same: memory of the squared gradient; for Lion, of the mean that is kept.", ge=0.0, lt=1.0)
+    eps: float = key(1e-8, "Keeps the update finite where gradients vanish.", gt=0.0)
     amsgrad: bool = key(
         False,
-        "AdamW: divides by the largest squared gradient seen instead of the recent one.",
+        "Divides by the largest squared gradient seen instead of the recent one.",
         changes="optimizer memory by 4 bytes per parameter",
-        unhonoured=NOT_BUILT,
+        ignored="unless optimizer is adamw or adam",
     )
     momentum: float = key(
         0.0,
         "SGD: share of the last update that carries over into the next.",
         ignored="unless optimizer is sgd",
-        unhonoured=NOT_BUILT,
         ge=0.0,
         lt=1.0,
     )
     nesterov: bool = key(
         False,
-        "SGD: looks ahead along the momentum before taking the gradient.",
-        ignored="unless optimizer is sgd",
-        unhonoured=NOT_BUILT,
+        "SGD, Muon: looks ahead along the momentum before taking the gradient.",
+        ignored="unless optimizer is sgd or muon",
+    )
+    split_weights: bool = key(
+        False,
+        "Keeps matrices as two halves of 16 bits, of which the upper is the bf16 weight that the "
+        "model computes with. Together they are fp32 bit for bit, and so is the update.",
+        changes="gradients of 2 bytes instead of 4, and no weight is rounded anew for each use",
+        ignored="unless products are in bf16",
     )
     kahan_summation: bool = key(
         False,
-        "Keeps what rounding takes from each update and adds it to the next, so that bf16 weights "
-        "can learn without an fp32 copy.",
-        changes="2 bytes per parameter instead of the 4 of an fp32 copy",
-        unhonoured="weights stay in fp32, which needs none",
+        "Keeps matrices in bf16, and in bf16 too what rounding takes from each update, and adds it "
+        "to the next: weights can learn without an fp32 copy.",
+        changes="gradients of 2 bytes instead of 4; a little exactness",
+        ignored="unless products are in bf16",
     )
     stochastic_rounding: bool = key(
         False,
-        "Rounds updated weights up or down at random, in proportion, so that small updates count "
-        "on average.",
-        changes="bf16 weights without an fp32 copy",
-        unhonoured="weights stay in fp32, which needs none",
+        "Keeps matrices in bf16 and rounds updates up or down at random, in proportion, so that "
+        "small ones count on average.",
+        changes="weights and gradients of 2 bytes instead of 4; exactness",
+        ignored="unless products are in bf16",
     )
     max_gradient_norm: float = key(
         1.0,
@@ -267,9 +256,8 @@ class TrainingConfig(Section):
     )
     clip_grad_value: float | None = key(
         None,
-        "Clips each single gradient to plus or minus this; null does not.",
+        "Clips each single gradient to plus or minus this, after max_gradient_norm; null does not.",
         changes="stability; unlike max_gradient_norm it bends the direction",
-        unhonoured=NOT_BUILT,
         gt=0.0,
     )
     mixed_precision: Literal["auto", "no", "fp16", "bf16", "fp8"] = key(

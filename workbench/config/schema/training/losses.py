@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from workbench.config.schema.base import Section, key
 
-
 _NO_PAIRS = "running text has no pairs of sequences that are known to be similar"
 _ROUTED = "an expert computes its own tokens only, so no two are seen on the same input"
 
@@ -65,7 +64,7 @@ class LossesConfig(Section):
         0.0,
         "Weight of a penalty for predicting the same token everywhere.",
         ge=0.0,
-        unhonoured="it needs the logits of all tokens at once, and only a chunk of them ever exists",
+        unhonoured="it needs the logits of all tokens at once, and only chunks of them exist",
     )
     eos_logit_bias: float = key(
         0.0,

@@ -1,0 +1,116 @@
+"""What every engine's ledger is made of: what exists all the time, and parts of the network.
+
+An engine says which parts exist at which moments; the values follow from the closed forms, and the
+lines from the same parts.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+from workbench.estimate.ledger import Line, Moment, merged
+from workbench.estimate.network.symbols import SYMBOLS
+
+if TYPE_CHECKING:
+    from workbench.estimate.network.network import Sized
+    from workbench.estimate.network.segment import Segment
+
+TAPE = "the tape of workbench/estimate/network, checked against the trainer's own code"
+
+
+class Part(NamedTuple):
+    """A group of tensors of a segment, some times over.
+
+    Attributes:
+        segment: ``front``, ``tail``, or the number of a kind of block.
+        group: A field of `Sizes`.
+        times: How often.
+    """
+
+    segment: str | int
+    group: str
+    times: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What exists all the time.
+
+    Attributes:
+        lines: The lines.
+        bytes: Their sum.
+    """
+
+    lines: tuple[Line, ...]
+    bytes: int
+
+    @classmethod
+    def of(cls, *lines: Line) -> Standing:
+        """The lines and their sum."""
+        return cls(lines, sum(line.bytes for line in lines))
+
+
+def moment(
+    name: str, net: Sized, standing: Standing, parts: list[Part], extra: tuple[Line, ...] = ()
+) -> Moment:
+    """A moment at which parts of the network and extra lines exist beside what stands."""
+    total = standing.bytes
+    for segment, group, times in parts:
+        total += times * getattr(_sizes(net, segment), group)
+    for line in extra:
+        total += line.bytes
+
+    def explain() -> list[Line]:
+        lines = [*standing.lines, *extra]
+        for part in parts:
+            lines += part_lines(net, part)
+        return merged(lines)
+
+    return Moment(name, total, explain)
+
+
+def _sizes(net: Sized, segment: str | int) -> object:
+    if isinstance(segment, int):
+        return net.blocks[segment]
+    return net.front if segment == "front" else net.tail
+
+
+def segment_of(net: Sized, segment: str | int) -> Segment:
+    """The closed forms of a part."""
+    if isinstance(segment, int):
+        return net.network.blocks[segment]
+    return net.network.front if segment == "front" else net.network.tail
+
+
+def part_lines(net: Sized, part: Part) -> list[Line]:
+    """The tensors of a part, each with its formula."""
+    if not part.times:
+        return []
+    scope = dict(zip(SYMBOLS, net.symbols, strict=True))
+    alignment = scope["A"]
+
+    def value(size: str) -> int:
+        exact = int(eval(size, {}, scope))  # noqa: S307 - our own arithmetic
+        return -(-exact // alignment) * alignment
+
+    segment = segment_of(net, part.segment)
+    tallies = segment.groups[part.group]
+    tally = max(
+        tallies, key=lambda each: sum(value(e.size) * e.count for e in each.entries)
+    )
+    where = segment.name if part.times == 1 else f"{part.times} {segment.name}s"
+    lines = []
+    for entry in tally.entries:
+        times = entry.count * part.times
+        text = entry.size.replace("*", " ")
+        lines.append(
+            Line(
+                f"{where}: {entry.label}",
+                text if times == 1 else f"{times} × {text}",
+                times * value(entry.size),
+                entry.category,  # type: ignore[arg-type]
+                TAPE,
+            )
+        )
+    return lines

@@ -1,0 +1,91 @@
+"""A whole network as a row of segments, compiled once per structure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+from workbench.estimate.network import decoder
+from workbench.estimate.network.segment import Segment, Sizes, record
+
+if TYPE_CHECKING:
+    from workbench.config.schema import ModelConfig
+    from workbench.estimate.network.structure import Structure
+    from workbench.estimate.tape.tensor import Tape, Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class Network:
+    """The parts of a network.
+
+    Attributes:
+        front: What comes before the blocks; what it keeps is shared by all of them.
+        blocks: The kinds of block.
+        tail: The last norm and the loss.
+    """
+
+    front: Segment
+    blocks: tuple[Segment, ...]
+    tail: Segment
+
+
+@dataclass(frozen=True, slots=True)
+class Sized:
+    """A network with numbers.
+
+    Attributes:
+        network: The closed forms.
+        symbols: The numbers that stand for the symbols.
+        runs: (kind, number of blocks) from the first block to the last.
+        front: Bytes of the front.
+        blocks: Bytes of each kind of block.
+        tail: Bytes of the tail.
+    """
+
+    network: Network
+    symbols: tuple[int, ...]
+    runs: tuple[tuple[int, int], ...]
+    front: Sizes
+    blocks: tuple[Sizes, ...]
+    tail: Sizes
+
+
+@lru_cache(maxsize=256)
+def compiled(s: Structure, *, accumulating: bool) -> Network:
+    """The closed forms of a structure.
+
+    Args:
+        s: The structure.
+        accumulating: Whether gradients exist before the backward pass begins.
+    """
+
+    def front(tape: Tape, given: list[Tensor]) -> tuple[Tensor, decoder.Tables]:
+        del given
+        return decoder.front(tape, s)
+
+    def block(tape: Tape, x: Tensor) -> Tensor:
+        return decoder.block(tape, x, s, decoder.shared_tables(tape, s))
+
+    def tail(tape: Tape, given: list[Tensor]) -> Tensor:
+        return decoder.tail(tape, given, s)
+
+    recomputed = s.recompute != "none"
+    return Network(
+        record("embedding", s, front, has_input=False, accumulating=accumulating),
+        (record("block", s, block, recomputed=recomputed, accumulating=accumulating),),
+        record("loss", s, tail, takes_input=True, accumulating=accumulating),
+    )
+
+
+def sized(s: Structure, model: ModelConfig, symbols: tuple[int, ...], *, accumulating: bool) -> Sized:
+    """The bytes of a network."""
+    network = compiled(s, accumulating=accumulating)
+    return Sized(
+        network,
+        symbols,
+        ((0, model.num_layers),),
+        Sizes(*network.front.evaluate(*symbols)),
+        tuple(Sizes(*block.evaluate(*symbols)) for block in network.blocks),
+        Sizes(*network.tail.evaluate(*symbols)),
+    )

@@ -1,0 +1,245 @@
+"""A training step of a config under `Phantom`: its peak memory on one of N devices.
+
+Model, loss, engine and optimizer are the trainer's own. With several devices a process group that
+sends nothing stands for the others: what is allocated does not depend on what arrives.
+"""
+
+from __future__ import annotations
+
+import gc
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+from unittest import mock
+
+import torch
+import torch.distributed as dist
+import torch.nn.functional as F
+from torch.distributed.fsdp._fully_shard import _fsdp_param, _fsdp_param_group
+from torch.nn.parallel import DistributedDataParallel
+from torch.testing._internal.distributed.fake_pg import FakeStore
+
+from workbench.models.base import Batch
+from workbench.models.build import build_model
+from workbench.training.distributed import World
+from workbench.training.engines.base import all_tensors
+from workbench.training.engines.choose import make_engine
+from workbench.training.objective import Objective
+from workbench.training.tracer.phantom import Phantom
+from workbench.training.tracer.storages import Storages
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from workbench.config.schema import Config
+    from workbench.models.base import Recompute
+
+CUDA_ALIGNMENT = 512
+
+
+@dataclass(frozen=True)
+class Traced:
+    """What a step took.
+
+    Attributes:
+        peak: Bytes on one device at the largest moment of the second step; the first also makes
+            the optimizer's state.
+        standing: Bytes between steps.
+        parameters: Weights of the model, or of this device's shard of it.
+        log: With ``record``, every allocation of the second step: bytes, operation, bytes after it.
+    """
+
+    peak: int
+    standing: int
+    parameters: int
+    log: list[tuple[int, str, int]]
+
+
+def trace(
+    config: Config,
+    *,
+    compute_dtype: torch.dtype = torch.float32,
+    recompute: Recompute = "none",
+    cpu: bool = True,
+    record: bool = False,
+) -> Traced:
+    """Trace a step of a config.
+
+    Args:
+        config: The config.
+        compute_dtype: What ``training.mixed_precision`` came to.
+        recompute: What the backward pass computes again.
+        cpu: Whether to reckon as on a CPU: its kernels and its allocator; else as on CUDA.
+        record: Whether to keep a log.
+    """
+    parallel = config.parallel
+    world = World(0, parallel.num_nodes * parallel.devices_per_node, 0, parallel.devices_per_node)
+    storages = Storages(alignment=1 if cpu else CUDA_ALIGNMENT, record=record)
+    with ExitStack() as stack:
+        stack.enter_context(_deterministic())
+        stack.enter_context(_no_collection())
+        if world.size > 1 or config.deepspeed.enabled:
+            stack.enter_context(_fake_group(world.size))
+        stack.enter_context(_resizes(storages))
+        if not cpu:
+            stack.enter_context(_cuda_kernels())
+        stack.enter_context(Phantom(storages.see, cpu=cpu))
+        return _trace(config, compute_dtype, recompute, world, storages)
+
+
+def _trace(
+    config: Config,
+    compute_dtype: torch.dtype,
+    recompute: Recompute,
+    world: World,
+    storages: Storages,
+) -> Traced:
+    with torch.device("meta"):
+        model = build_model(
+            config.model,
+            compute_dtype=compute_dtype,
+            recompute=recompute,
+            mtp=config.training.mtp if config.training.mtp.enabled else None,
+        )
+    parameters = model.num_parameters()
+    if config.parallel.strategy != "fsdp":
+        model.to_empty(device="cpu")
+    # The weights have no values that could be dealt out to the shards.
+    with mock.patch.object(World, "spread", lambda _world, _tensors: iter(())):
+        engine = make_engine(Objective(model, config.training), config, torch.device("cpu"), world)
+    if isinstance(wrapped := getattr(engine, "wrapped", None), DistributedDataParallel):
+        wrapped.register_comm_hook(None, _nothing_sent)
+    engine.objective.train()
+    for tensor in all_tensors(engine.objective).values():
+        storages.add(getattr(tensor, "_local_tensor", tensor), "weight")
+    del model
+    _step(engine, config)
+    standing = storages.bytes
+    storages.mark()
+    _step(engine, config)
+    return Traced(storages.peak, standing, parameters, list(storages.log))
+
+
+def _nothing_sent(
+    _state: None, bucket: dist.GradBucket
+) -> torch.futures.Future[torch.Tensor]:
+    """In place of an all-reduce, which adds up where the bucket is."""
+    future: torch.futures.Future[torch.Tensor] = torch.futures.Future()
+    future.set_result(bucket.buffer())
+    return future
+
+
+# DDP looks at the types themselves, and this module's annotations are words.
+_nothing_sent.__annotations__ |= {
+    "bucket": dist.GradBucket,
+    "return": torch.futures.Future[torch.Tensor],
+}
+
+
+def _step(engine: Any, config: Config) -> None:
+    """One optimizer step, as `workbench.training.step` and `loop` make it."""
+    training = config.training
+    accumulation = training.gradient_accumulation_steps
+    for micro in range(accumulation):
+        engine.accumulate(_batch(config), targets=1, last=micro == accumulation - 1)
+    norm = engine.gradient_norm()
+    engine.update(
+        learning_rate=training.learning_rate,
+        gradient_norm=norm,
+        max_norm=training.max_gradient_norm,
+    )
+
+
+def _batch(config: Config) -> Batch:
+    shape = (config.training.batch_size, config.data.max_length)
+    return Batch(
+        torch.randint(0, config.model.vocab_size, shape),
+        torch.randint(0, config.model.vocab_size, shape),
+    )
+
+
+@contextmanager
+def _deterministic() -> Iterator[None]:
+    """As `workbench.training.environment` sets it."""
+    before = torch.are_deterministic_algorithms_enabled()
+    fill = torch.utils.deterministic.fill_uninitialized_memory  # type: ignore[attr-defined]
+    torch.use_deterministic_algorithms(mode=True)
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(mode=before)
+        torch.utils.deterministic.fill_uninitialized_memory = fill  # type: ignore[attr-defined]
+
+
+@contextmanager
+def _no_collection() -> Iterator[None]:
+    """Reference counts decide what lives, so that two traces are equal."""
+    gc.collect()
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
+
+
+@contextmanager
+def _fake_group(size: int) -> Iterator[None]:
+    dist.init_process_group("fake", rank=0, world_size=size, store=FakeStore())
+    try:
+        yield
+    finally:
+        dist.destroy_process_group()
+
+
+@contextmanager
+def _resizes(storages: Storages) -> Iterator[None]:
+    """FSDP empties and fills storages without an operation that a dispatch mode would see."""
+    alloc, free = _fsdp_param.alloc_storage, _fsdp_param.free_storage
+
+    def watched_alloc(tensor: torch.Tensor) -> None:
+        alloc(tensor)
+        storages.resized(tensor, "fsdp.alloc_storage")
+
+    def watched_free(tensor: torch.Tensor) -> None:
+        free(tensor)
+        storages.resized(tensor, "fsdp.free_storage")
+
+    with (
+        mock.patch.object(_fsdp_param, "alloc_storage", watched_alloc),
+        mock.patch.object(_fsdp_param, "free_storage", watched_free),
+        mock.patch.object(_fsdp_param_group, "alloc_storage", watched_alloc),
+    ):
+        yield
+
+
+class _FusedRMSNorm(torch.autograd.Function):
+    """Allocates and keeps what CUDA's `_fused_rms_norm` does: the input and one rstd per row."""
+
+    @staticmethod
+    def forward(ctx: Any, x: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+        rstd = torch.empty((*x.shape[:-1], 1), dtype=torch.float32)
+        ctx.save_for_backward(x, weight, rstd)
+        return torch.empty_like(x)
+
+    @staticmethod
+    def backward(ctx: Any, grad: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        x, weight, _ = ctx.saved_tensors
+        return torch.empty_like(grad), torch.empty_like(weight)
+
+
+@contextmanager
+def _cuda_kernels() -> Iterator[None]:
+    """Operations that CUDA has one kernel for and a CPU takes step by step."""
+
+    def rms_norm(
+        x: torch.Tensor, shape: Any, weight: torch.Tensor, eps: float | None = None
+    ) -> torch.Tensor:
+        del shape, eps
+        y: torch.Tensor = _FusedRMSNorm.apply(x, weight)  # type: ignore[no-untyped-call]
+        return y
+
+    with mock.patch.object(F, "rms_norm", rms_norm):
+        yield
