@@ -177,6 +177,9 @@ class Plan:
             path for path in given if keys()[path].why_unhonoured(value_at(config, path)) is None
         ]
         missing = frozenset(path for path in read if is_missing(value_at(config, path)))
+        # The fallbacks are tried one after the other: one that is there will do.
+        if any(_exists(p) for p in (config.data.path, *(config.data.fallback_paths or ())) if p):
+            missing -= {"data.path", "data.fallback_paths"}
         subject = Subject(config, self.composed.origins, missing_paths=missing)
         return list(RULES["missing-path"].findings(subject))
 

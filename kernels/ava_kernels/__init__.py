@@ -6,6 +6,7 @@ from ava_kernels.attention import causal_attention
 from ava_kernels.cross_entropy import linear_cross_entropy, linear_loss
 from ava_kernels.dispatch import Choice, Implementation, Operation
 from ava_kernels.grouped import grouped_matmul
+from ava_kernels.grouped_swiglu import grouped_swiglu
 
 __all__ = [
     "Choice",
@@ -13,6 +14,7 @@ __all__ = [
     "Operation",
     "causal_attention",
     "grouped_matmul",
+    "grouped_swiglu",
     "linear_cross_entropy",
     "linear_loss",
 ]

@@ -50,9 +50,8 @@ def test_what_the_trainer_honours_is_no_finding() -> None:
         ("training.lr_scheduler_type", "constant_with_warmup", "write constant"),
         ("training.num_epochs", 3, "set max_steps"),
         ("model.router_type", "gshard", "nearest"),
-        ("data.tokenizer_name", "gpt2", "byte tokenizer"),
-        ("parallel.devices_per_node", 8, "one device"),
-        ("deepspeed.enabled", True, "DeepSpeed"),
+        ("parallel.tensor_parallel_size", 8, "and not the model"),
+        ("rag.enabled", True, "no code"),
     ],
 )
 def test_what_it_does_not_honour_is_a_warning_with_the_reason(
@@ -83,14 +82,14 @@ def test_saying_what_happens_anyway_is_no_finding(tree: dict[str, Any]) -> None:
 
 
 def test_what_hangs_on_a_switch_is_named_with_it_once() -> None:
-    tree = {"deepspeed": {"enabled": True, "zero_stage": 3, "offload_param": {"device": "cpu"}}}
+    tree: Any = {"rag": {"enabled": True, "encoder_dim": 64, "use_faiss_index": True}}
     (finding,) = findings(tree, "not-honoured")
-    assert finding.path == "deepspeed.enabled"
-    assert "zero_stage, offload_param.device" in finding.message
+    assert finding.path == "rag.enabled"
+    assert "encoder_dim, use_faiss_index" in finding.message
     assert {edit.path for edit in finding.fixes[0].edits} == {
-        "deepspeed.enabled",
-        "deepspeed.zero_stage",
-        "deepspeed.offload_param.device",
+        "rag.enabled",
+        "rag.encoder_dim",
+        "rag.use_faiss_index",
     }
     tree = {"training": {"mixed_precision": "fp8"}, "quantization": {"fp8": {"format": "e4m3"}}}
     (finding,) = findings(tree, "not-honoured")

@@ -123,6 +123,9 @@ def test_active_parameters() -> None:
         {"norm_type": "layernorm", "head_dim": 24},
         {"num_experts": 4, "num_experts_per_token": 2},
         {"num_experts": 3, "hidden_act": "gelu", "mlp_bias": True, "tie_word_embeddings": True},
+        {"attention_bias": True, "attention_out_bias": False, "qk_norm": True},
+        {"residual_type": "parallel_shared_norm", "lm_head_bias": True, "attention_out_bias": True},
+        {"position_embedding_type": "learned", "norm_type": "layernorm"},
     ],
 )
 def test_the_network_has_as_many(keys: dict[str, Any]) -> None:

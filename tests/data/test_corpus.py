@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from workbench.config.schema import DataConfig
+from workbench.config.schema import Config, DataConfig
 from workbench.data.corpus import load_corpus, standard_library
-from workbench.data.dataset import check_unchanged, load_dataset
+from workbench.data.dataset import load_dataset
+from workbench.data.opening import open_source
 from workbench.data.tokens import ByteTokenizer
 from workbench.errors import DataError
 
@@ -277,12 +278,12 @@ def test_the_proposed_length_works(tmp_path: Path) -> None:
 def test_the_fingerprint_notices_one_byte(tmp_path: Path) -> None:
     path = tmp_path / "a.txt"
     path.write_text(TEXT)
-    config = DataConfig(path=str(path), max_length=32)
-    first = load_dataset(config)
-    check_unchanged(load_dataset(config), first.fingerprint, config.path)
+    config = Config(data=DataConfig(path=str(path), max_length=32))
+    first = open_source(config)
+    open_source(config).check_unchanged(first.fingerprint, config.data.path)
     path.write_text(TEXT.replace("line 77 ", "Line 77 "))
     with pytest.raises(DataError, match="has changed"):
-        check_unchanged(load_dataset(config), first.fingerprint, config.path)
+        open_source(config).check_unchanged(first.fingerprint, config.data.path)
 
 
 def test_every_text_survives_the_tokenizer() -> None:

@@ -1,4 +1,4 @@
-"""The data order is a pure function of seed and step, and wastes and repeats nothing."""
+"""The data order is a pure function of seed and place, and wastes and repeats nothing."""
 
 from __future__ import annotations
 
@@ -9,14 +9,38 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from workbench.data.order import DataOrder, rows, validation_starts
+from workbench.data.order import Shuffle, spread
+from workbench.data.source import BatchSource
+from workbench.data.store import Tokens
+from workbench.data.windows import Windows
+
+
+def stream(size: int) -> Tokens:
+    return Tokens(np.arange(size), np.zeros(1, dtype=np.int64), name="text")
 
 
 def make(
-    size: int = 500, *, length: int = 16, batch: int = 4, accumulation: int = 1, seed: int = 1
-) -> DataOrder:
-    tokens = np.arange(size)
-    return DataOrder(tokens, length=length, batch_size=batch, accumulation=accumulation, seed=seed)
+    size: int = 500,
+    *,
+    length: int = 16,
+    batch: int = 4,
+    accumulation: int = 1,
+    seed: int = 1,
+    shuffle: bool = True,
+    reshuffle: bool = True,
+) -> BatchSource:
+    windows = Windows(stream(size), length=length, how=Shuffle(seed, shuffle, reshuffle))
+    return BatchSource(windows, batch_size=batch, micro_batches=accumulation)
+
+
+def epoch(source: BatchSource, number: int) -> list[int]:
+    """The first token of each window of a pass, with micro-batches of one."""
+    windows = source.sequences
+    assert isinstance(windows, Windows)
+    return [
+        int(source.batch(number * windows.items + n + 1, 0).tokens_BT[0, 0])
+        for n in range(windows.items)
+    ]
 
 
 @given(st.integers(3, 400), st.integers(2, 40), st.integers(0, 2**32))
@@ -25,26 +49,33 @@ def test_an_epoch_visits_every_window_once(size: int, length: int, seed: int) ->
     if size < length + 1:
         return
     order = make(size, length=length, batch=1, seed=seed)
-    for epoch in range(2):
-        seen = []
-        for n in range(order.windows):
-            inputs, targets = order.batch(epoch * order.windows + n + 1, 0)
-            assert inputs.shape == targets.shape == (1, length)
-            assert (targets == inputs + 1).all()
-            seen.append(int(inputs[0, 0]))
-        seen.sort()
+    for number in range(2):
+        first = order.batch(1, 0)
+        assert first.tokens_BT.shape == first.targets_BT.shape == (1, length)
+        assert (first.targets_BT == first.tokens_BT + 1).all()
+        seen = sorted(epoch(order, number))
         assert all(second - first == length for first, second in itertools.pairwise(seen))
         assert seen[-1] + length < size
 
 
 def test_epochs_differ_in_order_and_offset() -> None:
     order = make(2000, batch=1)
-    starts = [
-        [int(order.batch(epoch * order.windows + n + 1, 0)[0][0, 0]) for n in range(order.windows)]
-        for epoch in range(6)
-    ]
+    starts = [epoch(order, number) for number in range(6)]
     assert len({min(each) for each in starts}) > 1
     assert len({tuple(np.argsort(each)) for each in starts}) == 6
+
+
+@pytest.mark.honours("data.shuffle")
+def test_without_shuffling_the_text_comes_as_it_is() -> None:
+    order = make(200, batch=1, shuffle=False)
+    assert epoch(order, 0) == epoch(order, 3) == list(range(0, 176, 16))
+
+
+@pytest.mark.honours("data.reshuffle_each_epoch")
+def test_without_reshuffling_every_pass_is_like_the_first() -> None:
+    order = make(200, batch=1, reshuffle=False)
+    assert epoch(order, 0) == epoch(order, 1) == epoch(make(200, batch=1), 0)
+    assert epoch(make(200, batch=1), 1) != epoch(order, 1)
 
 
 @pytest.mark.parametrize(("batch", "accumulation"), [(1, 8), (2, 4), (8, 1)])
@@ -64,21 +95,24 @@ def test_any_step_can_be_asked_for_at_any_time() -> None:
         assert (make(seed=2).batch(step, 0)[0] != used.batch(step, 0)[0]).any()
 
 
+@pytest.mark.honours("data.shuffle_seed")
 def test_the_order_never_changes_between_versions() -> None:
     order = make(400, length=8, batch=4, seed=42)
     assert order.batch(1, 0)[0][:, 0].tolist() == [366, 86, 54, 94]
     assert order.batch(100, 0)[0][:, 0].tolist() == [294, 54, 366, 78]
+    other = make(400, length=8, batch=4, seed=43)
+    assert other.batch(1, 0)[0][:, 0].tolist() != [366, 86, 54, 94]
 
 
-def test_validation_windows_are_even_and_apart() -> None:
-    tokens = np.arange(1000)
-    starts = validation_starts(tokens, 16, 10)
-    assert len(starts) == 10
-    assert starts[0] == 0
-    assert all(b - a >= 16 for a, b in itertools.pairwise(starts))
-    assert starts[-1] + 16 < 1000
-    assert len(validation_starts(tokens, 16, 10**6)) == 62
-    assert validation_starts(np.arange(17), 16, 5) == [0]
-    inputs, targets = rows(tokens, starts, 16)
-    assert inputs.dtype == targets.dtype == np.int64
-    assert (targets == inputs + 1).all()
+def test_held_out_places_are_even_and_apart() -> None:
+    assert spread(62, 10) == [0, 6, 12, 18, 24, 31, 37, 43, 49, 55]
+    assert spread(3, 10) == [0, 1, 2]
+    assert spread(0, 10) == []
+
+
+def test_a_sequence_says_where_it_comes_from() -> None:
+    tokens = Tokens(np.arange(100), np.array([0, 40, 70]), names=["a.txt", "b.txt", "c.txt"])
+    windows = Windows(tokens, length=10, how=Shuffle(1, shuffle=False))
+    assert windows.at(0).id == "a.txt, from token 0, pass 1"
+    assert windows.at(5).id == "b.txt, from token 10, pass 1"
+    assert windows.at(windows.items).id == "a.txt, from token 0, pass 2"

@@ -1,5 +1,5 @@
-"""Several processes train what one process trains, whatever the strategy, and go on with each other's
-checkpoints."""
+"""Several processes train what one process trains, whatever the strategy, and each strategy goes on
+with the checkpoints of the others."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.distributed.helpers import alone, assert_same_training, launch
-from tests.training.helpers import MakeRun
+from tests.training.helpers import MakeRun, curve
 from workbench.runs.directory import RunDir
 
 pytestmark = pytest.mark.usefixtures("in_process")
@@ -154,9 +154,7 @@ def test_four_processes_train_as_one(make_run: MakeRun, single: RunDir) -> None:
     runs = []
     for strategy in ("full", "hybrid", "shard_grad_op", "no_shard"):
         parallel = {"strategy": "fsdp", "num_nodes": 2, "devices_per_node": 2}
-        runs.append(
-            make_run(**plan(4, parallel=parallel, fsdp={"sharding_strategy": strategy}))
-        )
+        runs.append(make_run(**plan(4, parallel=parallel, fsdp={"sharding_strategy": strategy})))
     runs.append(make_run(**plan(4)))
     runs.append(take_over(make_run(**plan(4)), single))
     launch(*((run, 1) for run in runs), processes=4)
@@ -178,3 +176,52 @@ def test_zero_in_bf16_stays_near(make_run: MakeRun, stage: int) -> None:
     again = take_over(make_run(**plan(2, training=bf16, **zero(stage))), run)
     launch((again, 1), processes=2)
     assert_same_training(run, again, first=HALF + 1, last=STEPS, rtol=1e-6)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "sections",
+    [
+        {"model": {"model_type": "bert"}},
+        {"model": {"model_type": "t5"}},
+        {"model": {"moe_balancing": {"method": "loss_free"}, "num_experts": 4}},
+        {"training": {"mtp": {"enabled": True}}},
+        {"training": {"optimizer": "adafactor"}},
+        {"training": {"gradient_checkpointing": True}},
+        {"lora": {"enabled": True}},
+    ],
+    ids=str,
+)
+def test_every_kind_of_training_is_divided(
+    make_run: MakeRun, sections: dict[str, dict[str, Any]]
+) -> None:
+    def changed(processes: int, **more: dict[str, Any]) -> dict[str, dict[str, Any]]:
+        tree = plan(processes)
+        for name, section in [*sections.items(), *more.items()]:
+            tree[name] = tree.get(name, {}) | section
+        return tree
+
+    alone_run = make_run(**changed(1))
+    alone(alone_run)
+    runs = [make_run(**changed(2)), make_run(**changed(2, parallel=FSDP["parallel"]))]
+    resumed = take_over(make_run(**changed(2, parallel=FSDP["parallel"])), alone_run)
+    launch(*((run, 1) for run in [*runs, resumed]), processes=2)
+    for run in runs:
+        assert_same_training(alone_run, run, last=STEPS)
+    assert_same_training(alone_run, resumed, first=HALF + 1, last=STEPS)
+
+
+@pytest.mark.slow
+@pytest.mark.honours("fsdp.param_dtype", "fsdp.reduce_dtype")
+def test_shards_in_bf16_stay_near(make_run: MakeRun) -> None:
+    bf16 = plan(2)["training"] | {"mixed_precision": "bf16"}
+    alone_run = make_run(**plan(1, training=bf16 | {"gradient_accumulation_steps": 4}))
+    alone(alone_run)
+    exact = make_run(**plan(2, training=bf16, **FSDP, fsdp={"param_dtype": "fp32"}))
+    short = make_run(**plan(2, training=bf16, **FSDP))
+    shortest = make_run(**plan(2, training=bf16, **FSDP, fsdp={"reduce_dtype": "bf16"}))
+    launch((exact, 1), (short, 1), (shortest, 1), processes=2)
+    assert_same_training(alone_run, exact, last=STEPS, rtol=5e-3, weights=False)
+    for run in (short, shortest):
+        assert_same_training(alone_run, run, last=STEPS, rtol=2e-2, weights=False)
+        assert curve(run)["loss"] != curve(exact)["loss"], "other formats, other rounding"

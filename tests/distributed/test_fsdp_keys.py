@@ -14,6 +14,7 @@ from torch.distributed.tensor import DTensor
 from torch.testing._internal.distributed.fake_pg import FakeStore
 
 from workbench.config.schema import Config
+from workbench.models.base import Batch
 from workbench.models.build import build_model
 from workbench.models.init import init_weights
 from workbench.training.distributed import World
@@ -80,10 +81,8 @@ def test_the_strategy_decides_how_many_share_a_weight(strategy: str, share: int)
 @pytest.mark.parametrize("reshard", [True, False])
 def test_blocks_give_their_weights_back_or_keep_them(*, reshard: bool) -> None:
     engine = make(reshard_after_forward=reshard)
-    tokens_BT = torch.zeros(1, 8, dtype=torch.int64)
-    from workbench.models.base import Batch
-
-    engine.losses(Batch(tokens_BT, tokens_BT))
+    tokens = torch.zeros(1, 8, dtype=torch.int64)
+    engine.losses(Batch(tokens, tokens))
     groups = [state_of(block) for block in engine.model.block_list()]
     assert [group.is_sharded for group in groups] == [reshard] * 2
 

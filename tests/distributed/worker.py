@@ -22,7 +22,9 @@ from workbench.training.stop import StopSignals
 
 
 def main() -> None:
-    jobs = [(RunDir(Path(path)), int(n)) for path, _, n in (a.rpartition(":") for a in sys.argv[1:])]
+    jobs = [
+        (RunDir(Path(path)), int(n)) for path, _, n in (a.rpartition(":") for a in sys.argv[1:])
+    ]
     config = read_config(jobs[0][0])
     device = choose_device(config.run, World.from_environment().local_rank)
     with open_world(config, device) as world:

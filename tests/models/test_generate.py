@@ -11,6 +11,7 @@ from workbench.config.schema import ModelConfig
 from workbench.models.decoder import Decoder
 from workbench.models.generate import generate
 from workbench.models.init import init_weights
+from workbench.models.sampling import Sampling
 
 
 def make(**options: Any) -> Decoder:
@@ -24,9 +25,11 @@ def make(**options: Any) -> Decoder:
 
 
 def run(model: Decoder, prompt: list[int], **options: Any) -> list[int]:
-    defaults = {"max_new_tokens": 20, "context": 64, "temperature": 0.0, "top_k": 0}
+    defaults = {"max_new_tokens": 20, "context": 64}
     generator = torch.Generator().manual_seed(options.pop("seed", 0))
-    return generate(model, prompt, generator=generator, **(defaults | options))
+    words = {name: options.pop(name) for name in ("temperature", "top_k") if name in options}
+    sampling = Sampling(**({"temperature": 0.0} | words))
+    return generate(model, prompt, generator=generator, sampling=sampling, **(defaults | options))
 
 
 @pytest.mark.parametrize("experts", [1, 4])

@@ -10,7 +10,6 @@ import torch
 import torch.nn.functional as F
 import transformers
 
-from workbench.config.schema import ModelConfig
 from workbench.models.base import Batch
 from workbench.models.build import build_model
 from workbench.models.decoder import Decoder
@@ -157,6 +156,9 @@ def theirs(case: str) -> Any:
         for parameter in model.parameters():
             noise = torch.empty_like(parameter).normal_(0.0, 0.15, generator=generator)
             parameter.copy_(noise + (1.0 if parameter.dim() == 1 else 0.0))
+        for name, buffer in model.named_buffers():
+            if name.endswith("e_score_correction_bias"):
+                buffer.normal_(0.0, 0.3, generator=generator)
     return model.float().train()
 
 

@@ -8,8 +8,10 @@ import torch
 import torch.nn.functional as F
 
 from workbench.config.schema import Config, ModelConfig, TrainingConfig
-from workbench.data.batches import MicroBatch
-from workbench.data.order import DataOrder
+from workbench.data.order import Shuffle
+from workbench.data.source import BatchSource
+from workbench.data.store import Tokens
+from workbench.data.windows import Windows
 from workbench.models.base import Batch
 from workbench.models.decoder import Decoder
 from workbench.models.init import init_weights
@@ -23,7 +25,7 @@ TOKENS = np.random.default_rng(5).integers(1, 60, 4000).astype(np.uint8)
 
 def gradient(
     batch_size: int, accumulation: int, **options: object
-) -> tuple[Measured, list[torch.Tensor], SingleEngine, DataOrder]:
+) -> tuple[Measured, list[torch.Tensor], SingleEngine, BatchSource]:
     config = ModelConfig(
         hidden_size=16, num_layers=2, num_attention_heads=2, intermediate_size=32, vocab_size=64,
         **options,  # type: ignore[arg-type]
@@ -33,10 +35,10 @@ def gradient(
     engine = SingleEngine(
         Objective(model, TrainingConfig()), Config(), torch.device("cpu"), World()
     )
-    order = DataOrder(TOKENS, length=24, batch_size=batch_size, accumulation=accumulation, seed=7)
-    measured = compute_gradient(
-        engine, [MicroBatch(*order.batch(3, micro)) for micro in range(accumulation)]
-    )
+    stream = Tokens(TOKENS, np.zeros(1, dtype=np.int64))
+    windows = Windows(stream, length=24, how=Shuffle(7))
+    order = BatchSource(windows, batch_size=batch_size, micro_batches=accumulation)
+    measured = compute_gradient(engine, [order.batch(3, micro) for micro in range(accumulation)])
     gradients = [p.grad for p in model.parameters() if p.grad is not None]
     return measured, gradients, engine, order
 
@@ -60,7 +62,7 @@ def test_the_loss_is_cross_entropy_and_the_norm_is_a_norm() -> None:
     measured, gradients, engine, order = gradient(4, 2)
     losses = []
     for micro in range(2):
-        inputs_BT, targets_BT = (torch.from_numpy(each) for each in order.batch(3, micro))
+        inputs_BT, targets_BT = (torch.from_numpy(each) for each in order.batch(3, micro)[:2])
         logits_BTV = engine.model.logits(engine.model(Batch(inputs_BT, targets_BT)).hidden_BTD)
         losses.append(F.cross_entropy(logits_BTV.flatten(0, 1), targets_BT.flatten()))
     assert measured.loss == pytest.approx(torch.stack(losses).mean().item(), rel=1e-6)

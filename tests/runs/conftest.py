@@ -63,7 +63,7 @@ def trained(run: RunDir) -> Callable[..., RunDir]:
 
     def train(command: list[str], grace: float | None = None) -> RunDir:
         start(run, command=command, grace=grace)
-        assert not wait_for_end(run, 30).alive
+        assert not wait_for_end(run, 120).alive
         return run
 
     return train

@@ -95,7 +95,7 @@ def make_run(
     )
 
 
-def eventually(what: Callable[[], Any], seconds: float = 20.0) -> Any:
+def eventually(what: Callable[[], Any], seconds: float = 120.0) -> Any:
     """Wait until something is so, and return it; fail after the deadline."""
     deadline = time.monotonic() + seconds
     while not (result := what()):

@@ -41,7 +41,7 @@ ROOT = Path(__file__).parents[2]
 
 def begin(run: RunDir, script: str = OBEDIENT, grace: float | None = None) -> Verdict:
     start(run, command=trainer(script), grace=grace)
-    state = wait_for_start(run, 20)
+    state = wait_for_start(run, 120)
     assert state.state == "running", state
     return state
 
@@ -116,11 +116,11 @@ def test_a_trainer_killed_from_outside(run: RunDir) -> None:
     state = begin(run)
     assert state.pid
     os.kill(state.pid, signal.SIGKILL)
-    state = wait_for_end(run, 20)
+    state = wait_for_end(run, 120)
     assert (state.state, state.alive, state.pid) == ("failed", False, None)
     assert "SIGKILL" in state.reason
     start(run, command=trainer("row(2, loss=1)"))
-    assert wait_for_end(run, 20).state == "finished"
+    assert wait_for_end(run, 120).state == "finished"
     assert verdict(run).attempt == 2
 
 
@@ -130,7 +130,7 @@ def test_a_trainer_killed_from_outside(run: RunDir) -> None:
 def test_stop_lets_the_trainer_save(run: RunDir) -> None:
     begin(run)
     stop(run)
-    state = wait_for_end(run, 20)
+    state = wait_for_end(run, 120)
     assert (state.state, state.error) == ("stopped", None)
     assert (run.path / "saved").exists()
     end = read_json(run.attempt_dir(1) / "exit.json")
@@ -145,7 +145,7 @@ def test_stop_without_an_inbox(run: RunDir) -> None:
     begin(run)
     run.inbox.rmdir()
     stop(run)
-    assert wait_for_end(run, 20).state == "stopped"
+    assert wait_for_end(run, 120).state == "stopped"
 
 
 def test_stopping_is_seen(run: RunDir) -> None:
@@ -156,13 +156,13 @@ def test_stopping_is_seen(run: RunDir) -> None:
     assert eventually(lambda: not everything_in(run.inbox))
     assert verdict(run).state == "stopping", "also when the request has been taken"
     stop(run, now=True)
-    assert wait_for_end(run, 20).state == "stopped"
+    assert wait_for_end(run, 120).state == "stopped"
 
 
 def test_stop_before_the_trainer_listens(run: RunDir) -> None:
     start(run, command=trainer("wait()"))
     stop(run)
-    state = wait_for_end(run, 20)
+    state = wait_for_end(run, 120)
     assert (state.state, state.reason) == ("stopped", "stopped on request before it began to train")
 
 
@@ -179,7 +179,7 @@ wait()
 """
     begin(run, script, grace=0.2)
     stop(run)
-    state = wait_for_end(run, 20)
+    state = wait_for_end(run, 120)
     assert state.state == "stopped"
     assert "without saving" in state.reason
 
@@ -187,7 +187,7 @@ wait()
 def test_who_ignores_everything_is_killed(run: RunDir) -> None:
     begin(run, 'signal.signal(signal.SIGTERM, signal.SIG_IGN)\nevent("ready")\nwait()', grace=0.2)
     stop(run)
-    state = wait_for_end(run, 30)
+    state = wait_for_end(run, 120)
     assert (state.state, state.alive) == ("stopped", False)
     assert read_json(run.attempt_dir(1) / "exit.json")["signal"] == signal.SIGKILL
     assert nobody_left(run)
@@ -196,7 +196,7 @@ def test_who_ignores_everything_is_killed(run: RunDir) -> None:
 def test_stop_now_kills(run: RunDir) -> None:
     begin(run)
     stop(run, now=True)
-    state = wait_for_end(run, 20)
+    state = wait_for_end(run, 120)
     assert (state.state, state.reason) == ("stopped", "ended at once on request, without saving")
     assert not (run.path / "saved").exists()
 
@@ -204,13 +204,13 @@ def test_stop_now_kills(run: RunDir) -> None:
 def test_a_failure_while_stopping_is_a_failure(run: RunDir) -> None:
     begin(run, OBEDIENT.replace("os._exit(75)", "os._exit(1)"))
     stop(run)
-    assert wait_for_end(run, 20).state == "failed"
+    assert wait_for_end(run, 120).state == "failed"
 
 
 def test_a_polite_kill_of_the_supervisor_is_a_stop(run: RunDir) -> None:
     begin(run)
     os.kill(supervisor_of(run), signal.SIGTERM)
-    assert wait_for_end(run, 20).state == "stopped"
+    assert wait_for_end(run, 120).state == "stopped"
     assert (run.path / "saved").exists()
 
 
@@ -260,7 +260,7 @@ def test_children_in_sessions_of_their_own_are_gone(run: RunDir, how: str) -> No
             os.kill(state.pid, signal.SIGKILL)
         else:
             stop(run, now=how == "stop now")
-    assert not wait_for_end(run, 30).alive
+    assert not wait_for_end(run, 120).alive
     assert not strays(run)
     assert read_json(run.attempt_dir(1) / "exit.json")["surviving"] == 0
 
@@ -277,7 +277,7 @@ def test_a_killed_supervisor_is_seen_and_its_trainer_saves(run: RunDir) -> None:
     assert (state.state, state.pid) == ("vanished", None)
     assert "supervisor was killed" in state.reason
     start(run, command=trainer("row(2, loss=1)"))
-    assert wait_for_end(run, 20).state == "finished"
+    assert wait_for_end(run, 120).state == "finished"
 
 
 def test_everything_killed_at_once_is_seen(run: RunDir) -> None:
@@ -297,7 +297,7 @@ def test_the_next_start_ends_what_a_killed_supervisor_left(run: RunDir) -> None:
     eventually(lambda: list(process.marked(run.path)) == strays(run) != [])
     start(run, command=trainer("row(2, loss=1)"))
     assert not strays(run)
-    assert wait_for_end(run, 20).state == "finished"
+    assert wait_for_end(run, 120).state == "finished"
     assert "leftovers_ended" in events(run)
 
 
@@ -315,10 +315,10 @@ os.killpg(0, signal.SIGKILL)
         cwd=ROOT, start_new_session=True, check=False,
     )  # fmt: skip
     assert face.returncode == -signal.SIGKILL
-    state = wait_for_start(run, 20)
+    state = wait_for_start(run, 120)
     assert (state.state, state.alive) == ("running", True)
     stop(run)
-    assert wait_for_end(run, 20).state == "stopped"
+    assert wait_for_end(run, 120).state == "stopped"
 
 
 # Starting.
@@ -345,7 +345,7 @@ def test_a_trainer_that_does_not_exist(run: RunDir) -> None:
     assert not everything_in(run.attempts_dir)
     assert verdict(run).state == "stopped"
     start(run, command=trainer(""))
-    assert wait_for_end(run, 20).state == "finished"
+    assert wait_for_end(run, 120).state == "finished"
 
 
 def test_a_full_disk_at_the_start(small_disk: Path) -> None:
@@ -371,7 +371,7 @@ with (run / "ballast").open("ab", buffering=0) as file:
 raise OSError("no room for the checkpoint")
 """
     start(run, command=trainer(script))
-    state = wait_for_end(run, 20)
+    state = wait_for_end(run, 120)
     assert state.state == "failed"
     assert state.error
     assert "no space" in state.error["why"]
@@ -408,7 +408,7 @@ def test_a_command_to_an_earlier_attempt_is_not_obeyed(run: RunDir) -> None:
     (run.inbox / "kill").touch()
     begin(run)
     stop(run)
-    assert wait_for_end(run, 20).reason == "saved on request"
+    assert wait_for_end(run, 120).reason == "saved on request"
 
 
 def test_a_resumed_run_works_where_it_was_started(
@@ -418,7 +418,7 @@ def test_a_resumed_run_works_where_it_was_started(
         (tmp_path / folder).mkdir()
         monkeypatch.chdir(tmp_path / folder)
         start(run, command=trainer("print(os.getcwd())"))
-        wait_for_end(run, 20)
+        wait_for_end(run, 120)
     assert run.output_path(2).read_text() == f"{tmp_path}/here\n"
 
 

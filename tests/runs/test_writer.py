@@ -138,11 +138,17 @@ while True:
 """
 
 
-def test_thirty_kills_with_a_reader_tailing(run: RunDir) -> None:
-    """Rows of 20 KB, all sessions append to one file: every acknowledged row is there and right."""
+@pytest.mark.parametrize(
+    "kills", [30, pytest.param(200, marks=pytest.mark.slow)], ids=["thirty", "two hundred"]
+)
+def test_kills_with_a_reader_tailing(run: RunDir, kills: int) -> None:
+    """Rows of 20 KB, all sessions append to one file: every acknowledged row is there and right.
+
+    After each kill a new reader and, as the next session, a resume find all of them.
+    """
     path = run.metrics_path(1)
     follower, chance, acknowledged = Follower(run), random.Random(0), 0
-    for _ in range(30):
+    for _ in range(kills):
         session = subprocess.Popen(
             [sys.executable, "-S", "-c", SESSION, str(path), str(acknowledged)],
             stdout=subprocess.PIPE,
@@ -166,8 +172,14 @@ def test_thirty_kills_with_a_reader_tailing(run: RunDir) -> None:
         check(follower)
         assert follower.step >= acknowledged
         assert len(follower.series("loss")) == follower.step
+        if chance.random() < 0.1:
+            fresh = Follower(run, cached=False)
+            while fresh.poll():
+                pass
+            assert fresh.series("loss").values == follower.series("loss").values
     again = Follower(run)
-    again.poll()
+    while again.poll():
+        pass
     assert again.series("loss").values == follower.series("loss").values
 
 

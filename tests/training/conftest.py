@@ -71,12 +71,13 @@ def make_run(tmp_path_factory: pytest.TempPathFactory) -> MakeRun:
 @pytest.fixture
 def in_process(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Training in this process: no pictures, and torch as it was afterwards."""
-    monkeypatch.setattr("workbench.training.loop.draw_curves", lambda _run: None)
+    monkeypatch.setattr("workbench.training.loop.draw_curves", lambda *_: None)
     threads, random = torch.get_num_threads(), torch.get_rng_state()
     handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
     yield
     for number, handler in handlers.items():
         signal.signal(number, handler)
     torch.use_deterministic_algorithms(mode=False)
+    torch.set_float32_matmul_precision("highest")
     torch.set_num_threads(threads)
     torch.set_rng_state(random)

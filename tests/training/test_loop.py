@@ -68,7 +68,7 @@ def test_a_run_leaves_everything_it_promises(make_run: MakeRun) -> None:
     assert ready["threads"] == 1
     assert ready["precision"] in ("bf16", "fp32")
     assert ready["precision_reason"]
-    assert ready["train_tokens"] == len(session.dataset.train)
+    assert ready["train_tokens"] == session.dataset.train_tokens
     assert ready["skipped"] == []
     assert [event["step"] for event in events(run, 1, "saved")] == [2, 4, 6]
     assert [event["step"] for event in events(run, 1, "eval")] == [3, 6]
@@ -221,7 +221,7 @@ def test_not_finite_stops_before_the_weights(
     session = open_session(run, 1, StopSignals())
     compute = loop.compute_gradient
 
-    def poisoned(engine: Any, micro_batches: Any) -> Any:
+    def poisoned(engine: Any, micro_batches: Any, **_options: Any) -> Any:
         if session.progress.step == 3:
             if what == "loss":
                 with torch.no_grad():

@@ -38,8 +38,11 @@ def test_what_is_asked_for_is_done_and_said(monkeypatch: pytest.MonkeyPatch) -> 
     assert chosen.dtype == torch.bfloat16
     assert "emulates" in chosen.reason
     chosen = choose_precision("fp16", CPU)
+    assert chosen.dtype == torch.float16
+    assert "loss scaling" in chosen.reason
+    chosen = choose_precision("fp8", CPU)
     assert chosen.dtype == torch.float32
-    assert "fp16 is not built" in chosen.reason
+    assert "fp8 is not built" in chosen.reason
 
 
 def test_this_machine_can_be_asked() -> None:

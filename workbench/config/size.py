@@ -41,7 +41,7 @@ def size_of(model: ModelConfig) -> Size:
         model, model.moe.shared_intermediate_size or expert_width(model)
     )
     router = width * model.num_experts
-    frame = attention + 2 * norm
+    frame = attention + (1 if model.residual_type == "parallel_shared_norm" else 2) * norm
     routed = frame + router + model.num_experts * expert + shared
     visited = frame + router + min(model.num_experts_per_token, model.num_experts) * expert + shared
     moe_layers = num_expert_layers(model)
@@ -49,6 +49,7 @@ def size_of(model: ModelConfig) -> Size:
 
     embedding = model.vocab_size * width
     output = 0 if model.tie_word_embeddings else embedding
+    output += model.vocab_size if model.lm_head_bias else 0
     if model.position_embedding_type == "learned":
         embedding += model.max_position_embeddings * width
     crossed = model.num_cross_attention_layers if model.use_cross_attention else 0
@@ -86,8 +87,11 @@ def _attention(model: ModelConfig) -> int:
     width = model.hidden_size
     queries = model.num_attention_heads * head_width(model)
     keys = (model.num_key_value_heads or model.num_attention_heads) * head_width(model)
-    bias = queries + 2 * keys + width if model.attention_bias else 0
-    return width * queries + 2 * width * keys + queries * width + bias
+    bias = queries + 2 * keys if model.attention_bias else 0
+    out_bias = model.attention_out_bias
+    bias += width if (model.attention_bias if out_bias is None else out_bias) else 0
+    norms = 2 * head_width(model) if model.qk_norm else 0
+    return width * queries + 2 * width * keys + queries * width + bias + norms
 
 
 def _latent_attention(model: ModelConfig) -> int:

@@ -345,6 +345,7 @@ def _skip_file(path: Path) -> str | None:
 
 
 def without_repeats(documents: list[Document]) -> tuple[list[Document], list[Skipped]]:
+    """Each text once, where it comes first, and what was passed over."""
     first: dict[bytes, str] = {}
     kept: list[Document] = []
     repeats: list[Skipped] = []

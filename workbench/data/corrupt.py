@@ -135,7 +135,10 @@ def leave_out(example: Example, n: int, how: Spans) -> Example:
     import numpy as np
 
     tokens_T = example.tokens_T
-    noise_T = noise_mask(len(tokens_T), how.density, how.mean_length, uniform(how.seed, n, 2 * len(tokens_T)))
+    if len(tokens_T) == 1:  # one token cannot be half left out
+        tokens_T = np.append(tokens_T, how.end)
+    draws = uniform(how.seed, n, 2 * len(tokens_T))
+    noise_T = noise_mask(len(tokens_T), how.density, how.mean_length, draws)
     read = np.append(with_sentinels(tokens_T, noise_T, how.sentinels), how.end)
     written = np.append(with_sentinels(tokens_T, ~noise_T, how.sentinels), how.end)
     return Example(
@@ -153,7 +156,8 @@ def with_sentinels(
     marks = np.asarray(sentinels, dtype=np.int64)[: int(first_T.sum())]
     shown = tokens_T.copy()
     shown[first_T] = marks
-    return shown[first_T | ~gone_T]
+    left: NDArray[np.int64] = shown[first_T | ~gone_T]
+    return left
 
 
 def noise_counts(length: int, density: float, mean_length: float) -> tuple[int, int]:
@@ -211,5 +215,5 @@ def uniform(seed: int, n: int, count: int) -> NDArray[np.float64]:
     """Random numbers from 0 to 1 that belong to the n-th sequence."""
     import numpy as np
 
-    numbers: NDArray[np.float64] = (raw_draws(seed, _HOLES + n, count) >> np.uint64(11)) * 2.0**-53
-    return numbers
+    numbers = (raw_draws(seed, _HOLES + n, count) >> np.uint64(11)).astype(np.float64)
+    return numbers * 2.0**-53

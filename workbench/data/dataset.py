@@ -50,7 +50,10 @@ class Dataset:
 
 
 def load_dataset(
-    config: DataConfig, path: str | None = None, tokenizer: Tokenizer | None = None
+    config: DataConfig,
+    path: str | None = None,
+    tokenizer: Tokenizer | None = None,
+    seen: set[bytes] | None = None,
 ) -> Dataset:
     """Read, split and tokenise a text, or map a prepared one.
 
@@ -58,6 +61,8 @@ def load_dataset(
         config: What to take, and how.
         path: Another file or folder than ``data.path``.
         tokenizer: Where it is open already.
+        seen: What the texts before this one held: what occurs again is left out, and so never held
+            out here and trained on there.
 
     Raises:
         DataError: There is no usable text, or too little of it.
@@ -66,7 +71,8 @@ def load_dataset(
     if prepared is not None:
         dataset = _prepared(prepared, config)
     else:
-        dataset = _read(config, load_corpus(config, path), tokenizer or open_tokenizer(config), path)
+        tokenizer = tokenizer or open_tokenizer(config)
+        dataset = _read(config, load_corpus(config, path), tokenizer, path, seen)
     if config.eval_path is not None:
         held = evaluation_tokens(config, dataset.tokenizer)
         dataset = dataclasses.replace(
@@ -124,13 +130,26 @@ def _same(one: Tokenizer, other: Tokenizer) -> bool:
     )
 
 
-def _read(config: DataConfig, corpus: Corpus, tokenizer: Tokenizer, path: str | None) -> Dataset:
+def _read(
+    config: DataConfig,
+    corpus: Corpus,
+    tokenizer: Tokenizer,
+    path: str | None,
+    seen: set[bytes] | None,
+) -> Dataset:
     name = display(Path(path)) if path is not None else corpus.description
     skipped = list(corpus.skipped)
+    documents = corpus.documents
+    if seen is not None:
+        digests = [content_hash(each.text) for each in documents]
+        pairs = list(zip(documents, digests, strict=True))
+        skipped += [Skipped(d.name, "is in another text, too") for d, h in pairs if h in seen]
+        documents = [document for document, digest in pairs if digest not in seen]
+        seen.update(digests)
     if config.eval_path is not None:
         held_hashes = evaluation_hashes(config)
         train_documents = []
-        for each in corpus.documents:
+        for each in documents:
             if content_hash(each.text) in held_hashes:
                 skipped.append(Skipped(each.name, f"is a text of {config.eval_path}"))
             else:
@@ -138,7 +157,7 @@ def _read(config: DataConfig, corpus: Corpus, tokenizer: Tokenizer, path: str | 
         held_documents: list[Document] = []
     else:
         train_documents, held_documents = split_documents(
-            corpus.documents,
+            documents,
             config.validation_fraction,
             smallest=1 if config.packing == "none" else config.max_length + 1,
         )

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 from workbench.data.reading import Skipped
 
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import NDArray
 
     from workbench.config.schema import DataConfig
@@ -74,9 +73,10 @@ class Filters:
             return f"data.min_sequence_length {data.min_sequence_length}"
         if (most := data.max_consecutive_repeats) is not None and longest_run(ids_T) > most:
             return f"data.max_consecutive_repeats {most}"
-        if (rate := data.max_sequence_repetition_rate) is not None:
-            if repetition_rate(ids_T) > rate:
-                return f"data.max_sequence_repetition_rate {rate:g}"
+        if (rate := data.max_sequence_repetition_rate) is not None and (
+            repetition_rate(ids_T) > rate
+        ):
+            return f"data.max_sequence_repetition_rate {rate:g}"
         return None
 
 

@@ -114,9 +114,7 @@ class Flow:
         allowed = BAD_PER_RECORD * total if self.maker.skip_malformed else 0
         # Whole files that hold no text were skipped too, and are no bad records.
         records = [each for each in self.skipped if ":" in each.path]
-        if len(records) > allowed and (
-            ended or total >= _ENOUGH or not self.maker.skip_malformed
-        ):
+        if len(records) > allowed and (ended or total >= _ENOUGH or not self.maker.skip_malformed):
             first = records[0]
             raise DataError(
                 f"{len(records):,} of {total:,} records are bad; the first {first.why}",

@@ -41,7 +41,7 @@ class HeldOut:
 
     def __len__(self) -> int:
         """How many micro-batches there are."""
-        return -(-self.count // self.batch_size)
+        return (self.count + self.batch_size - 1) // self.batch_size
 
     def batch(self, index: int) -> MicroBatch:
         """One micro-batch, from 0."""

@@ -7,6 +7,7 @@ run goes on exactly, and every process agrees. Within a corpus the sequences com
 from __future__ import annotations
 
 from itertools import accumulate
+from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 from workbench.data.order import raw_draws
@@ -59,7 +60,8 @@ class Mixture:
         self.probabilities = probabilities
         self.seed = seed
         self.sequential = any(part.sequential for part in parts)
-        self._bounds = [bound / 1.0 for bound in accumulate(probabilities)][:-1]
+        self._bounds = list(accumulate(probabilities))[:-1]
+        self._lock = Lock()
         self._blocks: dict[int, NDArray[np.uint8]] = {}
         self._before: list[list[int]] = [[0] * len(parts)]
 
@@ -71,14 +73,16 @@ class Mixture:
     def place(self, n: int) -> tuple[int, int]:
         """Which corpus the n-th sequence comes from, and which of that corpus's it is."""
         block, inside = divmod(n, BLOCK)
-        drawn = self._drawn(block)
+        with self._lock:
+            drawn, before = self._drawn(block), self._counts_before(block)
         part = int(drawn[inside])
-        return part, self._counts_before(block)[part] + int((drawn[:inside] == part).sum())
+        return part, before[part] + int((drawn[:inside] == part).sum())
 
     def state(self, n: int) -> dict[str, Any]:
         """The states of the parts."""
         block, inside = divmod(n, BLOCK)
-        before, drawn = self._counts_before(block), self._drawn(block)[:inside]
+        with self._lock:
+            before, drawn = self._counts_before(block), self._drawn(block)[:inside]
         return {
             "parts": [
                 part.state(before[i] + int((drawn == i).sum())) for i, part in enumerate(self.parts)
@@ -101,7 +105,7 @@ class Mixture:
             uniform = (raw >> np.uint64(11)) * 2.0**-53
             kept = np.searchsorted(self._bounds, uniform, side="right").astype(np.uint8)
             if len(self._blocks) >= 4:
-                self._blocks.pop(next(iter(self._blocks)), None)
+                del self._blocks[next(iter(self._blocks))]
             self._blocks[block] = kept
         return kept
 
@@ -113,8 +117,5 @@ class Mixture:
             number = len(before) - 1
             counts = np.bincount(self._drawn(number), minlength=len(self.parts))
             row = [have + int(more) for have, more in zip(before[number], counts, strict=True)]
-            if len(before) == number + 1:  # another thread may have been faster
-                before.append(row)
+            before.append(row)
         return before[block]
-
-

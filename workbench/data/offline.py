@@ -19,7 +19,7 @@ def offline_error(what: str, name: str, where: str, error: Exception) -> DataErr
         where: The key that names it.
         error: What the client raised.
     """
-    asleep = [switch for switch in _OFFLINE_SWITCHES if os.environ.get(switch, "0") not in "0"]
+    asleep = [switch for switch in _OFFLINE_SWITCHES if os.environ.get(switch, "0") != "0"]
     kind = type(error).__name__
     reason = next(iter(str(error).strip().splitlines()), "") or kind
     if asleep:

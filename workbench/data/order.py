@@ -10,7 +10,7 @@ Shapes: W items (windows or records) of an epoch.
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     import numpy as np
@@ -71,56 +71,7 @@ def raw_draws(seed: int, stream: int, count: int) -> NDArray[np.uint64]:
     return draws
 
 
-def validation_starts(tokens: NDArray[Any], length: int, count: int) -> list[int]:
-    """Where the held-out sequences begin: up to ``count``, spread evenly, never overlapping."""
-    windows = (len(tokens) - 1) // length
-    return [start * length for start in spread(windows, count)]
-
-
 def spread(items: int, count: int) -> list[int]:
     """Up to ``count`` of ``items`` numbers, from the first on, at even distances."""
     count = min(count, items)
     return [i * items // count for i in range(count)]
-
-
-def rows(
-    tokens: NDArray[Any], starts: list[int], length: int
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Inputs and targets (B, T) of the windows that begin at ``starts``."""
-    import numpy as np
-
-    cut = np.stack([tokens[start : start + length + 1] for start in starts]).astype(np.int64)
-    return np.ascontiguousarray(cut[:, :-1]), np.ascontiguousarray(cut[:, 1:])
-
-
-class DataOrder:
-    """The batches of one stream of tokens, with nothing held out.
-
-    Args:
-        tokens: The training stream, at least ``length + 1`` tokens.
-        length: Tokens of a sequence.
-        batch_size: Sequences of a micro-batch.
-        accumulation: Micro-batches of a step.
-        seed: Seed of the order.
-    """
-
-    def __init__(
-        self, tokens: NDArray[Any], *, length: int, batch_size: int, accumulation: int, seed: int
-    ) -> None:
-        self.tokens = tokens
-        self.length = length
-        self.batch_size = batch_size
-        self.accumulation = accumulation
-        # One window less than fit, so that the offset may be anything up to a whole window.
-        self.windows = max(1, (len(tokens) - length) // length)
-        largest = min(length - 1, len(tokens) - 1 - self.windows * length)
-        self._order = Order(self.windows, Shuffle(seed), largest_offset=largest)
-
-    def batch(self, step: int, micro: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Inputs and targets (B, T) of a micro-batch; the target of a token is the next one."""
-        first = ((step - 1) * self.accumulation + micro) * self.batch_size
-        starts = []
-        for n in range(first, first + self.batch_size):
-            _, offset, window = self._order.at(n)
-            starts.append(offset + window * self.length)
-        return rows(self.tokens, starts, self.length)

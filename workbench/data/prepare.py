@@ -12,7 +12,6 @@ import os
 import shutil
 import time
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, TypeAlias
 
 from workbench.data.corpus import without_repeats
@@ -27,6 +26,7 @@ from workbench.errors import DataError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
     from workbench.config.schema import DataConfig
     from workbench.data.tokens import Tokenizer
@@ -184,10 +184,10 @@ def _write(
         "seconds": round(time.monotonic() - began, 3),
         "files": {each: describe_file(folder / each) for each in files},
     }
-    with (folder / INDEX).open("w", encoding="utf-8") as file:
-        json.dump(index, file, indent=2)
-        file.flush()
-        os.fsync(file.fileno())
+    with (folder / INDEX).open("wb") as written:
+        written.write(json.dumps(index, indent=2).encode())
+        written.flush()
+        os.fsync(written.fileno())
     _sync(folder)
     return index
 
@@ -297,12 +297,11 @@ def _tokenise(
 
 
 def _open_side(stack: contextlib.ExitStack, folder: Path, side: str) -> Side:
-    return Side(
-        *(
-            stack.enter_context((folder / f"{side}{kind}.bin").open("wb", buffering=1 << 20))
-            for kind in ("", ".documents", ".learn")
-        )
+    tokens, documents, learn = (
+        stack.enter_context((folder / f"{side}{kind}.bin").open("wb", buffering=1 << 20))
+        for kind in ("", ".documents", ".learn")
     )
+    return Side(tokens, documents, learn)
 
 
 def _refuse_empty(sides: dict[str, Side], config: DataConfig) -> None:

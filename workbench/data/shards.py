@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from workbench.data.reading import display
@@ -19,6 +18,8 @@ from workbench.data.store import Tokens
 from workbench.errors import DataError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import numpy as np
     from numpy.typing import NDArray
 
@@ -61,9 +62,10 @@ class Shards:
 def is_prepared(path: Path) -> bool:
     """Whether a folder is what ``ava data prepare`` wrote."""
     try:
-        return json.loads((path / INDEX).read_bytes()).get("format") == FORMAT
-    except (OSError, ValueError, AttributeError):
+        told: Any = json.loads((path / INDEX).read_bytes())["format"]
+    except (OSError, ValueError, KeyError, TypeError):
         return False
+    return bool(told == FORMAT)
 
 
 def read_index(path: Path) -> dict[str, Any]:

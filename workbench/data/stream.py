@@ -72,9 +72,7 @@ class _Block:
         """The tokens of a record with its separator, and which of them count."""
         if record not in self._rows:
             first = record - record % _TOKENISED_AT_ONCE
-            self._rows = {
-                number: row for number, row in self._rows.items() if number >= first - 64
-            }
+            self._rows = {number: row for number, row in self._rows.items() if number >= first - 64}
             some = self.documents[first : first + _TOKENISED_AT_ONCE]
             for number, row in enumerate(tokenise_each(some, self._tokenizer), start=first):
                 self._rows[number] = row

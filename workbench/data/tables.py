@@ -156,8 +156,8 @@ class ArrowTable:
     def _rows(self, first: int) -> Iterator[dict[str, Any]]:
         """The records from a row on."""
         read_parquet = self.path.suffix.lower() == ".parquet"
-        yield from _parquet_rows(self.path, first) if read_parquet else _arrow_rows(
-            self.path, first
+        yield from (
+            _parquet_rows(self.path, first) if read_parquet else _arrow_rows(self.path, first)
         )
 
 

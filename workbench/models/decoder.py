@@ -137,6 +137,10 @@ class Decoder(LanguageModel):
         """The blocks, first to last, and the heads of multi-token prediction."""
         return [*self.blocks, *(self.mtp or ())]
 
+    def new_caches(self) -> list[KeyValueCache]:
+        """Empty caches for `hidden`."""
+        return [KeyValueCache() for _ in self.blocks]
+
     def forward(self, batch: Batch) -> ModelOutput:
         """Compute the hidden state of every position of a micro-batch."""
         return self.hidden(batch.tokens_BT, documents_BT=batch.documents_BT)

@@ -77,7 +77,9 @@ class Balance(nn.Module):
             term = math.log(experts) - _entropy(mean_E) if self.entropy else balance
             loss = loss + self.coefficient * term
         if self.z_coefficient:  # ST-MoE, arXiv 2202.08906, equation 5
-            loss = loss + self.z_coefficient * (weight_T * logits_TE.logsumexp(dim=-1).square()).sum()
+            loss = (
+                loss + self.z_coefficient * (weight_T * logits_TE.logsumexp(dim=-1).square()).sum()
+            )
         if self.sequence_coefficient:
             term = _within_sequences(share_TE, expert_TK, present_T, sequences)
             loss = loss + self.sequence_coefficient * term

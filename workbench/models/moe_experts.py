@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import torch
 import torch.nn.functional as F
-from ava_kernels import grouped_matmul
+from ava_kernels import grouped_matmul, grouped_swiglu
 from torch import nn
 
 from workbench.models.feed_forward import activate, is_gated
@@ -52,6 +52,11 @@ class Experts(nn.Module):
             expert_R: The expert of each row.
             ends_E: Where each expert's rows end, int32.
         """
+
+        if self.gate_proj is not None and self.kind == "swiglu" and self.up_bias is None:
+            return grouped_swiglu(
+                x_RD, self.gate_proj, self.up_proj, self.down_proj, ends_E, rows=len(x_RD)
+            )
 
         def project(
             x: torch.Tensor, weight: nn.Parameter, bias: nn.Parameter | None

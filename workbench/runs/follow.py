@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 _CHUNK: Final = 4 * 2**20
 _NON_FINITE: Final = {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}
+_GLANCE: Final = 4096
 _TIME: Final = "t"
 _METRICS_FILE: Final = re.compile(r"(\d{4,9})\.jsonl", re.ASCII)
 
@@ -304,9 +305,12 @@ def _number(value: object) -> float | None:
 
 def last_row(run: RunDir, attempt: int) -> dict[str, Any] | None:
     """The newest whole row of an attempt, without reading the rest."""
-    for line in reversed(tail_bytes(run.metrics_path(attempt))):
-        if rows := parse_rows([line]):
-            return rows[0]
+    path = run.metrics_path(attempt)
+    for limit in (_GLANCE, None):  # a row is short; only behind a long torn line is more read
+        lines = tail_bytes(path) if limit is None else tail_bytes(path, limit)
+        for line in reversed(lines):
+            if rows := parse_rows([line]):
+                return rows[0]
     return None
 
 

@@ -13,6 +13,7 @@ import fcntl
 import os
 import signal
 import time
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -50,6 +51,16 @@ class Identity(NamedTuple):
 
 def boot_id(proc: Path = _PROC) -> str:
     """What names the present boot of this machine; empty where the kernel does not say."""
+    return _this_boot() if proc == _PROC else _read_boot_id(proc)
+
+
+@cache
+def _this_boot() -> str:
+    """It does not change while this process lives, and every verdict asks for it."""
+    return _read_boot_id(_PROC)
+
+
+def _read_boot_id(proc: Path) -> str:
     try:
         return (proc / "sys/kernel/random/boot_id").read_text().strip()
     except OSError:

@@ -82,9 +82,9 @@ class Line:
         """
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         with _locked(self.folder):
-            number = 1 + max((number for number, _ in _tickets(self.folder)), default=0)
+            number = 1 + max((ticket.number for ticket in _living(self.folder)), default=0)
             self._path = self.folder / f"{number:010d}.json"
-            flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+            flags = os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
             self._descriptor = os.open(self._path, flags, 0o600)
             fcntl.flock(self._descriptor, fcntl.LOCK_EX)  # a reader may have it, for microseconds
             self._tell(number, running=running)

@@ -24,9 +24,7 @@ class Restarts:
         back_off: Seconds before the first and each later restart without progress.
     """
 
-    def __init__(
-        self, limit: int, checkpoints: Path, back_off: Sequence[float] = BACK_OFF
-    ) -> None:
+    def __init__(self, limit: int, checkpoints: Path, back_off: Sequence[float] = BACK_OFF) -> None:
         self.limit = limit
         self._back_off = back_off
         self.count = 0

@@ -267,7 +267,7 @@ class Supervisor:
         signal, which would cut the save short.
         """
         trainer = self.run.trainer(number - 1)
-        deadline = time.monotonic() + _ENDING_SECONDS
+        deadline = time.monotonic() + min(self.grace, _ENDING_SECONDS)
         while trainer and process.is_alive(trainer) and time.monotonic() < deadline:
             time.sleep(0.05)
         ended, left = process.end_all(lambda: process.marked(self.run.path), grace=1.0)

@@ -27,12 +27,13 @@ class AdaptiveLr:
 
     Attributes:
         factor: What the schedule's learning rate is multiplied by, before the limits.
+        peak: The highest learning rate of the schedule.
     """
 
     def __init__(self, config: TrainingConfig) -> None:
         self.config = config.adaptive_lr
         self.factor = 1.0
-        self._peak = config.learning_rate
+        self.peak = config.learning_rate
         self._from = round(config.adaptive_lr.warmup_percentage * config.max_steps)
         self._losses: deque[float] = deque(maxlen=2 * config.adaptive_lr.loss_window)
         self._falling = self._rising = self._plateau_steps = 0
@@ -42,7 +43,7 @@ class AdaptiveLr:
 
         The limits bound what is done here: the schedule itself may end below ``min_lr``.
         """
-        limit = self._peak if self.config.max_lr is None else self.config.max_lr
+        limit = self.peak if self.config.max_lr is None else self.config.max_lr
         if self.factor < 1:
             return max(scheduled * self.factor, min(scheduled, self.config.min_lr))
         return min(scheduled * self.factor, max(scheduled, limit))

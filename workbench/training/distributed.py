@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 import torch.distributed as dist
+from torch._C._distributed_c10d import HashStore
 
 from workbench.errors import ConfigError
 
@@ -151,7 +152,9 @@ def open_world(config: Config, device: torch.device) -> Iterator[World]:
         timeout=_TIMEOUT,
         device_id=device if device.type == "cuda" else None,
         # DeepSpeed wants a group even where there is one process; nobody has to be met for it.
-        **({"store": dist.HashStore(), "rank": 0, "world_size": 1} if world.size == 1 else {}),
+        store=HashStore() if world.size == 1 else None,
+        rank=world.rank if world.size == 1 else -1,
+        world_size=world.size if world.size == 1 else -1,
     )
     # After an error the others may be anywhere, so there is no parting in order: the process ends.
     yield world

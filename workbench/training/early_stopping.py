@@ -34,7 +34,7 @@ class EarlyStopping:
         """Look at an evaluation.
 
         Returns:
-            Whether it is the best one so far.
+            Whether none before it was better.
         """
         value = metric_value(self.config.metric_for_best_model, val_loss)
         sign = 1.0 if self.config.greater_is_better else -1.0
@@ -45,7 +45,7 @@ class EarlyStopping:
         else:
             self.waiting += 1
         is_best = not math.isnan(value) and (
-            self.best is None or sign * (value - self.best) > 0
+            self.best is None or sign * (value - self.best) >= 0
         )
         if is_best:
             self.best, self.best_step = value, step

@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING, Literal
 
 import torch
 
+from workbench.models.moe import balance_experts
 from workbench.training.anomaly import named_anomalies
 from workbench.training.cadence import due
+from workbench.training.compiling import uncompiled
 from workbench.training.curves_png import draw_curves
 from workbench.training.evaluate import validation_loss
 from workbench.training.gradient_health import clip_norm
@@ -71,11 +73,15 @@ def take_step(session: Session) -> None:
     log = step in {1, training.max_steps} or due(step, training.logging_steps)
     health = training.gradient_health
     norms: dict[str, float] = {}
-    began = time.perf_counter()
+    meter = session.meter
+    meter.begin()
     micro_batches = session.micro_batches(step)
+    meter.got_data()
     session.engine.loss_scale = scale = reactions.loss_scale.factor
     with named_anomalies(step, enabled=health.enabled and health.anomaly_detection):
-        measured = compute_gradient(session.engine, micro_batches)
+        wait = training.stability.sync_gradients_each_step
+        measured = compute_gradient(session.engine, micro_batches, wait=wait)
+    meter.got_gradient()
     judgement = judge(session, step, measured, micro_batches)
     if log and health.enabled and health.norm_tracking:
         norms = layer_norms(session.engine.model)
@@ -85,6 +91,9 @@ def take_step(session: Session) -> None:
             gradient_norm=measured.norm,
             max_norm=clip_norm(training, step),
         )
+        balance_experts(session.engine.model, measured.counts_LE)
+        if session.average is not None:
+            session.average.update()
     else:
         session.engine.discard_gradients()
     seconds = meter.updated()
@@ -101,6 +110,7 @@ def take_step(session: Session) -> None:
             "step_s": seconds,
             **measured.parts,
             **measured.experts,
+            **meter.row(step, measured, tokens=session.tokens_per_step, seconds=seconds),
             **norms,
         }
         if scale != 1.0:
@@ -128,17 +138,18 @@ def dry_run(session: Session) -> None:
     random = torch.random.fork_rng(
         devices=[session.engine.device] if session.engine.device.type == "cuda" else []
     )
-    place = session.source.state()
+    place = session.dataset.source.state()
     with random:
         compute_gradient(session.engine, session.micro_batches(session.progress.step + 1)[:1])
     session.engine.discard_gradients()
-    session.source.load_state(place)
+    session.dataset.source.load_state(place)
 
 
 def evaluate(session: Session) -> None:
     """Measure the held-out text and draw a sample."""
     progress = session.progress
-    val_loss = validation_loss(session.engine, session.held_out)
+    with session.averaged():
+        val_loss = validation_loss(session.engine, session.dataset.held_out)
     progress.evaluated(val_loss)
     session.reactions.stopping.evaluated(progress.step, val_loss)
     session.report.evaluated(progress.step, val_loss, _sample(session))
@@ -177,7 +188,8 @@ def conclude(session: Session, outcome: Outcome) -> None:
         "parameters": session.parameters,
         "sample": _sample(session),
     }
-    if session.engine.world.leads and (problem := draw_curves(session.run, config.logging.loss_smoothing)):
+    smoothing = config.logging.loss_smoothing
+    if session.engine.world.leads and (problem := draw_curves(session.run, smoothing)):
         session.report.line(f"picture    could not be drawn: {problem}")
     session.report.done(progress, summary)
 
@@ -188,7 +200,7 @@ def _sample(session: Session) -> str | None:
         return None
     if session.sample is None or session.sample[0] != step:
         text = ""
-        with session.engine.whole_model() as model:
+        with session.averaged(), uncompiled(), session.engine.whole_model() as model:
             if model is not None:
                 text = draw_sample(
                     model,

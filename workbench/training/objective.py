@@ -53,17 +53,22 @@ class Objective(nn.Module):
     def forward(self, batch: Batch) -> Losses:
         """Compute the loss of a micro-batch."""
         output = self.model(batch)
-        loss_sum = self._cross_entropy(output.hidden_BTD, batch.targets_BT)
-        if not self.training:
-            return Losses(loss_sum, torch.zeros_like(loss_sum), {}, [])
-        auxiliary = torch.zeros_like(loss_sum)
         parts: dict[str, torch.Tensor] = {}
-        if self.token_loss is not None:
+        if self.training and self.token_loss is not None:
             loss_sum, auxiliary, parts = self._special(output.hidden_BTD, batch.targets_BT)
+        else:
+            loss_sum = self._cross_entropy(output.hidden_BTD, batch.targets_BT)
+            auxiliary = torch.zeros_like(loss_sum)
+        if not self.training:
+            return Losses(loss_sum, auxiliary, parts, [])
+        if self.mtp.enabled and self.mtp.primary_loss_weight != 1:
+            auxiliary = auxiliary + (self.mtp.primary_loss_weight - 1) * (loss_sum + auxiliary)
         if output.routings:
             # Routers give a mean per token; this micro-batch has so many of the step's targets.
             targets = (batch.targets_BT != IGNORE).sum()
-            auxiliary = sum((each.loss for each in output.routings), start=auxiliary) * targets
+            auxiliary = (
+                auxiliary + torch.stack([each.loss for each in output.routings]).sum() * targets
+            )
         for distance, hidden_BTD in enumerate(output.ahead_BTD, start=1):
             ahead = self._cross_entropy(
                 hidden_BTD[:, :-distance], targets_ahead(batch, distance).contiguous()

@@ -12,6 +12,9 @@ import torch
 _NATIVE_FLAGS = ("avx512_bf16", "amx_bf16", "bf16")
 
 
+_DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+
+
 class Precision(NamedTuple):
     """A number format, and why it was taken."""
 
@@ -21,13 +24,13 @@ class Precision(NamedTuple):
     @property
     def dtype(self) -> torch.dtype:
         """The dtype of the residual stream and the matrix products."""
-        return torch.bfloat16 if self.name == "bf16" else torch.float32
+        return _DTYPES[self.name]
 
 
 def choose_precision(wanted: str, device: torch.device) -> Precision:
     """Resolve ``training.mixed_precision`` for the device.
 
-    fp16 and fp8 are not built, which the plan has warned of; they become what auto would be.
+    fp8 is not built, which the plan has warned of; it becomes what auto would be.
     """
     native = native_bf16(device)
     if wanted == "no":
@@ -35,6 +38,9 @@ def choose_precision(wanted: str, device: torch.device) -> Precision:
     if wanted == "bf16":
         note = "" if native else "; this device only emulates it, which is slow"
         return Precision("bf16", f"training.mixed_precision is bf16{note}")
+    if wanted == "fp16":
+        note = "; a CPU computes it slowly" if device.type == "cpu" else ""
+        return Precision("fp16", f"training.mixed_precision is fp16, with loss scaling{note}")
     instead = "" if wanted == "auto" else f"{wanted} is not built; "
     if native:
         return Precision("bf16", f"{instead}{native}; weights and optimizer stay in fp32")

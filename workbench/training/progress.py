@@ -47,8 +47,8 @@ class Progress:
         self.tokens += tokens
         self.step_seconds += seconds
         if math.isfinite(loss):  # a step that was left out says nothing
-            self.loss_average = _SMOOTHING * self.loss_average + (1 - _SMOOTHING) * loss
-            self.loss_weight = _SMOOTHING * self.loss_weight + (1 - _SMOOTHING)
+            self.loss_average = smoothing * self.loss_average + (1 - smoothing) * loss
+            self.loss_weight = smoothing * self.loss_weight + (1 - smoothing)
 
     def evaluated(self, val_loss: float) -> None:
         """Remember a validation loss."""

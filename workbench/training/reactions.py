@@ -35,6 +35,11 @@ class Reactions:
         self.skipped = 0
         """Steps left out in a row because something was not finite."""
 
+    def configure(self, config: TrainingConfig) -> None:
+        """Go on with another learning rate."""
+        self.config = config
+        self.adaptive.peak = config.learning_rate
+
     def learning_rate(self, step: int) -> float:
         """The learning rate of a step: what the schedule says, times what has been learned."""
         return self.adaptive.rate(learning_rate(self.config, step)) * self.health.factor

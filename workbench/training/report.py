@@ -14,7 +14,7 @@ from workbench.training.writers import open_writers
 
 if TYPE_CHECKING:
     from workbench.config.schema import Config
-    from workbench.data.dataset import Dataset
+    from workbench.data.opening import Opened
     from workbench.runs.directory import RunDir
     from workbench.training.checkpoint import Saved
     from workbench.training.progress import Progress
@@ -55,14 +55,14 @@ class Reporter:
         self._events.write("writer_failed", why=text)
         self.line(f"elsewhere  {text}", "warning")
 
-    def ready(self, facts: dict[str, Any], dataset: Dataset) -> None:
+    def ready(self, facts: dict[str, Any], dataset: Opened) -> None:
         """The run is set up; training begins."""
         self._events.write(
             "ready",
             **facts,
             data=dataset.description,
-            train_tokens=len(dataset.train),
-            val_tokens=len(dataset.validation),
+            train_tokens=dataset.train_tokens,
+            val_tokens=dataset.held_out_tokens,
             skipped=[{"path": s.path, "why": s.why} for s in dataset.skipped[:_NAMED_SKIPS]],
             skipped_total=len(dataset.skipped),
         )
@@ -71,9 +71,10 @@ class Reporter:
             self.line(f"skipped    {skip.path} {skip.why}", "warning")
         if len(dataset.skipped) > _NAMED_SKIPS:
             self.line(f"skipped    {len(dataset.skipped) - _NAMED_SKIPS:,} more")
-        self.line(
-            f"tokens     {len(dataset.train):,} to train on, {len(dataset.validation):,} held out"
-        )
+        for note in dataset.notes:
+            self.line(f"data       {note}")
+        train = "endless" if dataset.train_tokens is None else f"{dataset.train_tokens:,}"
+        self.line(f"tokens     {train} to train on, {dataset.held_out_tokens:,} held out")
         self.line(f"model      {units.count(facts['parameters'])} parameters")
         self.line(f"step       {facts['equation']}")
         self.line(f"length     {facts['length']}")
@@ -186,5 +187,7 @@ class Reporter:
 
     def close(self) -> None:
         """Write what is still waiting."""
+        for elsewhere in self._writers:
+            elsewhere.close()
         for writer in (self._metrics, self._events, self._log, self._validation):
             writer.close()

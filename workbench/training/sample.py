@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from workbench.models.generate import generate
+from workbench.models.sampling import Sampling
 
 if TYPE_CHECKING:
     from workbench.config.schema import EvaluationConfig
@@ -34,8 +35,16 @@ def draw_sample(
         prompt or [tokenizer.separator],
         max_new_tokens=config.max_new_tokens,
         context=context,
-        temperature=config.temperature,
-        top_k=config.top_k,
+        sampling=Sampling(
+            do_sample=config.do_sample,
+            temperature=config.temperature,
+            top_k=config.top_k,
+            top_p=config.top_p,
+            repetition_penalty=config.repetition_penalty,
+            no_repeat_ngram_size=config.no_repeat_ngram_size,
+            min_new_tokens=config.min_new_tokens,
+            eos_penalty=config.eos_penalty,
+        ),
         generator=torch.Generator().manual_seed((seed * 1_000_003 + step) % 2**63),
         stop_token=tokenizer.separator,
     )

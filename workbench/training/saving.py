@@ -12,6 +12,7 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 from workbench.errors import CheckpointError
+from workbench.training.adapter import export_adapter
 from workbench.training.progress import rng_state
 
 if TYPE_CHECKING:
@@ -153,6 +154,7 @@ def save_last(session: Session) -> None:
         error = world.from_leader(error)
         if error is not None:
             raise error
+    export_adapter(session)
     if world.leads:
         session.tiers.leave_memory()
 
@@ -183,12 +185,16 @@ def contents(session: Session) -> tuple[Tensors, dict[str, Any]]:
     tensors = session.engine.state()
     if not session.config.checkpointing.save_optimizer_states:
         del tensors["optimizer"]
+    if session.average is not None:
+        tensors["ema"] = session.average.state()
     state = {
+        "average": session.average is not None,
         "progress": session.progress.to_dict(),
         "reactions": session.reactions.state(),
         "rng": world.each(rng_state(session.engine.device)),
-        "data": session.source.state(),
+        "data": session.dataset.source.state(),
         "data_fingerprint": session.dataset.fingerprint,
+        "frozen": session.frozen,
     }
     return tensors, state
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
@@ -11,19 +12,20 @@ from pydantic import ValidationError
 
 from workbench import units
 from workbench.config.schema import Config
-from workbench.data.batches import MicroBatch, Source
-from workbench.data.dataset import Dataset, check_unchanged, load_dataset
-from workbench.data.order import DataOrder, rows, validation_starts
+from workbench.data.opening import Opened, open_source
 from workbench.errors import CheckpointError, ConfigError, RunError, TrainingError
 from workbench.estimate.batch import Batch
 from workbench.models.build import build_model
 from workbench.models.huggingface import load_pretrained
 from workbench.models.init import init_weights
+from workbench.models.lora import add_adapters, frozen_fingerprint, init_adapters
 from workbench.runs.files import atomic_write_json, read_json
 from workbench.training import environment
-from workbench.training.checkpoint_tiers import Tiers
 from workbench.training.cadence import epoch_ends
+from workbench.training.checkpoint_tiers import Tiers
+from workbench.training.compiling import compile_blocks
 from workbench.training.distributed import World
+from workbench.training.ema import WeightAverage, weight_average
 from workbench.training.engines.choose import choose_strategy, make_engine
 from workbench.training.length import settle_length
 from workbench.training.metrics import StepMeter, peak_flops
@@ -36,9 +38,14 @@ from workbench.training.saving import Saver
 from workbench.training.silence import Silence
 
 if TYPE_CHECKING:
-    from workbench.models.base import LanguageModel
+    from contextlib import AbstractContextManager
+
+    from workbench.config.schema import TrainingConfig
+    from workbench.data.batches import MicroBatch
+    from workbench.models.base import LanguageModel, Recompute
     from workbench.runs.directory import RunDir
     from workbench.training.checkpoint import Loaded
+    from workbench.training.engines.base import Engine
     from workbench.training.stop import StopSignals
 
 # fp32 weight, gradient and the two moments of AdamW.
@@ -54,9 +61,7 @@ class Session:
 
     run: RunDir
     config: Config
-    dataset: Dataset
-    source: Source
-    held_out: HeldOut
+    dataset: Opened
     engine: Engine
     tiers: Tiers
     saver: Saver
@@ -66,8 +71,10 @@ class Session:
     stop: StopSignals
     parameters: int
     reactions: Reactions
-    sequences_per_epoch: int | None
-    """Sequences of one pass over the text; None for a stream."""
+    average: WeightAverage | None = None
+    """The average of the weights, which is evaluated in their place."""
+    frozen: str | None = None
+    """A hash of the weights that LoRA leaves alone."""
     sample: tuple[int, str] | None = None
     """The newest sample, and the step it was drawn at."""
 
@@ -84,21 +91,32 @@ class Session:
     def epoch_ends(self, step: int) -> bool:
         """Whether a step completes a pass over the text."""
         per_step = Batch.of(self.config, self.engine.world.size).sequences
-        return epoch_ends(step, per_step, self.sequences_per_epoch)
+        return epoch_ends(step, per_step, self.dataset.sequences_per_pass)
+
+    def use_learning_rate(self, rate: float) -> None:
+        """Train with another highest learning rate than the config's."""
+        training = self.config.training.model_copy(update={"learning_rate": rate})
+        self.config = self.config.model_copy(update={"training": training})
+        self.reactions.configure(training)
 
     def micro_batches(self, step: int) -> list[MicroBatch]:
         """What this process computes of a step: every N-th of its micro-batches."""
         world = self.engine.world
         return [
-            self.source.batch(step, micro * world.size + world.rank)
+            self.dataset.source.batch(step, micro * world.size + world.rank)
             for micro in range(self.config.training.gradient_accumulation_steps)
         ]
+
+    def averaged(self) -> AbstractContextManager[None]:
+        """The model with the weights that are evaluated: its own, or their average."""
+        return nullcontext() if self.average is None else self.average.in_place()
 
     def close(self) -> None:
         """Let what is being written come to its end."""
         try:
             self.saver.wait()
         finally:
+            self.dataset.source.close()
             self.report.close()
 
     def stopping(self) -> bool:
@@ -136,41 +154,43 @@ def open_session(
         if recorded
         else choose_precision(config.training.mixed_precision, device)
     )
-    environment.make_deterministic(threads, config.run.seed + world.rank)
+    environment.make_deterministic(
+        threads, config.run.seed + world.rank, config.training.float32_matmul_precision
+    )
 
-    dataset = load_dataset(config.data)
+    dataset = open_source(config, data_parallel=world.size)
     if recorded:
-        check_unchanged(dataset, recorded["data_fingerprint"], config.data.path)
+        dataset.check_unchanged(recorded["data_fingerprint"], config.data.path)
     model = _build_model(config, dataset, precision)
+    if config.lora.enabled:
+        add_adapters(model, config.lora)
     parameters = model.num_parameters()
     _fill(model, config, device, world)
+    frozen = None
+    if config.lora.enabled:
+        frozen = world.from_leader(frozen_fingerprint(model) if world.leads else None)
+    compile_blocks(model, config.training.compile, device)
     engine = make_engine(Objective(model, config.training), config, device, world)
+    average = weight_average(engine, config.training)
 
     now = environment.describe(device, threads)
     if not recorded and world.leads:
         _write_environment(run, now, precision, dataset, parameters)
     tiers = Tiers(run, config, report.checkpoint_bad)
-    source = _OrderSource(
-        DataOrder(
-            dataset.train,
-            length=config.data.max_length,
-            batch_size=config.training.batch_size,
-            accumulation=config.training.gradient_accumulation_steps * world.size,
-            seed=config.data.shuffle_seed,
-        )
-    )
-    sequences_per_epoch = source.order.windows
     config, budget = settle_length(
         run,
         config,
         devices=world.size,
         parameters=parameters,
-        sequences_per_epoch=sequences_per_epoch,
+        sequences_per_epoch=dataset.sequences_per_pass,
     )
-    fp16 = precision.dtype == torch.float16 and engine.name != "deepspeed"
-    reactions = Reactions(config.training, scale_loss=fp16)
+    reactions = Reactions(config.training, scale_loss=precision.dtype == torch.float16)
     loaded = _newest(tiers, world)
-    progress = Progress() if loaded is None else _restore(loaded, engine, source, tiers, dataset)
+    if loaded is not None:
+        _check_frozen(loaded, frozen)
+        if average is not None and loaded.state.get("average"):
+            average.load_state(loaded.tensors)
+    progress = Progress() if loaded is None else _restore(loaded, engine, tiers, dataset)
     if loaded is not None and progress.step and "reactions" in loaded.state:
         reactions.load_state(loaded.state["reactions"])
     asynchronous = config.checkpointing.asynchronous
@@ -182,8 +202,6 @@ def open_session(
         run=run,
         config=config,
         dataset=dataset,
-        source=source,
-        held_out=_Windows(dataset, config),
         engine=engine,
         tiers=tiers,
         saver=saver,
@@ -199,7 +217,8 @@ def open_session(
         stop=stop,
         parameters=parameters,
         reactions=reactions,
-        sequences_per_epoch=sequences_per_epoch,
+        average=average,
+        frozen=frozen,
     )
     report.ready(_facts(session, precision, threads, budget.because), dataset)
     if loaded is not None:
@@ -207,40 +226,6 @@ def open_session(
             progress.step, loaded.path.name, environment.differences(recorded or {}, now)
         )
     return session
-
-
-class _OrderSource:
-    """The micro-batches of one corpus in memory."""
-
-    def __init__(self, order: DataOrder) -> None:
-        self.order = order
-
-    def batch(self, step: int, micro: int) -> MicroBatch:
-        first = ((step - 1) * self.order.accumulation + micro) * self.order.batch_size
-        ids = tuple(f"sequence {first + i}" for i in range(self.order.batch_size))
-        return MicroBatch(*self.order.batch(step, micro), ids=ids)
-
-    def state(self) -> dict[str, Any]:
-        return {}
-
-    def load_state(self, state: dict[str, Any]) -> None:
-        pass
-
-
-class _Windows:
-    """The held-out micro-batches of one corpus in memory."""
-
-    def __init__(self, dataset: Dataset, config: Config) -> None:
-        self.tokens, self.length = dataset.validation, config.data.max_length
-        self.size = config.training.batch_size
-        self.starts = validation_starts(self.tokens, self.length, config.data.max_eval_examples)
-
-    def __len__(self) -> int:
-        return math.ceil(len(self.starts) / self.size)
-
-    def batch(self, place: int) -> MicroBatch:
-        starts = self.starts[place * self.size : (place + 1) * self.size]
-        return MicroBatch(*rows(self.tokens, starts, self.length))
 
 
 def _newest(tiers: Tiers, world: World) -> Loaded | None:
@@ -288,7 +273,7 @@ def _read_environment(run: RunDir) -> dict[str, Any] | None:
 
 
 def _write_environment(
-    run: RunDir, now: dict[str, Any], precision: Precision, dataset: Dataset, parameters: int
+    run: RunDir, now: dict[str, Any], precision: Precision, dataset: Opened, parameters: int
 ) -> None:
     atomic_write_json(
         run.environment_path,
@@ -303,7 +288,7 @@ def _write_environment(
     )
 
 
-def _build_model(config: Config, dataset: Dataset, precision: Precision) -> LanguageModel:
+def _build_model(config: Config, dataset: Opened, precision: Precision) -> LanguageModel:
     """The network, without memory for its weights."""
     if config.model.vocab_size < dataset.tokenizer.vocab_size:
         raise ConfigError(
@@ -324,10 +309,15 @@ def _build_model(config: Config, dataset: Dataset, precision: Precision) -> Lang
             return build_model(
                 config.model,
                 compute_dtype=precision.dtype,
-                recompute="block" if config.training.gradient_checkpointing else "none",
+                recompute=_recompute(config.training),
+                mtp=config.training.mtp,
             )
     except ValueError as error:
         raise ConfigError(str(error), where="model", fix="change one of the two") from None
+
+
+def _recompute(training: TrainingConfig) -> Recompute:
+    return training.gradient_checkpointing_kind if training.gradient_checkpointing else "none"
 
 
 def _fill(model: LanguageModel, config: Config, device: torch.device, world: World) -> None:
@@ -341,6 +331,7 @@ def _fill(model: LanguageModel, config: Config, device: torch.device, world: Wor
     init_weights(model, config.run.seed)
     if config.model.pretrained_path is not None:
         load_pretrained(model, config.model.pretrained_path)
+    init_adapters(model, config.run.seed)
 
 
 def _check_memory(model: LanguageModel, device: torch.device, copies: int) -> None:
@@ -356,9 +347,7 @@ def _check_memory(model: LanguageModel, device: torch.device, copies: int) -> No
         )
 
 
-def _restore(
-    loaded: Loaded, engine: Engine, source: Source, tiers: Tiers, dataset: Dataset
-) -> Progress:
+def _restore(loaded: Loaded, engine: Engine, tiers: Tiers, dataset: Opened) -> Progress:
     try:
         if tiers.fresh_start and not loaded.own:  # the weights of another run, and nothing else
             engine.load_state(
@@ -370,7 +359,7 @@ def _restore(
         if rank < len(states):  # a process that was not there before keeps what its seed gave it
             set_rng_state(states[rank], engine.device)
         if loaded.own or loaded.state["data_fingerprint"] == dataset.fingerprint:
-            source.load_state(loaded.state["data"])
+            dataset.source.load_state(loaded.state["data"])
         return Progress(**loaded.state["progress"])
     except (KeyError, TypeError, RuntimeError) as error:
         raise CheckpointError(
@@ -381,9 +370,20 @@ def _restore(
         ) from None
 
 
-def _facts(
-    session: Session, precision: Precision, threads: int, length: str
-) -> dict[str, Any]:
+def _check_frozen(loaded: Loaded, frozen: str | None) -> None:
+    """Adapters only mean something beside the weights they were trained with."""
+    if loaded.state.get("frozen") != frozen:
+        raise CheckpointError(
+            f"{loaded.path.name} does not fit the weights that this run begins with",
+            where=str(loaded.path),
+            why="its adapters were trained beside other weights"
+            if frozen and loaded.state.get("frozen")
+            else "it has adapters (lora.enabled), and the run has none, or the other way round",
+            fix="put back what model.pretrained_path was, or start a new run",
+        )
+
+
+def _facts(session: Session, precision: Precision, threads: int, length: str) -> dict[str, Any]:
     return {
         "parameters": session.parameters,
         "vocab_size": session.config.model.vocab_size,

@@ -49,7 +49,9 @@ class Measured(NamedTuple):
         return math.isfinite(self.loss) and math.isfinite(self.gradient_norm)
 
 
-def compute_gradient(engine: Engine, micro_batches: Sequence[MicroBatch]) -> Measured:
+def compute_gradient(
+    engine: Engine, micro_batches: Sequence[MicroBatch], *, wait: bool = False
+) -> Measured:
     """Add up the gradient of a step.
 
     The loss is the sum over all targets divided by the number of targets in the whole step, which
@@ -59,15 +61,17 @@ def compute_gradient(engine: Engine, micro_batches: Sequence[MicroBatch]) -> Mea
     Args:
         engine: Who computes.
         micro_batches: What this process computes of the step.
+        wait: Wait for the device after each micro-batch, so that an error of the device comes up in
+            the micro-batch that it belongs to.
     """
     world = engine.world
     targets = max(1, int(world.sum([float(sum(each.targets for each in micro_batches))])[0]))
-    found = [
-        engine.accumulate(
-            to_device(micro, engine.device), targets=targets, last=place == len(micro_batches)
-        )
-        for place, micro in enumerate(micro_batches, start=1)
-    ]
+    found = []
+    for place, micro in enumerate(micro_batches, start=1):
+        batch = to_device(micro, engine.device)
+        found.append(engine.accumulate(batch, targets=targets, last=place == len(micro_batches)))
+        if wait:
+            _wait(engine.device, place)
     norm = engine.gradient_norm()
 
     loss_sum = torch.zeros((), device=engine.device)
@@ -92,6 +96,17 @@ def compute_gradient(engine: Engine, micro_batches: Sequence[MicroBatch]) -> Mea
         counts_LE=counts_LE,
         micro_losses=[losses.loss_sum.detach() for losses in found],
     )
+
+
+def _wait(device: torch.device, micro_batch: int) -> None:
+    """Let the device finish; a CPU has nothing under way."""
+    if device.type == "cpu":
+        return
+    try:
+        torch.accelerator.synchronize(device)
+    except RuntimeError as error:
+        error.add_note(f"in micro-batch {micro_batch} of the step")
+        raise
 
 
 def to_device(micro: MicroBatch, device: torch.device) -> Batch:

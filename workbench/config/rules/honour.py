@@ -14,11 +14,7 @@ if TYPE_CHECKING:
 
 _LONG = 100
 CHANGES_THE_TASK = (
-    "lora.enabled",
-    "model.hidden_act",
-    "model.mla.enabled",
     "model.model_type",
-    "model.pretrained_path",
     "model.router_type",
     "model.use_cross_attention",
     "parallel.context_parallel_size",

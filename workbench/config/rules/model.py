@@ -71,7 +71,16 @@ def head_width_even(subject: Subject) -> Iterator[Problem]:
     if model.head_dim is None and model.hidden_size % model.num_attention_heads:
         return  # heads-divide-width says it
     width = head_width(model)
-    if width % 2:
+    turned = int(width * model.partial_rotary_factor)
+    if turned % 2 or not turned:
+        if model.partial_rotary_factor < 1:
+            yield Problem(
+                subject.blame("model.partial_rotary_factor"),
+                f"rotary positions would turn {turned} of the {width} features of each head; they "
+                "need an even number",
+                (put("model.partial_rotary_factor", max(2, turned + 1) / width),),
+            )
+            return
         fixes = () if model.head_dim is None else (put("model.head_dim", width + 1),)
         yield Problem(
             subject.blame("model.head_dim", "model.num_attention_heads", "model.hidden_size"),

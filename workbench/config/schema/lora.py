@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Literal
 
-from workbench.config.schema.base import NOT_BUILT, Section, Whole, key
+from workbench.config.schema.base import Section, Whole, key
+
+_NOT_4_BIT = "the frozen weights stay in fp32; 4 bits take kernels for GPUs that are not built"
 
 
 class LoraConfig(Section):
     """The adapters, and how coarsely the frozen weights are stored (QLoRA, arXiv 2305.14314)."""
 
-    UNHONOURED = NOT_BUILT
     NEEDS = "lora.enabled"
 
     enabled: bool = key(
@@ -36,7 +37,8 @@ class LoraConfig(Section):
     )
     target_modules: list[str] = key(
         ["q_proj", "k_proj", "v_proj", "o_proj"],
-        "Names of the matrices that get adapters.",
+        "Names of the matrices that get adapters: q_proj, a pattern such as "
+        "blocks.1?.attention.*, or all-linear.",
         changes="parameters of the adapters; quality",
     )
     bias: Literal["none", "all", "lora_only"] = key(
@@ -46,18 +48,24 @@ class LoraConfig(Section):
         False,
         "Stores the frozen weights in 4 bits.",
         changes="a quarter of the memory of the weights, slower steps",
+        unhonoured=_NOT_4_BIT,
     )
     bnb_4bit_quant_type: Literal["nf4", "fp4"] = key(
         "nf4",
         "The 4-bit format; nf4 suits weights that are spread like a bell.",
         needs="lora.load_in_4bit",
+        unhonoured=_NOT_4_BIT,
     )
     bnb_4bit_compute_dtype: Literal["float16", "bfloat16", "float32"] = key(
-        "bfloat16", "Format that 4-bit weights are unpacked to.", needs="lora.load_in_4bit"
+        "bfloat16",
+        "Format that 4-bit weights are unpacked to.",
+        needs="lora.load_in_4bit",
+        unhonoured=_NOT_4_BIT,
     )
     use_double_quant: bool = key(
         True,
         "Stores the scales of the 4-bit blocks in 8 bits too.",
         changes="saves 0.4 bits per weight",
         needs="lora.load_in_4bit",
+        unhonoured=_NOT_4_BIT,
     )

@@ -96,9 +96,7 @@ def part_lines(net: Sized, part: Part) -> list[Line]:
 
     segment = segment_of(net, part.segment)
     tallies = segment.groups[part.group]
-    tally = max(
-        tallies, key=lambda each: sum(value(e.size) * e.count for e in each.entries)
-    )
+    tally = max(tallies, key=lambda each: sum(value(e.size) * e.count for e in each.entries))
     where = segment.name if part.times == 1 else f"{part.times} {segment.name}s"
     lines = []
     for entry in tally.entries:

@@ -35,7 +35,13 @@ def standing(net: Sized, rule: Rule, *, accumulating: bool, gradients: str) -> S
     alignment = net.symbols[0]
     counter = -(-4 // alignment) * alignment
     for what, segment, times in weights_of(net):
-        sizes = net.front if segment == "front" else net.tail if segment == "tail" else net.blocks[segment]  # type: ignore[index]
+        sizes = (
+            net.front
+            if segment == "front"
+            else net.tail
+            if segment == "tail"
+            else net.blocks[segment]
+        )  # type: ignore[index]
         if not sizes.weights:
             continue
         of = what if times == 1 else f"{times} {what}s"
@@ -45,13 +51,18 @@ def standing(net: Sized, rule: Rule, *, accumulating: bool, gradients: str) -> S
         if rule.copies:
             state = round(rule.copies * weights)
             formula = f"{many}{4 * rule.copies:g} P"
-            lines.append(Line(f"optimizer of {of}: {rule.text}", formula, state, "optimizer", "fp32"))
+            lines.append(
+                Line(f"optimizer of {of}: {rule.text}", formula, state, "optimizer", "fp32")
+            )
         if rule.counters:
             tensors = times * tensors_of(net, segment) * rule.counters
             lines.append(
                 Line(
-                    f"step counters of {of}", f"{tensors} × 4 B, rounded up", tensors * counter,
-                    "optimizer", "torch.optim keeps one per tensor",
+                    f"step counters of {of}",
+                    f"{tensors} × 4 B, rounded up",
+                    tensors * counter,
+                    "optimizer",
+                    "torch.optim keeps one per tensor",
                 )
             )
         if accumulating:
@@ -64,49 +75,52 @@ def standing(net: Sized, rule: Rule, *, accumulating: bool, gradients: str) -> S
 
 def tensors_of(net: Sized, segment: str | int) -> int:
     """Number of weight tensors of a part."""
-    found = net.network.blocks[segment] if isinstance(segment, int) else (
-        net.network.front if segment == "front" else net.network.tail
+    found = (
+        net.network.blocks[segment]
+        if isinstance(segment, int)
+        else (net.network.front if segment == "front" else net.network.tail)
     )
     return len(found.parameters)
 
 
-def moments(net: Sized, base: Standing) -> list[Moment]:
-    """The moments of a step on one device."""
+def moments(net: Sized, base: Standing, *, waiting: tuple[Part, ...] = ()) -> list[Moment]:
+    """The moments of a step on one device.
+
+    Args:
+        net: The network.
+        base: What stands.
+        waiting: Gradients, from the front to the tail, that lie beside what stands until those of
+            the last micro-batch have been added.
+    """
     runs = net.runs
-    shared = Part("front", "saved")
-    found = [moment("embedding, forward", net, base, [Part("front", "forward")])]
-    before: list[Part] = [shared]
-    total = sum(count for _, count in runs)
-    done = 0
+    total = done = sum(count for _, count in runs)
+    found = [moment("embedding, forward", net, base, [Part("front", "forward"), *waiting])]
+    before: list[Part] = [Part("front", "saved")]
+    place = 0
     for kind, count in runs:
-        done += count
-        found.append(
-            moment(
-                f"block {done} of {total}, forward", net, base,
-                [*before, Part(kind, "saved", count - 1), Part(kind, "forward")],
-            )
-        )
+        place += count
+        parts = [*before, Part(kind, "saved", count - 1), Part(kind, "forward"), *waiting]
+        found.append(moment(f"block {place} of {total}, forward", net, base, parts))
         before.append(Part(kind, "saved", count))
-    found.append(moment("loss", net, base, [*before, Part("tail", "forward")]))
-    found.append(moment("loss, backward", net, base, [*before, Part("tail", "backward")]))
+    for name, group in (("loss", "forward"), ("loss, backward", "backward")):
+        found.append(moment(name, net, base, [*before, Part("tail", group), *waiting]))
     after: list[Part] = [Part("tail", "gradients")]
+    left = list(waiting[:-1])
     for kind, count in reversed(runs):
         before.pop()
-        found.append(
-            moment(
-                f"block {done} of {total}, backward", net, base,
-                [*before, Part(kind, "saved", count - 1), Part(kind, "backward"), *after],
-            )
-        )
+        parts = [*before, Part(kind, "saved", count - 1), Part(kind, "backward"), *after, *left]
+        found.append(moment(f"block {done} of {total}, backward", net, base, parts))
+        if left:
+            left.pop()
         if count > 1:
-            found.append(
-                moment(
-                    f"block {done - count + 1} of {total}, backward", net, base,
-                    [*before, Part(kind, "backward"), Part(kind, "gradients", count - 1), *after],
-                )
-            )
+            parts = [*before, Part(kind, "backward"), Part(kind, "gradients", count - 1), *after]
+            own = [Part(kind, "weights")] if left else []
+            name = f"block {done - count + 1} of {total}, backward"
+            found.append(moment(name, net, base, [*parts, *left, *own]))
         after.append(Part(kind, "gradients", count))
         done -= count
-    found.append(moment("embedding, backward", net, base, [Part("front", "backward"), *after]))
+    found.append(
+        moment("embedding, backward", net, base, [Part("front", "backward"), *after, *left])
+    )
     found.append(moment("optimizer", net, base, [Part("front", "gradients"), *after]))
     return found

@@ -43,10 +43,12 @@ def _heads(tape: Tape, x: Tensor, heads: Dim) -> Tensor:
     return ops.view(tape, x, ("B", "T", heads, "K"))
 
 
-def attend(
-    tape: Tape, q: Tensor, k: Tensor, v: Tensor, s: Structure, tables: Tables
-) -> Tensor:
+def attend(tape: Tape, q: Tensor, k: Tensor, v: Tensor, s: Structure, tables: Tables) -> Tensor:
     """Scores, softmax, weighted sum."""
+    if s.blocked_attention:
+        return ops.blocked_attention(
+            tape, q, k, v, q.shape, copies=(s.several_heads, s.several_groups)
+        )
     return ops.flash_attention(tape, q, k, v, q.shape, ("B", "H", "T"))
 
 

@@ -11,12 +11,14 @@ if TYPE_CHECKING:
     from workbench.estimate.tape.tensor import Dim, Tape, Tensor
 
 
-def linear(
-    tape: Tape, x: Tensor, name: str, inner: Dim, out: Dim, *, bias: bool = False
-) -> Tensor:
+def linear(tape: Tape, x: Tensor, name: str, inner: Dim, out: Dim, *, bias: bool = False) -> Tensor:
     """Map ``(..., inner)`` to ``(..., out)``."""
     weight = Parameter(tape, f"{name}.weight", (out, inner))
     vector = Parameter(tape, f"{name}.bias", (out,)) if bias else None
-    added = None if vector is None else ops.cast(tape, vector, x.width, f"{name} bias in the compute dtype")
+    added = (
+        None
+        if vector is None
+        else ops.cast(tape, vector, x.width, f"{name} bias in the compute dtype")
+    )
     cast = ops.cast(tape, weight, x.width, f"{name} weight in the compute dtype")
     return ops.linear(tape, x, cast, out, added, f"{name} output")

@@ -70,15 +70,21 @@ def compiled(s: Structure, *, accumulating: bool) -> Network:
     def tail(tape: Tape, given: list[Tensor]) -> Tensor:
         return decoder.tail(tape, given, s)
 
-    recomputed = s.recompute != "none"
+    blocks = {
+        "recomputed": s.recompute != "none",
+        "accumulating": accumulating,
+        "weight_width": s.weight_width,
+    }
     return Network(
         record("embedding", s, front, has_input=False, accumulating=accumulating),
-        (record("block", s, block, recomputed=recomputed, accumulating=accumulating),),
+        (record("block", s, block, **blocks),),
         record("loss", s, tail, takes_input=True, accumulating=accumulating),
     )
 
 
-def sized(s: Structure, model: ModelConfig, symbols: tuple[int, ...], *, accumulating: bool) -> Sized:
+def sized(
+    s: Structure, model: ModelConfig, symbols: tuple[int, ...], *, accumulating: bool
+) -> Sized:
     """The bytes of a network."""
     network = compiled(s, accumulating=accumulating)
     return Sized(

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 def rms_norm(tape: Tape, x: Tensor, name: str, width: Dim, *, fused: bool) -> Tensor:
     """Root-mean-square norm in fp32. CUDA has a kernel for it; a CPU takes it step by step."""
     weight = Parameter(tape, f"{name}.weight", (width,))
-    y = _rms_norm(tape, ops.cast(tape, x, 4, "fp32 input of a norm"), weight, fused=fused)
+    weight32 = ops.cast(tape, weight, 4, "fp32 weight of a norm")
+    y = _rms_norm(tape, ops.cast(tape, x, 4, "fp32 input of a norm"), weight32, fused=fused)
     return ops.cast(tape, y, x.width, "norm")
 
 
@@ -35,7 +36,9 @@ def layer_norm(tape: Tape, x: Tensor, name: str, width: Dim) -> Tensor:
     weight = Parameter(tape, f"{name}.weight", (width,))
     bias = Parameter(tape, f"{name}.bias", (width,))
     x32 = ops.cast(tape, x, 4, "fp32 input of a norm")
-    y = ops.fused_norm(tape, x32, weight, bias, 2, "norm")
+    weight32 = ops.cast(tape, weight, 4, "fp32 weight of a norm")
+    bias32 = ops.cast(tape, bias, 4, "fp32 bias of a norm")
+    y = ops.fused_norm(tape, x32, weight32, bias32, 2, "norm")
     return ops.cast(tape, y, x.width, "norm")
 
 

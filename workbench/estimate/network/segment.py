@@ -30,7 +30,7 @@ class Sizes(NamedTuple):
         gradients: The gradients that it leaves behind.
         weights: The fp32 weights.
         shard: The part of the fp32 weights on the first of N devices that share each of them.
-        whole: All of the weights in the compute dtype, as they are gathered.
+        whole: All of the weights as they are gathered for computing: padded to N equal parts.
         count: Number of weights.
     """
 
@@ -70,6 +70,7 @@ def record(
     takes_input: bool = False,
     recomputed: bool = False,
     accumulating: bool = False,
+    weight_width: int = 4,
 ) -> Segment:
     """Run a part forwards and backwards and keep what it held at each moment.
 
@@ -83,8 +84,9 @@ def record(
             then called with a list that holds the only reference.
         recomputed: Whether its backward pass computes it again.
         accumulating: Whether gradients of earlier micro-batches exist.
+        weight_width: Bytes of an element of its weights while it computes.
     """
-    tape = Tape(accumulating=accumulating)
+    tape = Tape(accumulating=accumulating, weight_width=weight_width)
     boundary = Boundary(tape) if has_input else None
     given = [tape.new(("B", "T", "D"), s.width, "residual stream", boundary)] if has_input else []
     if recomputed:
@@ -118,10 +120,12 @@ def record(
         "forward": tallies(largest(tape, forward)),
         "backward": tallies(largest(tape, tape.cut())),
         "gradients": tallies([gradients]),
-        **_weights(parameters, s.width),
+        **_weights(parameters, weight_width),
     }
     count = "+".join(size_of_shape(shape, 1) for shape in parameters.values()) or "0"
-    return Segment(name, tuple(parameters.items()), groups, compile_sums(groups, SYMBOLS, {"count": count}))
+    return Segment(
+        name, tuple(parameters.items()), groups, compile_sums(groups, SYMBOLS, {"count": count})
+    )
 
 
 def _weights(parameters: dict[str, tuple[Dim, ...]], width: int) -> dict[str, tuple[Tally, ...]]:

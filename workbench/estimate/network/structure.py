@@ -38,6 +38,10 @@ class Structure:
         head_bias: Whether logits have a bias.
         recompute: What the backward pass computes again.
         chunks: 1, 2 or 3: how the loss goes through its tokens; 3 stands for more.
+        sharded: Whether the weights of blocks are fetched, in the compute dtype.
+        blocked_attention: Whether a CPU attends in blocks (`ava_kernels.attention`).
+        several_heads: Whether there is more than one query head.
+        several_groups: Whether there is more than one key head.
     """
 
     cpu: bool
@@ -57,6 +61,15 @@ class Structure:
     head_bias: bool
     recompute: Recompute
     chunks: int
+    sharded: bool = False
+    blocked_attention: bool = False
+    several_heads: bool = True
+    several_groups: bool = True
+
+    @property
+    def weight_width(self) -> int:
+        """Bytes of a block's weight while it computes."""
+        return self.width if self.sharded else 4
 
     @property
     def fused_rms_norm(self) -> bool:
@@ -64,7 +77,9 @@ class Structure:
         return not self.cpu
 
 
-def structure_of(config: Config, *, cpu: bool, width: int, recompute: Recompute) -> Structure:
+def structure_of(
+    config: Config, *, cpu: bool, width: int, recompute: Recompute, sharded: bool = False
+) -> Structure:
     """The structure of a config.
 
     Args:
@@ -72,6 +87,7 @@ def structure_of(config: Config, *, cpu: bool, width: int, recompute: Recompute)
         cpu: Whether CPU kernels run.
         width: Bytes of the compute dtype.
         recompute: What the backward pass computes again.
+        sharded: Whether FSDP fetches the weights.
     """
     model = config.model
     out_bias = model.attention_out_bias
@@ -94,4 +110,13 @@ def structure_of(config: Config, *, cpu: bool, width: int, recompute: Recompute)
         head_bias=model.lm_head_bias,
         recompute=recompute,
         chunks=min(3, -(-tokens // chunk_tokens(model.vocab_size))),
+        sharded=sharded,
+        blocked_attention=cpu and _blocked(config.data.max_length, width),
+        several_heads=model.num_attention_heads > 1,
+        several_groups=(model.num_key_value_heads or model.num_attention_heads) > 1,
     )
+
+
+def _blocked(length: int, width: int) -> bool:
+    """Whether `ava_kernels.causal_attention` takes its blocks on a CPU."""
+    return length <= 1024 and (width == 2 or length >= 128)  # noqa: PLR2004 - its own limits

@@ -26,6 +26,7 @@ MEANINGS = {
     "P": "max_position_embeddings",
     "C": "tokens whose logits exist at once",
     "Z": "tokens of the last such chunk",
+    "W": "scores that a CPU's attention holds at once",
 }
 """What each symbol stands for, as `ava estimate --explain` prints it."""
 
@@ -39,6 +40,7 @@ def symbols_of(config: Config, *, alignment: int, shards: int = 1) -> tuple[int,
     """The numbers behind `SYMBOLS`, in their order."""
     model = config.model
     heads = model.num_attention_heads
+    groups = model.num_key_value_heads or heads
     width = head_width(model)
     turned = int(width * model.partial_rotary_factor)
     sequences, length = config.training.batch_size, config.data.max_length
@@ -51,7 +53,7 @@ def symbols_of(config: Config, *, alignment: int, shards: int = 1) -> tuple[int,
         length,
         model.hidden_size,
         heads,
-        model.num_key_value_heads or heads,
+        groups,
         width,
         turned,
         turned // 2,
@@ -60,4 +62,12 @@ def symbols_of(config: Config, *, alignment: int, shards: int = 1) -> tuple[int,
         model.max_position_embeddings,
         chunk,
         tokens - (-(-tokens // chunk) - 1) * chunk,
+        _scores(heads, groups, sequences, length),
     )
+
+
+def _scores(heads: int, groups: int, sequences: int, length: int) -> int:
+    """Numbers of the largest block of scores, as `ava_kernels.attention` cuts them."""
+    members, rows = heads // groups, min(64, length)
+    at_once = max(1, 2**18 // (members * rows * length))
+    return min(at_once, sequences * groups) * members * rows * length

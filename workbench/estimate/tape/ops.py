@@ -94,7 +94,13 @@ def linear(
     inputs = (x, weight) if bias is None else (x, weight, bias)
     keep = ((x,) if weight.needs_grad else ()) + ((weight,) if x.needs_grad else ())
     shape = (*x.shape[:-1], out)
-    memo = (x.shape, weight.shape, x.needs_grad, weight.needs_grad, bias is not None and bias.needs_grad)
+    memo = (
+        x.shape,
+        weight.shape,
+        x.needs_grad,
+        weight.needs_grad,
+        bias is not None and bias.needs_grad,
+    )
     flat = make(
         tape, inputs, shape, x.width, label, keep=keep, back=_linear_back, memo=memo, kind="product"
     )
@@ -129,9 +135,7 @@ def _linear_back(node: Node, grad: Tensor) -> Gradients:
 
 def add_rows(tape: Tape, x: Tensor, rows: Tensor) -> Tensor:
     """``x + rows``, the same rows for every sequence."""
-    return make(
-        tape, (x, rows), x.shape, x.width, "sum", back=_add_rows_back, memo=rows.shape
-    )
+    return make(tape, (x, rows), x.shape, x.width, "sum", back=_add_rows_back, memo=rows.shape)
 
 
 def _add_rows_back(node: Node, grad: Tensor) -> Gradients:
@@ -152,7 +156,13 @@ def mul(tape: Tape, x: Tensor, y: Tensor, label: str = "product of elements") ->
     """``x * y``; the second may be smaller and is then no function of a parameter."""
     keep = ((y,) if x.needs_grad else ()) + ((x,) if y.needs_grad else ())
     return make(
-        tape, (x, y), x.shape, x.width, label, keep=keep, back=_mul_back,
+        tape,
+        (x, y),
+        x.shape,
+        x.width,
+        label,
+        keep=keep,
+        back=_mul_back,
         memo=(x.shape, y.shape, x.needs_grad, y.needs_grad),
     )
 
@@ -334,6 +344,79 @@ def _flash_back(node: Node, grad: Tensor) -> Gradients:
         tape.new(k_shape, grad.width, "gradient of the keys"),
         tape.new(v_shape, grad.width, "gradient of the values"),
     )
+
+
+def blocked_attention(
+    tape: Tape, q: Tensor, k: Tensor, v: Tensor, out: tuple[Dim, ...], *, copies: tuple[bool, bool]
+) -> Tensor:
+    """`ava_kernels.causal_attention` on a CPU: it keeps its operands and nothing else.
+
+    Args:
+        tape: The tape.
+        q: Queries.
+        k: Keys.
+        v: Values.
+        out: Shape of the result.
+        copies: Whether queries, and whether keys and values, have to be copied to be read row by
+            row: not where there is one head.
+    """
+    node = None
+    if tape.grad and (q.needs_grad or k.needs_grad or v.needs_grad):
+        node = Node(tape, (q, k, v), _blocked_back, (q.shape, k.shape, v.shape, copies))
+    region = tape.region
+    kept = region is not None and "attention" in region.keeps
+    if kept and region is not None and region.phase == "again":
+        held = region.cache.pop(0)
+        result = Tensor(held.storage, out, q.width, node)
+        del held
+    else:
+        result = _blocked_forward(tape, q, k, v, out, copies, node)
+        if kept and region is not None:
+            region.cache.append(result.detach())
+    if node is not None:
+        node.save(q, k, v)
+    return result
+
+
+def _blocked_forward(
+    tape: Tape,
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    out: tuple[Dim, ...],
+    copies: tuple[bool, bool],
+    node: Node | None,
+) -> Tensor:
+    scaled = tape.new(q.shape, q.width, "scaled queries")
+    rows = tape.new(q.shape, q.width, "queries by heads") if copies[0] else scaled
+    del scaled
+    others = [tape.new(e.shape, e.width, "keys and values by heads") for e in (k, v) if copies[1]]
+    y = tape.new(out, q.width, "attention output by heads")
+    scores = tape.new(("W",), q.width, "scores of a block")
+    weights = tape.new(("W",), q.width, "attention weights of a block")
+    del scores, weights
+    result = tape.new(out, q.width, "attention output", node)
+    del rows, y, others
+    return result
+
+
+def _blocked_back(node: Node, grad: Tensor) -> Gradients:
+    tape, width = node.tape, grad.width
+    q_shape, k_shape, v_shape, copies = node.memo
+    node.kept()
+    scaled = tape.new(q_shape, width, "scaled queries")
+    rows = tape.new(q_shape, width, "queries by heads") if copies[0] else scaled
+    del scaled
+    back = tape.new((*q_shape[:-1], v_shape[-1]), width, "gradient by heads") if copies[0] else None
+    others = [
+        tape.new(e, width, "keys and values by heads") for e in (k_shape, v_shape) if copies[1]
+    ]
+    dq = tape.new(q_shape, width, "gradient of the queries")
+    dk = tape.new(k_shape, width, "gradient of the keys")
+    dv = tape.new(v_shape, width, "gradient of the values")
+    scores = [tape.new(("W",), width, "scores of a block") for _ in range(3)]
+    del rows, back, others, scores
+    return dq, dk, dv
 
 
 def embedding(tape: Tape, weight: Tensor, shape: tuple[Dim, ...]) -> Tensor:

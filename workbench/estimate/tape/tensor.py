@@ -75,10 +75,11 @@ class Tape:
         grad: Whether operations leave nodes behind.
         region: The recomputed part that is being executed; None outside of any.
         accumulating: Whether parameters already have gradients.
+        weight_width: Bytes of an element of a parameter.
         path: Where in the network the next tensor is made.
     """
 
-    def __init__(self, *, accumulating: bool = False) -> None:
+    def __init__(self, *, accumulating: bool = False, weight_width: int = 4) -> None:
         self.live = 0
         self.sizes: list[str] = []
         self.labels: list[str] = []
@@ -89,6 +90,7 @@ class Tape:
         self.path = ""
         self.clock = 0
         self.accumulating = accumulating
+        self.weight_width = weight_width
 
     def new(
         self, shape: tuple[Dim, ...], width: int, label: str, node: Node | None = None
@@ -124,11 +126,10 @@ class Parameter(Tensor):
         tape: Tape,
         name: str,
         shape: tuple[Dim, ...],
-        width: int = 4,
         *,
         shared: bool = False,
     ) -> None:
-        super().__init__(None, shape, width)
+        super().__init__(None, shape, tape.weight_width)
         self.name, self.grad, self.has_gradient = name, None, tape.accumulating
         self.needs_grad = True
         self.shared = shared

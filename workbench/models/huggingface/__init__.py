@@ -4,12 +4,14 @@
     hf_config        ``model`` as config.json
     load_pretrained  weights into a network
     save_pretrained  a network as a folder that transformers opens
+    save_adapter     LoRA adapters as a folder that peft opens
 
 ``table.FAMILIES`` lists what can be read and written; one file per family says how.
 """
 
 from __future__ import annotations
 
+from workbench.models.huggingface.adapter import save_adapter
 from workbench.models.huggingface.configs import config_from_hf, hf_config
 from workbench.models.huggingface.family import UnsupportedError
 from workbench.models.huggingface.loading import load_pretrained
@@ -20,6 +22,7 @@ __all__ = [
     "config_from_hf",
     "hf_config",
     "load_pretrained",
+    "save_adapter",
     "save_pretrained",
     "save_weights",
 ]

@@ -67,7 +67,9 @@ def weights_of(model: LanguageModel) -> dict[str, torch.Tensor]:
     return {
         name: value
         for name, value in model.state_dict(keep_vars=True).items()
-        if not name.startswith("mtp.") and not name.endswith(".balance.load")
+        if not name.startswith("mtp.")
+        and not name.endswith(".balance.load")
+        and ".lora_" not in name
     }
 
 
@@ -108,7 +110,10 @@ def _flags(different: list[Disagreement]) -> str:
 
 
 def _word(value: object) -> str:
-    return {None: "null", True: "true", False: "false"}.get(value, str(value))  # type: ignore[call-overload, no-any-return]
+    """A value as it is typed on the command line."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    return "null" if value is None else str(value)
 
 
 def _family_of_names(files: WeightFiles, path: Path) -> Family:

@@ -63,12 +63,17 @@ def _write_3(model: ModelConfig) -> dict[str, Any]:
 
 
 def _read_moe(hf: Mapping[str, Any]) -> dict[str, Any]:
-    refuse(hf, decoder_sparse_step=1, mlp_only_layers=[])
+    refuse(
+        {**hf, "mlp_only_layers": hf.get("mlp_only_layers") or []},
+        decoder_sparse_step=1,
+        mlp_only_layers=[],
+    )
     choices, normalise = hf.get("num_experts_per_tok", 8), hf.get("norm_topk_prob", False)
     if choices == 1 and normalise:
         raise UnsupportedError("one expert per token whose weight is always 1 is not built")
     return _read_3(hf) | {
-        "num_experts": hf.get("num_experts", 128),
+        "head_dim": hf.get("head_dim"),
+        "num_experts": hf.get("num_experts", hf.get("num_local_experts", 128)),
         "num_experts_per_token": choices,
         "router_type": "topk",
         "router_aux_loss_coef": hf.get("router_aux_loss_coef", 0.001) * choices,

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Protocol
 
 import torch
 
+from workbench.models.lora import adapters
+
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
@@ -30,10 +32,19 @@ the strategy: any strategy on any number of devices can go on from them."""
 
 
 def named_tensors(model: LanguageModel) -> Tensors:
-    """The weights and lasting buffers of a model by name; what is shared has one name."""
+    """The weights and lasting buffers of a model by name; what is shared has one name.
+
+    Without those that adapters freeze: they are what the run's own beginning gives them.
+    """
     lasting = model.state_dict(keep_vars=True).keys()
     buffers = {name: value for name, value in model.named_buffers() if name in lasting}
-    return {**dict(model.named_parameters()), **buffers}
+    adapted = any(True for _ in adapters(model))
+    weights = {
+        name: value
+        for name, value in model.named_parameters()
+        if value.requires_grad or not adapted
+    }
+    return {**weights, **buffers}
 
 
 def all_tensors(module: nn.Module) -> Tensors:

@@ -40,7 +40,7 @@ class DdpEngine(SingleEngine):
             objective,
             device_ids=[device.index] if device.type == "cuda" else None,
             # Buffers change by what all processes have agreed on, so they are equal anyway.
-            broadcast_buffers=False,
+            forward_sync_buffers=False,
             bucket_cap_mb=None if overlap else _WHOLE_MODEL_MB,
             gradient_as_bucket_view=True,
         )
@@ -51,7 +51,7 @@ class DdpEngine(SingleEngine):
             losses: Losses = self.wrapped(batch)
             loss = (losses.loss_sum + losses.auxiliary) / targets * self.loss_scale
             # DDP takes the mean over the devices, and the gradient of the step is their sum.
-            (loss * self.world.size).backward()
+            (loss * self.world.size).backward()  # type: ignore[no-untyped-call]
         return losses
 
     def state(self) -> State:

@@ -43,7 +43,7 @@ class DeepspeedEngine:
         self.objective = objective
         self.device = device
         self.world = world
-        self.loss_scale = 1.0  # DeepSpeed scales fp16 losses itself
+        self.loss_scale = 1.0
         self.stage = config.deepspeed.zero_stage
         self._keep_on_host = (
             config.training.gradient_checkpointing
@@ -92,6 +92,8 @@ class DeepspeedEngine:
             losses = self.losses(batch)
         # DeepSpeed takes the mean over the devices, and the gradient of the step is their sum.
         loss = (losses.loss_sum + losses.auxiliary) / targets * self.world.size
+        if self.model.compute_dtype == torch.float16:
+            loss = loss * self._masters.use_loss_scale(self.loss_scale)
         self.engine.backward(loss, scale_wrt_gas=False)
         return losses
 

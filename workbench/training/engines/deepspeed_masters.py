@@ -5,6 +5,8 @@ ZeRO, 16 bits), in flat partitions (stages 1 and 2), and in partitions of flat s
 What they give and take are whole tensors, so that a checkpoint knows nothing of stages.
 """
 
+# ruff: noqa: SLF001 - there is no public way; the version is pinned, and the tests compare numbers
+
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Protocol
@@ -16,14 +18,19 @@ if TYPE_CHECKING:
 
     from workbench.training.engines.base import Tensors
 
-Named = "Iterator[tuple[str, torch.Tensor]]"
-
 
 class Masters(Protocol):
     """What the engine needs of a layout. Every method is called by all processes together."""
 
     def gradient_norm(self) -> torch.Tensor:
         """The 2-norm of the step's gradient, or -1 where it is not finite."""
+
+    def use_loss_scale(self, factor: float) -> float:
+        """The loss of a 16-bit training is multiplied by ``factor``, and gradients divided by it.
+
+        Returns:
+            What the loss still has to be multiplied by; DeepSpeed does the rest.
+        """
 
     def limit_gradient(self, max_norm: float) -> None:
         """What the next update clips the gradient to; 0: nothing."""
@@ -68,13 +75,19 @@ class _Copies:
             strict=True,
         )
         self.master = {
-            short: exact for shorts, exacts in groups for short, exact in zip(shorts, exacts, strict=True)
+            short: exact
+            for shorts, exacts in groups
+            for short, exact in zip(shorts, exacts, strict=True)
         }
 
     def gradient_norm(self) -> torch.Tensor:
         gradients = [p.grad for p in self.engine.module.parameters() if p.grad is not None]
-        scale = getattr(self.optimizer, "cur_scale", 1.0) if self.master else 1.0
+        scale = self.optimizer.loss_scale_config.cur_scale if self.master else 1.0
         return torch.nn.utils.get_total_norm([each.float() for each in gradients]) / scale
+
+    def use_loss_scale(self, factor: float) -> float:
+        self.optimizer.loss_scale_config.cur_scale = factor
+        return factor
 
     def limit_gradient(self, max_norm: float) -> None:
         self.engine._config.gradient_clipping = max_norm
@@ -119,6 +132,10 @@ class _Partitions:
         self.optimizer._wait_for_offload_copies()
         norm: torch.Tensor = self.optimizer.scaled_global_norm()
         return torch.where(norm < 0, norm, norm / self.optimizer.loss_scale)
+
+    def use_loss_scale(self, factor: float) -> float:
+        self.optimizer.override_loss_scale(factor)
+        return 1.0
 
     def limit_gradient(self, max_norm: float) -> None:
         self.optimizer.clip_grad = max_norm
@@ -192,6 +209,10 @@ class _Stage3:
         norm: torch.Tensor = combine_grad_norm_groups(self.optimizer._get_norm_groups())
         return torch.where(norm < 0, norm, norm / self.optimizer.loss_scale)
 
+    def use_loss_scale(self, factor: float) -> float:
+        self.optimizer.override_loss_scale(factor)
+        return 1.0
+
     def limit_gradient(self, max_norm: float) -> None:
         self.optimizer.clip_grad = max_norm
 
@@ -201,8 +222,8 @@ class _Stage3:
         self.optimizer._overflow_clean_up(self.optimizer.loss_scale)
 
     def whole(self, tensor: torch.Tensor) -> tuple[torch.Tensor, Tensors]:
-        from deepspeed.utils import safe_get_full_fp32_param, safe_get_full_optimizer_state
         from deepspeed.runtime.zero import GatheredParameters
+        from deepspeed.utils import safe_get_full_fp32_param, safe_get_full_optimizer_state
 
         if not hasattr(tensor, "ds_id"):
             return tensor.detach(), {}
@@ -223,7 +244,8 @@ class _Stage3:
             elif tensor.requires_grad:
                 safe_set_local_fp32_param(tensor, self._piece(tensor, value))
             else:
-                tensor.ds_tensor.data.copy_(self._piece(tensor, value))
+                piece: torch.Tensor = tensor.ds_tensor  # type: ignore[attr-defined]
+                piece.copy_(self._piece(tensor, value))
         optimizer, timers = self.optimizer, set()  # type: ignore[var-annotated]
         optimizer._partition_all_parameters()
         for group in range(len(optimizer.fp16_groups)):

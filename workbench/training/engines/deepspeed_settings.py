@@ -47,7 +47,8 @@ def deepspeed_settings(config: Config, world_size: int, precision: str) -> dict[
         "prescale_gradients": section.prescale_gradients,
         "gradient_predivide_factor": section.gradient_predivide_factor,
         "bf16": _bf16(section, enabled=precision == "bf16"),
-        "fp16": _fp16(config, enabled=precision == "fp16"),
+        # The factor of the loss is ours (training/loss_scale.py), and set anew in each step.
+        "fp16": {"enabled": precision == "fp16", "loss_scale": 1.0},
         "aio": _aio(section),
         "activation_checkpointing": section.activation_checkpointing.model_dump(),
     }
@@ -122,10 +123,6 @@ def _bf16(section: DeepspeedConfig, *, enabled: bool) -> dict[str, Any]:
         "bf16_master_weights_and_grads": section.bf16.master_weights_and_grads,
         "bf16_optimizer_states": section.bf16.optimizer_states,
     }
-
-
-def _fp16(config: Config, *, enabled: bool) -> dict[str, Any]:
-    return {"enabled": enabled}
 
 
 def _aio(section: DeepspeedConfig) -> dict[str, Any]:

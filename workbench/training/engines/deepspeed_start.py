@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import re
+import warnings
 from typing import TYPE_CHECKING, Any
 
 from workbench.errors import ConfigError
@@ -51,6 +52,8 @@ def load_deepspeed(device: torch.device) -> Any:
     # public.
     deepspeed.ops.__compatible_ops__["deepspeed_shm_comm"] = False
     logging.getLogger("DeepSpeed").setLevel(logging.WARNING)
+    # It calls collectives of torch by names that torch is about to retire, in every step.
+    warnings.filterwarnings("ignore", r"`torch\.distributed\..*` is deprecated", FutureWarning)
     return deepspeed
 
 

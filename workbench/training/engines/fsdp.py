@@ -13,11 +13,15 @@ from typing import TYPE_CHECKING
 
 import torch
 from torch.distributed.device_mesh import init_device_mesh
-from torch.distributed.fsdp import CPUOffloadPolicy, MixedPrecisionPolicy, OffloadPolicy
-from torch.distributed.fsdp import fully_shard
+from torch.distributed.fsdp import (
+    CPUOffloadPolicy,
+    MixedPrecisionPolicy,
+    OffloadPolicy,
+    fully_shard,
+)
 from torch.distributed.tensor import DTensor, distribute_tensor
 
-from workbench.models.moe import Router
+from workbench.models.moe_router import Router
 from workbench.training.engines.base import all_tensors
 from workbench.training.engines.host import kept_on_host
 from workbench.training.engines.single import SingleEngine
@@ -69,7 +73,7 @@ class FsdpEngine(SingleEngine):
             losses = self.objective(batch)
         # FSDP takes the mean over the devices, and the gradient of the step is their sum.
         loss = (losses.loss_sum + losses.auxiliary) / targets * self.loss_scale
-        (loss * self.world.size).backward()
+        (loss * self.world.size).backward()  # type: ignore[no-untyped-call]
         return losses
 
     def gradient_norm(self) -> torch.Tensor:

@@ -10,7 +10,7 @@ import torch
 from workbench.training.engines.base import named_tensors
 from workbench.training.optim import make_optimizer
 from workbench.training.optim.clipping import clip_norm, clip_values, total_norm
-from workbench.training.optim.shards import local
+from workbench.training.optim.shards import local, spread_like
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -51,13 +51,13 @@ class SingleEngine:
     def accumulate(self, batch: Batch, *, targets: int, last: bool) -> Losses:  # noqa: ARG002 - one device
         """Add the gradient of a micro-batch to the step's."""
         losses = self.objective(batch)
-        ((losses.loss_sum + losses.auxiliary) / targets * self.loss_scale).backward()
+        ((losses.loss_sum + losses.auxiliary) / targets * self.loss_scale).backward()  # type: ignore[no-untyped-call]
         return losses
 
     def gradient_norm(self) -> torch.Tensor:
         """The 2-norm over all parameters, once their gradients are no longer scaled."""
         if self.loss_scale != 1.0:
-            torch._foreach_mul_(self._parts(), 1 / self.loss_scale)  # noqa: SLF001 - in one pass
+            torch._foreach_mul_(self._parts(), 1 / self.loss_scale)
         return total_norm(self._gradients())
 
     def update(self, *, learning_rate: float, gradient_norm: torch.Tensor, max_norm: float) -> None:
@@ -103,10 +103,10 @@ class SingleEngine:
         for key, value in self.world.spread(state.get("optimizer", {})):
             name, _, what = key.rpartition(".")
             parameter = parameters[name]
+            number = value.to(parameter.device)
+            # What there is one of, such as the step, is plain everywhere.
             self.optimizer.state[parameter][what] = (
-                self._like(parameter, value)
-                if value.shape == parameter.shape
-                else value.to(parameter.device)
+                spread_like(number, parameter) if number.dim() else number
             )
 
     def _like(self, tensor: torch.Tensor, value: torch.Tensor) -> torch.Tensor:

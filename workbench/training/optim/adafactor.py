@@ -40,11 +40,11 @@ class Adafactor(PerTensorOptimizer):
         if gradient.dim() >= 2:
             # Sums over rows and columns are small: every device keeps all of them.
             rows_R, columns_C = whole(square.mean(dim=-1)), whole(square.mean(dim=-2))
-            if "rows" not in state:
-                state["rows"] = torch.zeros_like(rows_R)
-                state["columns"] = torch.zeros_like(columns_C)
-            rows_R = copied_like(state["rows"].lerp_(rows_R, new), parameter)
-            columns_C = copied_like(state["columns"].lerp_(columns_C, new), parameter)
+            for name, found in (("rows", rows_R), ("columns", columns_C)):
+                before = whole(state[name]) if name in state else torch.zeros_like(found)
+                state[name] = before.lerp_(found, new)
+            rows_R = copied_like(state["rows"], parameter)
+            columns_C = copied_like(state["columns"], parameter)
             # Equation 4: the outer product of both, divided by their common mean.
             share_R = (rows_R / rows_R.mean(dim=-1, keepdim=True)).rsqrt().unsqueeze(-1)
             update = gradient * share_R * columns_C.rsqrt().unsqueeze(-2)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import torch
+from torch._library.custom_ops import OPDEFS
 from torch.distributed.tensor import DTensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_flatten, tree_map_only
@@ -22,7 +23,13 @@ _aten = torch.ops.aten
 _ALIASES = {_aten._unsafe_view.default, _aten._reshape_alias.default, _aten.lift_fresh.default}  # noqa: SLF001
 """Operations that allocate nothing, though their schema does not say so."""
 
-_MIXING = {_aten.add.Tensor, _aten.sub.Tensor, _aten.mul.Tensor, _aten.div.Tensor, _aten.add_.Tensor}
+_MIXING = {
+    _aten.add.Tensor,
+    _aten.sub.Tensor,
+    _aten.mul.Tensor,
+    _aten.div.Tensor,
+    _aten.add_.Tensor,
+}
 """Operations that, on a CPU, copy an operand of another dtype before they begin."""
 
 _PLACES = {_aten.topk.default: 1, _aten.sort.default: 1, _aten.sort.stable: 1, _aten.max.dim: 1}
@@ -44,9 +51,7 @@ class Phantom(TorchDispatchMode):
         self._cpu = cpu
         self._shapes: dict[Any, Any] = {}
 
-    def __torch_dispatch__(
-        self, func: Any, types: Any, args: Any = (), kwargs: Any = None
-    ) -> Any:
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         if any(issubclass(each, DTensor) for each in types):
             return NotImplemented  # it unwraps its shards and comes back with them
         result = self._run(func, args, kwargs or {})
@@ -57,7 +62,13 @@ class Phantom(TorchDispatchMode):
     def _run(self, func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
         flat, _ = tree_flatten((args, kwargs))
         tensors = [each for each in flat if isinstance(each, torch.Tensor)]
-        if func.is_view or func in _ALIASES or func.namespace not in ("aten", "ava"):
+        if func.namespace == "ava":
+            # An operator of ours is Python code: what it allocates on its way is seen, too.
+            with self:
+                return OPDEFS[func._schema.name]._init_fn(*args, **kwargs)  # noqa: SLF001
+        if func.is_view or func in _ALIASES or func.namespace != "aten":
+            return func(*args, **kwargs)
+        if _on_meta(tensors, kwargs):
             return func(*args, **kwargs)
         if func is _aten.add.Tensor and _added_in_place(args):
             return args[0]
@@ -139,9 +150,7 @@ def _shape(tensor: torch.Tensor) -> _Shape:
 
 
 def _meta(tensor: torch.Tensor) -> torch.Tensor:
-    return torch.empty_strided(
-        tensor.shape, tensor.stride(), dtype=tensor.dtype, device="meta"
-    )
+    return torch.empty_strided(tensor.shape, tensor.stride(), dtype=tensor.dtype, device="meta")
 
 
 def _added_in_place(args: Any) -> bool:
@@ -162,6 +171,13 @@ def _added_in_place(args: Any) -> bool:
         and torch._C._storage_Use_Count(storage) == 2  # noqa: PLR2004, SLF001
         and torch._prims_common.is_non_overlapping_and_dense_or_false(first)  # noqa: SLF001
     )
+
+
+def _on_meta(tensors: list[torch.Tensor], kwargs: dict[str, Any]) -> bool:
+    """Whether the result has no memory anyway."""
+    if "device" in kwargs and kwargs["device"] is not None:
+        return torch.device(kwargs["device"]).type == "meta"
+    return bool(tensors) and all(each.device.type == "meta" for each in tensors)
 
 
 def _whole(tensors: list[torch.Tensor]) -> bool:

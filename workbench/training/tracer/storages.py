@@ -39,6 +39,8 @@ class Storages:
     def add(self, tensor: torch.Tensor, name: str) -> None:
         """Count the storage of a tensor, once."""
         storage = tensor.untyped_storage()
+        if tensor.device.type == "meta":
+            return
         key = storage._cdata  # noqa: SLF001 - the only identity that a storage has
         if key in self._known:
             return

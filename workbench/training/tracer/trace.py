@@ -15,6 +15,7 @@ from unittest import mock
 import torch
 import torch.distributed as dist
 import torch.nn.functional as F
+from ava_kernels.attention import causal_attention
 from torch.distributed.fsdp._fully_shard import _fsdp_param, _fsdp_param_group
 from torch.nn.parallel import DistributedDataParallel
 from torch.testing._internal.distributed.fake_pg import FakeStore
@@ -120,9 +121,7 @@ def _trace(
     return Traced(storages.peak, standing, parameters, list(storages.log))
 
 
-def _nothing_sent(
-    _state: None, bucket: dist.GradBucket
-) -> torch.futures.Future[torch.Tensor]:
+def _nothing_sent(_state: None, bucket: dist.GradBucket) -> torch.futures.Future[torch.Tensor]:
     """In place of an all-reduce, which adds up where the bucket is."""
     future: torch.futures.Future[torch.Tensor] = torch.futures.Future()
     future.set_result(bucket.buffer())
@@ -241,5 +240,10 @@ def _cuda_kernels() -> Iterator[None]:
         y: torch.Tensor = _FusedRMSNorm.apply(x, weight)  # type: ignore[no-untyped-call]
         return y
 
-    with mock.patch.object(F, "rms_norm", rms_norm):
+    # The blocked attention is for CPUs; its refusal looks at the device, which is one here.
+    sdpa = causal_attention.implementations[-1:]
+    with (
+        mock.patch.object(F, "rms_norm", rms_norm),
+        mock.patch.object(causal_attention, "implementations", sdpa),
+    ):
         yield

@@ -39,14 +39,14 @@ class TensorBoard:
             raise RuntimeError(
                 "it is not installed: pip install 'ava-workbench[tensorboard]'"
             ) from None
-        self._writer = SummaryWriter(str(self.folder))  # type: ignore[no-untyped-call]
+        self._writer = SummaryWriter(str(self.folder))
 
     def write(self, row: dict[str, Any]) -> None:
         """Take one row."""
         for name, value in row.items():
             if name not in ("step", "t"):
-                self._writer.add_scalar(name, value, row["step"], walltime=row["t"])  # type: ignore[no-untyped-call]
+                self._writer.add_scalar(name, value, row["step"], walltime=row["t"])
 
     def close(self) -> None:
         """Bring what is left to the disk."""
-        self._writer.close()  # type: ignore[no-untyped-call]
+        self._writer.close()

@@ -1,4 +1,4 @@
-"""Metrics at Weights & Biases. The key comes from the environment or its own login, never a config."""
+"""Metrics at Weights & Biases; its key comes from the environment or its own login."""
 
 from __future__ import annotations
 

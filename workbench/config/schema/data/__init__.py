@@ -260,8 +260,8 @@ class DataConfig(Section):
     )
     mixture: dict[str, float] | None = key(
         None,
-        "Several files or folders with their weights, such as {web.jsonl: 0.8, code.jsonl: 0.2}, in "
-        "place of path; weights are scaled to add up to one. Each sequence is drawn from one of "
+        "Several files or folders with their weights, such as {web.jsonl: 0.8, code.jsonl: 0.2}, "
+        "in place of path; weights are scaled to add up to one. Each sequence is drawn from one of "
         "them.",
         changes="what the model learns",
     )

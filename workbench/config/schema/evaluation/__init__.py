@@ -28,43 +28,36 @@ class EvaluationConfig(Section):
     top_p: float = key(
         1.0,
         "Sample from the likeliest tokens that together have this probability; 1 means all.",
-        unhonoured=NOT_BUILT,
         gt=0.0,
         le=1.0,
     )
     do_sample: bool = key(
         True,
         "Draws tokens at random; false always takes the likeliest.",
-        unhonoured="set temperature: 0 to take the likeliest",
     )
     num_beams: Whole = key(
         1,
         "Continuations that are followed side by side, of which the likeliest is kept.",
         unit="continuations",
         changes="time of a sample",
-        unhonoured=NOT_BUILT,
+        unhonoured="a sample shows what the model says; beams show what it finds likeliest",
         ge=1,
     )
-    min_new_tokens: Whole = key(
-        0, "Tokens that a sample has at least.", unit="tokens", unhonoured=NOT_BUILT, ge=0
-    )
+    min_new_tokens: Whole = key(0, "Tokens that a sample has at least.", unit="tokens", ge=0)
     repetition_penalty: float = key(
         1.0,
         "Divides the score of tokens that the sample already holds; 1 leaves it alone.",
-        unhonoured=NOT_BUILT,
         gt=0.0,
     )
     no_repeat_ngram_size: Whole = key(
         0,
         "Never repeats a sequence of this many tokens; 0 allows it.",
         unit="tokens",
-        unhonoured=NOT_BUILT,
         ge=0,
     )
     eos_penalty: float = key(
         0.0,
         "Subtracted from the score of the end-of-text token, so that samples end later.",
-        unhonoured=NOT_BUILT,
         ge=0.0,
     )
     metrics: list[str] = key(

@@ -49,9 +49,9 @@ class ModelConfig(Section):
     )
     pretrained_path: str | None = key(
         None,
-        "Weights to start from: a file or folder of safetensors. null starts from random numbers.",
+        "Weights to start from: a folder of a Hugging Face model in safetensors, or one such file. "
+        "model has to describe the same network. null starts from random numbers.",
         changes="what the model knows before the first step",
-        unhonoured="the trainer starts from random weights so far",
     )
     hidden_size: Whole = key(
         256,
@@ -241,7 +241,8 @@ class ModelConfig(Section):
         unhonoured_values={
             "gshard": "its random second expert is not built; topk with "
             "num_experts_per_token: 2 is the nearest",
-            "deepseek": "its sigmoid scores and expert groups are not built; topk is the nearest",
+            "deepseek": "write its router as topk with moe.score_function: sigmoid and "
+            "moe_balancing.method: loss_free",
             **dict.fromkeys(("expert_choice", "base", "hash", "stochastic"), NOT_BUILT),
         },
     )
@@ -280,7 +281,6 @@ class ModelConfig(Section):
         "Probability that a feature of an expert's output is zeroed during training.",
         changes="regularisation of the experts",
         ignored="with num_experts: 1",
-        unhonoured=NOT_BUILT,
         ge=0.0,
         lt=1.0,
     )

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from typing import Literal
 
-from workbench.config.schema.base import NOT_BUILT, Section, Whole, key
+from workbench.config.schema.base import Section, Whole, key
 
 
 class MlaConfig(Section):
     """Keys and values squeezed through one narrow vector per token."""
 
-    UNHONOURED = NOT_BUILT
     NEEDS = "model.mla.enabled"
 
     enabled: bool = key(
@@ -56,14 +55,20 @@ class MlaConfig(Section):
     )
     use_fp8_kv: bool = key(
         False,
-        "Stores the latent vector in 8 bits at inference.",
+        "Stores the latent vector in 8 bits while text is generated, with a scale for every 128 "
+        "features; the turned key stays as it is.",
         changes="halves the inference cache; training gains nothing",
     )
     backend: Literal["auto", "dense", "sparse"] = key(
         "auto",
-        "Which latent attention kernel to use; sparse looks at selected tokens only.",
+        "Which latent attention kernel to use; sparse looks at selected tokens only. auto is dense.",
         changes="speed at inference",
+        unhonoured_values={
+            "sparse": "there is no indexer that selects tokens; every token is looked at"
+        },
     )
     fallback_to_dense: bool = key(
-        True, "Takes the dense kernel where the sparse one cannot run, for small batches."
+        True,
+        "Takes the dense kernel where the sparse one cannot run, for small batches.",
+        unhonoured="there is no sparse kernel to fall back from: the dense one always runs",
     )

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from typing import Literal
 
-from workbench.config.schema.base import NOT_BUILT, Section, Whole, key
+from workbench.config.schema.base import Section, Whole, key
 
 _DENSE = "with num_experts: 1"
+_SEGMENTS = (
+    "experts are not cut into segments; twice the model.num_experts and "
+    "model.num_experts_per_token at half the expert_intermediate_size say the same"
+)
 
 
 class MoeConfig(Section):
     """What DeepSeek-style mixtures add to num_experts and num_experts_per_token."""
-
-    UNHONOURED = NOT_BUILT
 
     expert_intermediate_size: Whole | None = key(
         None,
@@ -40,7 +42,8 @@ class MoeConfig(Section):
     )
     dense_layer_interval: Whole | None = key(
         None,
-        "Every this many layers an ordinary feed-forward replaces the experts; null means never.",
+        "Every this many layers, from the first on, an ordinary feed-forward replaces the experts; "
+        "null means never.",
         unit="layers",
         changes="total parameters",
         ignored=_DENSE,
@@ -72,13 +75,14 @@ class MoeConfig(Section):
     )
     score_function: Literal["softmax", "sigmoid"] = key(
         "softmax",
-        "How router logits become scores: softmax lets experts compete, sigmoid rates each alone.",
+        "How router logits become scores: softmax lets experts compete, sigmoid rates each alone, "
+        "as in DeepSeek-V3.",
         ignored=_DENSE,
     )
     normalize_expert_weights: bool = key(
         True,
         "Makes the weights of a token's chosen experts add up to one.",
-        ignored="with num_experts: 1 and with router_type: switch",
+        ignored="with num_experts: 1 and with num_experts_per_token: 1",
     )
     routed_scaling_factor: float = key(
         1.0,
@@ -114,6 +118,7 @@ class MoeConfig(Section):
         unit="segments",
         changes="routing compute; specialisation of the experts",
         ignored=_DENSE,
+        unhonoured=_SEGMENTS,
         ge=1,
     )
     expert_segment_sizes: list[Whole] | None = key(
@@ -121,9 +126,11 @@ class MoeConfig(Section):
         "Inner width of each segment; null cuts into equal parts.",
         unit="features",
         ignored="with num_expert_segments: 1",
+        unhonoured=_SEGMENTS,
     )
     segment_routing: Literal["independent", "shared"] = key(
         "independent",
         "Whether each segment has a router of its own or all follow one.",
         ignored="with num_expert_segments: 1",
+        unhonoured=_SEGMENTS,
     )

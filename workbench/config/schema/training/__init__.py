@@ -266,7 +266,6 @@ class TrainingConfig(Section):
         "bf16 where the device computes it natively, and says so.",
         changes="speed and activation memory",
         unhonoured_values={
-            "fp16": "it needs loss scaling, which is not built; bf16 needs none",
             "fp8": "the trainer has no 8-bit matrix products; bf16 is the nearest",
         },
     )
@@ -274,13 +273,19 @@ class TrainingConfig(Section):
         "highest",
         "How exactly a GPU multiplies fp32 matrices: highest in full, high with TF32 (10 bits).",
         changes="speed of what is not in mixed precision",
-        ignored="on a CPU",
-        unhonoured_values=dict.fromkeys(("high", "medium"), "fp32 is computed in full"),
+        ignored="on most CPUs, and by products in 16 bits",
     )
     gradient_checkpointing: bool = key(
         False,
         "Keeps only the input of each block and computes the rest again in the backward pass.",
         changes="much less activation memory for about a third more compute",
+    )
+    gradient_checkpointing_kind: Literal["block", "selective"] = key(
+        "block",
+        "What is computed again: the whole block, or (selective) all but its matrix products and "
+        "attention, which are kept.",
+        changes="selective: less saved memory for a few percent more compute",
+        needs="training.gradient_checkpointing",
     )
     label_smoothing: float = key(
         0.0,
@@ -331,13 +336,11 @@ class TrainingConfig(Section):
         False,
         "Keeps a slowly moving average of the weights beside them, for evaluation.",
         changes="4 bytes of memory per parameter; smoother results",
-        unhonoured=NOT_BUILT,
     )
     ema_decay: float = key(
         0.999,
         "Memory of the average: 0.999 looks back about a thousand steps.",
         needs="training.use_ema",
-        unhonoured=NOT_BUILT,
         ge=0.0,
         lt=1.0,
     )
@@ -345,10 +348,6 @@ class TrainingConfig(Section):
         "steps",
         "When to evaluate: every eval_steps, after each pass over the text, or never.",
         changes="whether you see overfitting",
-        unhonoured_values={
-            "epoch": "the trainer evaluates every eval_steps",
-            "no": "the trainer always evaluates at the end; eval_steps: 0 leaves only that",
-        },
     )
     eval_steps: Whole = key(
         100,
@@ -361,40 +360,37 @@ class TrainingConfig(Section):
         "Stop after this many evaluations without improvement; null never stops early.",
         unit="evaluations",
         changes="time and cost",
-        unhonoured=NOT_BUILT,
         ge=1,
     )
     early_stopping_threshold: float = key(
         0.0,
         "How much the metric has to improve to count as an improvement.",
         ignored="with early_stopping_patience: null",
-        unhonoured=NOT_BUILT,
         ge=0.0,
     )
     metric_for_best_model: str = key(
         "loss",
-        "The metric of the held-out text that decides which checkpoint is best.",
-        unhonoured="the trainer keeps the newest checkpoints",
-        honoured=("loss",),
+        "The metric of the held-out text that decides which checkpoint is best: loss or "
+        "perplexity.",
+        unhonoured="nothing else is measured on the held-out text; the loss decides",
+        honoured=("loss", "eval_loss", "val_loss", "perplexity", "eval_perplexity"),
     )
     greater_is_better: bool = key(
         False,
         "Whether a larger metric_for_best_model is better; for a loss it is not.",
-        unhonoured="the trainer keeps the newest checkpoints",
     )
     load_best_model_at_end: bool = key(
         False,
-        "Goes back to the best checkpoint when the training ends.",
-        changes="which weights you keep",
-        unhonoured="the trainer ends with the newest weights",
+        "Goes back to the weights of the best evaluation when the training ends; they are saved for "
+        "it.",
+        changes="which weights you keep; a checkpoint for each evaluation that is the best so far",
     )
     save_strategy: Literal["steps", "epoch", "no"] = key(
         "steps",
         "When to save: every save_steps, after each pass over the text, or never.",
         changes="how much a crash can cost",
         unhonoured_values={
-            "epoch": "the trainer saves every save_steps",
-            "no": "the trainer always saves at the end; save_steps: 0 leaves only that",
+            "no": "the trainer saves at the end and when it is stopped, and nowhere else",
         },
     )
     save_steps: Whole = key(

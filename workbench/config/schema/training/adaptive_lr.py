@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from workbench.config.schema.base import NOT_BUILT, Section, Whole, key
+from workbench.config.schema.base import Section, Whole, key
 
 
 class AdaptiveLrConfig(Section):
     """Raised on plateaus, lowered on divergence."""
 
-    UNHONOURED = NOT_BUILT
     NEEDS = "training.adaptive_lr.enabled"
 
     enabled: bool = key(

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from typing import Literal
 
-from workbench.config.schema.base import NOT_BUILT, Section, key
+from workbench.config.schema.base import Section, key
 
 
 class CompileConfig(Section):
     """Whether and how the model is compiled."""
 
-    UNHONOURED = NOT_BUILT
     NEEDS = "training.compile.enabled"
 
     enabled: bool = key(

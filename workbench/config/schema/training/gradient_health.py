@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from workbench.config.schema.base import NOT_BUILT, Section, Whole, key
+from workbench.config.schema.base import Section, Whole, key
 
 
 class GradientHealthConfig(Section):
     """A clip that tightens over the warm-up, and a learning rate that yields to explosions."""
 
-    UNHONOURED = NOT_BUILT
     NEEDS = "training.gradient_health.enabled"
 
     enabled: bool = key(
@@ -40,13 +39,15 @@ class GradientHealthConfig(Section):
     )
     explosion_window: Whole = key(
         5,
-        "Explosions are counted over this many latest steps.",
+        "Explosions are counted over this many latest steps; all of them exploding fills the "
+        "window.",
         unit="optimizer steps",
         ge=1,
     )
     auto_reduce_lr: bool = key(
         True,
-        "Lowers the learning rate when a window is full of explosions.",
+        "Lowers the learning rate for good when a window is full of explosions, and begins a new "
+        "window.",
         changes="stability against speed of learning",
     )
     lr_reduction_factor: float = key(
@@ -62,5 +63,8 @@ class GradientHealthConfig(Section):
         changes="about twice the time per step",
     )
     norm_tracking: bool = key(
-        False, "Writes the gradient norm of every layer, not only the global one.", changes="files"
+        False,
+        "Writes the gradient norm of every layer, not only the global one; not under DeepSpeed, "
+        "which keeps gradients to itself.",
+        changes="files",
     )

@@ -8,7 +8,6 @@ from workbench.config.schema.base import Section, Whole, key
 class LossScalingConfig(Section):
     """The loss is multiplied before the backward pass and the gradients divided after it."""
 
-    UNHONOURED = "it belongs to fp16, which the trainer does not compute in"
     NEEDS = "training.mixed_precision=fp16"
 
     scale: float = key(

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from typing import Literal
 
-from workbench.config.schema.base import NOT_BUILT, Section, Whole, key
+from workbench.config.schema.base import Section, Whole, key
 
 
 class LrFinderConfig(Section):
     """The learning rate rises step by step, and the loss curve tells where it was best."""
 
-    UNHONOURED = NOT_BUILT
     NEEDS = "training.lr_finder.enabled"
 
     enabled: bool = key(
@@ -28,8 +27,9 @@ class LrFinderConfig(Section):
     )
     suggestion_method: Literal["steepest", "minimum", "valley", "fastai", "combined"] = key(
         "steepest",
-        "Which point of the curve is suggested: where the loss falls fastest, a tenth of where it "
-        "is lowest, or the end of its longest valley.",
+        "Which point of the curve is suggested: steepest is where the loss falls fastest, minimum a "
+        "tenth of where it is lowest, valley (fastai's) two thirds along the longest fall, combined "
+        "the geometric mean of the three.",
     )
     use_suggested_lr: bool = key(
         False, "Trains with the suggestion instead of learning_rate.", changes="the learning rate"
@@ -42,7 +42,8 @@ class LrFinderConfig(Section):
         False, "Follows the loss of the held-out text too.", changes="time of the search"
     )
     momentum_cycling: bool = key(
-        False, "Lowers the optimizer's momentum while the learning rate rises."
+        False,
+        "Lowers the optimizer's momentum (beta1) in a line to 0.85 while the learning rate rises.",
     )
     plot_path: str | None = key(
         None,

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from typing import Literal
 
-from workbench.config.schema.base import NOT_BUILT, Section, Whole, key
+from workbench.config.schema.base import Section, Whole, key
 
 
 class MtpConfig(Section):
     """Extra heads that predict the tokens after the next one."""
 
-    UNHONOURED = NOT_BUILT
     NEEDS = "training.mtp.enabled"
 
     enabled: bool = key(
@@ -34,7 +33,8 @@ class MtpConfig(Section):
     primary_loss_weight: float = key(1.0, "Weight of the ordinary next-token loss.", gt=0.0)
     head_type: Literal["linear", "mlp", "block"] = key(
         "block",
-        "What a head is: one matrix, a small network, or a whole transformer block.",
+        "What a head is: one matrix, a small network, or a whole transformer block, which also "
+        "reads the tokens before the predicted one.",
         changes="parameters of the heads",
     )
     head_intermediate_size: Whole | None = key(
@@ -48,22 +48,29 @@ class MtpConfig(Section):
         0.0, "Probability that a feature of a head is zeroed during training.", ge=0.0, lt=1.0
     )
     share_projections: bool = key(
-        False,
-        "Lets all heads use one output matrix.",
+        True,
+        "Lets all heads use the output matrix of the model, as DeepSeek-V3 does.",
         changes="saves vocab_size x hidden_size parameters per head",
+        unhonoured="the heads always share the output matrix",
     )
     warmup_epochs: Whole = key(
-        0, "Passes over the text before the extra heads begin to learn.", unit="epochs", ge=0
+        0,
+        "Passes over the text before the extra heads begin to learn.",
+        unit="epochs",
+        unhonoured="the heads learn from the first step on",
+        ge=0,
     )
     adaptive: bool = key(
         False,
         "Adds a gate that decides per token whether the extra heads are sure enough to count.",
         changes="compute; the weight of uncertain predictions",
+        unhonoured="there is no gate: every prediction counts by its loss_weight",
     )
     confidence_threshold: float = key(
         0.6,
         "The gate's limit: below it the extra heads do not count.",
         needs="training.mtp.adaptive",
+        unhonoured="there is no gate",
         ge=0.0,
         le=1.0,
     )
