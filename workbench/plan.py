@@ -167,15 +167,18 @@ class Plan:
         from workbench.config.rules import Subject
         from workbench.config.rules.base import RULES
         from workbench.config.rules.data import PATH_KEYS
+        from workbench.config.schema.data.naming import is_path
 
         def is_missing(value: Any) -> bool:
-            named = value if isinstance(value, list | tuple) else [value]
+            named = value if isinstance(value, list | tuple | dict) else [value]
             return not all(_exists(path) for path in named if isinstance(path, str))
 
         given = [path for path in PATH_KEYS if path in self.composed.origins]
         read = [
             path for path in given if keys()[path].why_unhonoured(value_at(config, path)) is None
         ]
+        if not is_path(config.data.tokenizer_name):  # bytes, or a name of the hub
+            read = [path for path in read if path != "data.tokenizer_name"]
         missing = frozenset(path for path in read if is_missing(value_at(config, path)))
         # The fallbacks are tried one after the other: one that is there will do.
         if any(_exists(p) for p in (config.data.path, *(config.data.fallback_paths or ())) if p):

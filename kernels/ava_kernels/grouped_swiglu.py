@@ -10,7 +10,7 @@ F inner width.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -18,6 +18,8 @@ from torch.autograd.function import once_differentiable
 
 from ava_kernels.dispatch import Implementation, Operation, always
 from ava_kernels.grouped import grouped_matmul
+
+_FEWEST_ROWS = 16
 
 
 class _ByExpert(torch.autograd.Function):
@@ -30,38 +32,39 @@ class _ByExpert(torch.autograd.Function):
         down_EDF: torch.Tensor,
         ends_E: torch.Tensor,
     ) -> torch.Tensor:
-        ends = ends_E.tolist()
+        pieces = _pieces(ends_E.tolist(), x_RD.dtype)
         y_RD = torch.empty_like(x_RD)
-        gate_RF, up_RF = (x_RD.new_empty(len(x_RD), gate_EFD.shape[1]) for _ in range(2))
-        for expert, (start, end) in enumerate(zip([0, *ends[:-1]], ends, strict=True)):
-            if start == end:
+        gate_PF, up_PF = (
+            x_RD.new_empty(sum(each.padded for each in pieces), gate_EFD.shape[1]) for _ in range(2)
+        )
+        for expert, piece in enumerate(pieces):
+            if not piece.rows:
                 continue
-            rows = slice(start, end)
-            x_ND, gate_NF, up_NF = x_RD[rows], gate_RF[rows], up_RF[rows]
+            x_ND, gate_NF, up_NF = piece.of(x_RD), piece.inside(gate_PF), piece.inside(up_PF)
             torch.mm(x_ND, gate_EFD[expert].to(x_RD.dtype).t(), out=gate_NF)
             torch.mm(x_ND, up_EFD[expert].to(x_RD.dtype).t(), out=up_NF)
             inner_NF = F.silu(gate_NF).mul_(up_NF)
-            torch.mm(inner_NF, down_EDF[expert].to(x_RD.dtype).t(), out=y_RD[rows])
-        ctx.save_for_backward(x_RD, gate_RF, up_RF, gate_EFD, up_EFD, down_EDF)
-        ctx.ends = ends
+            piece.store(torch.mm(inner_NF, down_EDF[expert].to(x_RD.dtype).t()), y_RD)
+        ctx.save_for_backward(x_RD, gate_PF, up_PF, gate_EFD, up_EFD, down_EDF)
+        ctx.pieces = pieces
         return y_RD
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad_RD: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
-        x_RD, gate_RF, up_RF, gate_EFD, up_EFD, down_EDF = ctx.saved_tensors
-        dtype, ends = x_RD.dtype, ctx.ends
+        x_RD, gate_PF, up_PF, gate_EFD, up_EFD, down_EDF = ctx.saved_tensors
+        dtype = x_RD.dtype
         grad_x_RD = torch.empty_like(x_RD)
         grad_gate_EFD, grad_up_EFD, grad_down_EDF = (
             torch.empty_like(weight) for weight in (gate_EFD, up_EFD, down_EDF)
         )
-        for expert, (start, end) in enumerate(zip([0, *ends[:-1]], ends, strict=True)):
-            if start == end:
+        for expert, piece in enumerate(ctx.pieces):
+            if not piece.rows:
                 for gradient in (grad_gate_EFD, grad_up_EFD, grad_down_EDF):
                     gradient[expert].zero_()
                 continue
-            rows = slice(start, end)
-            x_ND, gate_NF, up_NF, grad_ND = x_RD[rows], gate_RF[rows], up_RF[rows], grad_RD[rows]
+            x_ND, grad_ND = piece.of(x_RD), piece.of(grad_RD)
+            gate_NF, up_NF = piece.inside(gate_PF), piece.inside(up_PF)
             active_NF = F.silu(gate_NF)
             _product(grad_ND.t(), active_NF * up_NF, into=grad_down_EDF[expert])
             inner_NF = torch.mm(grad_ND, down_EDF[expert].to(dtype))
@@ -69,10 +72,50 @@ class _ByExpert(torch.autograd.Function):
             grad_gate_NF = torch.ops.aten.silu_backward(inner_NF.mul_(up_NF), gate_NF)
             _product(grad_gate_NF.t(), x_ND, into=grad_gate_EFD[expert])
             _product(grad_up_NF.t(), x_ND, into=grad_up_EFD[expert])
-            grad_x_ND = grad_x_RD[rows]
-            torch.mm(grad_gate_NF, gate_EFD[expert].to(dtype), out=grad_x_ND)
-            grad_x_ND.addmm_(grad_up_NF, up_EFD[expert].to(dtype))
+            grad_x_ND = torch.mm(grad_gate_NF, gate_EFD[expert].to(dtype))
+            piece.store(grad_x_ND.addmm_(grad_up_NF, up_EFD[expert].to(dtype)), grad_x_RD)
         return grad_x_RD, grad_gate_EFD, grad_up_EFD, grad_down_EDF, None
+
+
+class _Piece(NamedTuple):
+    """The rows of one expert: among all rows, and among rows that are padded for each expert."""
+
+    start: int
+    rows: int
+    padded_start: int
+    padded: int
+
+    def of(self, x_RD: torch.Tensor) -> torch.Tensor:
+        """Its rows, and zeros behind them."""
+        x_ND = x_RD[self.start : self.start + self.rows]
+        return x_ND if self.padded == self.rows else F.pad(x_ND, (0, 0, 0, self.padded - self.rows))
+
+    def inside(self, x_PF: torch.Tensor) -> torch.Tensor:
+        """Its place among the padded rows."""
+        return x_PF[self.padded_start : self.padded_start + self.padded]
+
+    def store(self, y_ND: torch.Tensor, y_RD: torch.Tensor) -> None:
+        """Put its rows back among all."""
+        y_RD[self.start : self.start + self.rows] = y_ND[: self.rows]
+
+
+def _pieces(ends: list[int], dtype: torch.dtype) -> list[_Piece]:
+    """The rows of each expert.
+
+    For the short formats oneDNN makes machine code for every new number of rows, which takes longer
+    than the product (0.65 ms against 0.17 ms for 256 x 256 x 224 in bf16, torch 2.13, AVX-512), and
+    routing makes new numbers all the time. Rounded up to eighths of a power of two, at least to 16,
+    they come back.
+    """
+    pieces, padded_start = [], 0
+    for start, end in zip([0, *ends[:-1]], ends, strict=True):
+        rows = padded = end - start
+        if dtype != torch.float32 and rows:
+            step = max(_FEWEST_ROWS, 1 << max(0, rows.bit_length() - 4))
+            padded = -(-rows // step) * step
+        pieces.append(_Piece(start, rows, padded_start, padded))
+        padded_start += padded
+    return pieces
 
 
 def _product(left: torch.Tensor, right: torch.Tensor, *, into: torch.Tensor) -> None:

@@ -27,7 +27,10 @@ if TYPE_CHECKING:
 
     import torch
 
+    Turn = Callable[[torch.Tensor], float]
+
 GOAL = 0.6
+_WARM = 2
 
 
 class Case(NamedTuple):
@@ -74,6 +77,13 @@ DEEPSEEK = {
 CASES = (
     Case("Mixtral, its own 8 experts, 2 of them", "Mixtral", 4, 256, MIXTRAL),
     Case(
+        "Mixtral, 16 experts, 2 of them",
+        "Mixtral",
+        4,
+        256,
+        MIXTRAL | {"num_local_experts": 16},
+    ),
+    Case(
         "Mixtral, 32 experts of a quarter, 8 of them",
         "Mixtral",
         4,
@@ -106,25 +116,29 @@ def main(repeats: int, threads: int) -> None:
 def _compare(case: Case, precision: torch.dtype, repeats: int) -> None:
     import torch
 
-    tokens_BT = torch.randint(
-        case.options["vocab_size"],
-        (case.sequences, case.length + 1),
-        generator=torch.Generator().manual_seed(1),
-    )
+    # New text every turn, as in training: each expert then has another number of rows.
+    texts = [
+        torch.randint(
+            case.options["vocab_size"],
+            (case.sequences, case.length + 1),
+            generator=torch.Generator().manual_seed(seed),
+        )
+        for seed in range(repeats + _WARM)
+    ]
     eager = _theirs(case, "eager", "eager")
     fast = _theirs(case, "sdpa", "grouped_mm")
     fast.load_state_dict(eager.state_dict())
-    turns: dict[str, Callable[[], float]] = {
-        "ours": _our_turn(eager, tokens_BT, precision),
-        "transformers, eager": _their_turn(eager, tokens_BT, precision),
-        "transformers, sdpa and grouped_mm": _their_turn(fast, tokens_BT, precision),
+    turns: dict[str, Turn] = {
+        "ours": _our_turn(eager, precision),
+        "transformers, eager": _their_turn(eager, precision),
+        "transformers, sdpa and grouped_mm": _their_turn(fast, precision),
     }
-    losses = {name: turn() for name, turn in turns.items()}  # warm
+    losses = {name: [turn(text) for text in texts[:_WARM]][0] for name, turn in turns.items()}
     took: dict[str, list[float]] = {name: [] for name in turns}
-    for _ in range(repeats):
+    for text in texts[_WARM:]:
         for name, turn in turns.items():
             began = time.process_time()
-            turn()
+            turn(text)
             took[name].append(time.process_time() - began)
     tokens = case.sequences * case.length
     size = sum(each.numel() for each in eager.parameters()) / 1e6
@@ -156,12 +170,11 @@ def _theirs(case: Case, attention: str, experts: str) -> Any:
     return getattr(transformers, f"{case.kind}ForCausalLM")(config).float().train()
 
 
-def _their_turn(model: Any, tokens_BT: torch.Tensor, precision: torch.dtype) -> Callable[[], float]:
+def _their_turn(model: Any, precision: torch.dtype) -> Turn:
     import torch
 
-    given_BT, targets_BT = tokens_BT[:, :-1].contiguous(), tokens_BT[:, 1:].contiguous()
-
-    def turn() -> float:
+    def turn(tokens_BT: torch.Tensor) -> float:
+        given_BT, targets_BT = tokens_BT[:, :-1].contiguous(), tokens_BT[:, 1:].contiguous()
         with torch.autocast("cpu", torch.bfloat16, enabled=precision == torch.bfloat16):
             loss = model(given_BT, labels=targets_BT, shift_labels=targets_BT).loss
         loss.backward()
@@ -171,7 +184,7 @@ def _their_turn(model: Any, tokens_BT: torch.Tensor, precision: torch.dtype) -> 
     return turn
 
 
-def _our_turn(theirs: Any, tokens_BT: torch.Tensor, precision: torch.dtype) -> Callable[[], float]:
+def _our_turn(theirs: Any, precision: torch.dtype) -> Turn:
     from workbench.config.schema import TrainingConfig
     from workbench.models.base import Batch
     from workbench.models.build import build_model
@@ -187,9 +200,9 @@ def _our_turn(theirs: Any, tokens_BT: torch.Tensor, precision: torch.dtype) -> C
         theirs.save_pretrained(folder)
         load_pretrained(model, folder)
     objective = Objective(model.train(), TrainingConfig())
-    batch = Batch(tokens_BT[:, :-1], tokens_BT[:, 1:])
 
-    def turn() -> float:
+    def turn(tokens_BT: torch.Tensor) -> float:
+        batch = Batch(tokens_BT[:, :-1], tokens_BT[:, 1:])
         losses = objective(batch)
         loss = (losses.loss_sum + losses.auxiliary) / batch.targets_BT.numel()
         loss.backward()

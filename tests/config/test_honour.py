@@ -141,7 +141,7 @@ def test_what_changes_the_task_is_a_key_that_is_not_honoured_in_full(path: str) 
 
 
 @pytest.mark.parametrize(
-    "edit", ["model.model_type=bert", "model.router_type=hash", "data.tokenizer_name=mine.json"]
+    "edit", ["model.model_type=bert", "model.router_type=hash", "data.format=preference"]
 )
 def test_a_launch_refuses_to_train_something_else(edit: str, tmp_path: Path) -> None:
     key, value = edit.split("=")

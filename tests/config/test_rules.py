@@ -151,7 +151,8 @@ def test_model_parallel_devices_do_not_multiply_the_batch(findings: Check) -> No
 def test_every_named_path_is_a_key_that_may_be_missing(findings: Check) -> None:
     for path in PATH_KEYS:
         *sections, name = path.split(".")
-        value = "[/nowhere]" if name == "fallback_paths" else "/nowhere"
+        shapes = {"fallback_paths": "[/nowhere]", "mixture": "{/nowhere: 1.0}"}
+        value = shapes.get(name, "/nowhere")
         text = "".join(f"{'  ' * i}{s}:\n" for i, s in enumerate(sections))
         text += f"{'  ' * len(sections)}{name}: {value}\n"
         found = findings(text, missing_paths=frozenset({path}))

@@ -134,7 +134,7 @@ def test_the_length_that_fills_an_encoder() -> None:
         assert raw - noise + count + 1 <= length
 
 
-@pytest.mark.honours("data.mlm_probability", "model.model_type")
+@pytest.mark.honours("data.mlm_probability")
 def test_a_bert_sees_holes_and_a_decoder_does_not(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("".join(article(n) for n in range(60)))
     data = {"path": str(tmp_path / "a.txt")}

@@ -24,8 +24,10 @@ from workbench.runs import process
 from workbench.runs.control import start, wait_for_end
 from workbench.runs.directory import RunDir
 from workbench.runs.files import read_json
+from workbench.runs.follow import last_row
 from workbench.runs.status import verdict
 
+LAST = 60  # steps, as in trainers.real_run
 TWO = {"parallel__devices_per_node": 2, "parallel__strategy": "ddp"}
 
 
@@ -45,19 +47,18 @@ def nursery() -> Iterator[Nursery]:
 class Undisturbed:
     """The run that all others must equal."""
 
-    def __init__(self, run: RunDir, seconds: float) -> None:
-        self.story, self.weights, self.seconds = story(run), weights(run), seconds
+    def __init__(self, run: RunDir) -> None:
+        self.story, self.weights = story(run), weights(run)
 
 
 def undisturbed(
     nursery: Nursery, folder: Path, corpus: Path, ranks: int, **options: object
 ) -> Undisturbed:
     run = real_run(folder, "undisturbed", corpus, **options)
-    began = time.monotonic()
     codes = [nursery.wait(pid) for pid in attempt(nursery, run, 1, ranks)]
     assert codes == [0] * ranks, output(run)
-    found = Undisturbed(run, time.monotonic() - began)
-    assert len(found.story["loss"]) == 60
+    found = Undisturbed(run)
+    assert len(found.story["loss"]) == LAST
     assert found.weights
     return found
 
@@ -79,21 +80,22 @@ def campaign(
     nursery: Nursery,
     run: RunDir,
     chance: random.Random,
-    seconds: float,
     *,
     ranks: int,
     kills: int,
 ) -> dict[str, int]:
-    """Interrupt a run at random until it has had enough, then let it end."""
+    """Interrupt a run at random until it has had enough, then let it end.
+
+    The moments are random steps and a random while after them, so that they fall into steps,
+    evaluations and saves on a machine of any speed; now and then one falls into the start.
+    """
     did = {"kills": 0, "halts": 0, "flips": 0, "torn": 0}
-    number = 0
-    while True:
-        number += 1
+    for number in range(1, kills + 1):
+        goal = min(LAST - 1, reached(run) + chance.randrange(1, 2 * LAST // kills))
         pids = attempt(nursery, run, number, ranks)
-        if number > kills:
-            assert [nursery.wait(pid) for pid in pids] == [0] * ranks, output(run)
-            return did
-        time.sleep(chance.random() * seconds * 0.6)
+        if chance.random() < 0.9:
+            wait_for_step(run, goal, pids)
+        time.sleep(chance.random() * 0.02)
         if chance.random() < 0.3:
             did["halts"] += 1
             victim = chance.choice(pids)
@@ -101,17 +103,37 @@ def campaign(
             time.sleep(0.03)
             os.kill(victim, signal.SIGCONT)
         for pid in chance.sample(pids, len(pids)):
-            os.kill(pid, signal.SIGKILL)
+            os.kill(pid, signal.SIGKILL)  # not waited for yet, so it is still that process
         codes = [nursery.wait(pid) for pid in pids]
         did["kills"] += codes.count(-signal.SIGKILL)
-        if codes == [0] * ranks:
-            return did  # it was faster
+        assert set(codes) <= {-signal.SIGKILL, 0} or ranks > 1, output(run)
         did["flips"] += chance.random() < 0.3 and flip_a_bit(run, chance)
         rows = run.metrics_path(number)
         if chance.random() < 0.3 and rows.exists():
             did["torn"] += 1
             with rows.open("ab") as file:
                 file.write(b'{"step":50,"t":1.0,"loss":9.9')
+    pids = attempt(nursery, run, kills + 1, ranks)
+    assert [nursery.wait(pid) for pid in pids] == [0] * ranks, output(run)
+    return did
+
+
+def reached(run: RunDir) -> int:
+    """The newest step of the newest attempt that has one."""
+    for number in reversed(run.attempts()):
+        if row := last_row(run, number):
+            return int(row["step"])
+    return 0
+
+
+def wait_for_step(run: RunDir, step: int, pids: list[int]) -> None:
+    number = max(run.attempts())
+    deadline = time.monotonic() + 300
+    while int((last_row(run, number) or {"step": 0})["step"]) < step:
+        if not all(process.identify(pid) for pid in pids):
+            return
+        assert time.monotonic() < deadline, output(run)
+        time.sleep(0.001)
 
 
 def flip_a_bit(run: RunDir, chance: random.Random) -> bool:
@@ -141,9 +163,9 @@ def many(
     sums: dict[str, int] = {}
     for number in range(count):
         run = real_run(folder, f"campaign-{number}", corpus, **options)
-        did = campaign(nursery, run, chance, wanted.seconds, ranks=ranks, kills=kills)
+        did = campaign(nursery, run, chance, ranks=ranks, kills=kills)
         check(run, wanted)
-        sums = {name: sums.get(name, 0) + many for name, many in did.items()}
+        sums = {name: sums.get(name, 0) + times for name, times in did.items()}
     print(f"\n{count} of {count} campaigns of {ranks} bit-identical, seed {seed}: {sums}")
 
 

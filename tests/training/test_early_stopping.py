@@ -58,7 +58,9 @@ def test_the_metric() -> None:
     # A perplexity falls by 1 where the loss falls by less than 0.5.
     losses = [2.0, 1.8, 1.6]
     assert stops_at(losses, early_stopping_threshold=0.5) == 3
-    assert stops_at(losses, early_stopping_threshold=0.5, metric_for_best_model="perplexity") is None
+    assert (
+        stops_at(losses, early_stopping_threshold=0.5, metric_for_best_model="perplexity") is None
+    )
     assert best([2.0], metric_for_best_model="perplexity") == (1, pytest.approx(math.exp(2)))
     assert best([1e6], metric_for_best_model="perplexity") == (1, math.inf)
 

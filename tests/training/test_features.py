@@ -182,9 +182,7 @@ def test_the_norm_after_clipping(make_run: MakeRun) -> None:
 
 @pytest.mark.honours("training.gradient_health.norm_tracking", "training.gradient_health.enabled")
 def test_norms_of_layers(make_run: MakeRun) -> None:
-    run = make_run(
-        **QUIET, training={"gradient_health": {"enabled": True, "norm_tracking": True}}
-    )
+    run = make_run(**QUIET, training={"gradient_health": {"enabled": True, "norm_tracking": True}})
     attempt(run)
     for row in steps_of(run):
         layers = {key: value for key, value in row.items() if key.startswith("grad_norm.")}
@@ -240,8 +238,8 @@ def poison(monkeypatch: pytest.MonkeyPatch, bad: set[int], value: float = math.n
 def test_a_step_without_numbers_is_left_out(
     make_run: MakeRun, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run = make_run(**QUIET, training={"stability": {"stop_on_nan": False}, "save_steps": 1,
-                                      "save_total_limit": 9, "lr_scheduler_type": "constant"})  # fmt: skip
+    kept = {"save_steps": 1, "save_total_limit": 9, "lr_scheduler_type": "constant"}
+    run = make_run(**QUIET, training={"stability": {"stop_on_nan": False}, **kept})
     poison(monkeypatch, {4})
     session = attempt(run)
     assert weights(run, 3) == weights(run, 4), "bit-equal, the optimizer too"
@@ -266,12 +264,11 @@ def test_too_many_steps_without_numbers_stop(
     "training.stability.max_loss_before_stop", "training.stability.max_grad_norm_before_stop"
 )
 @pytest.mark.parametrize(
-    ("key", "words"), [("max_loss_before_stop", "loss rose"), ("max_grad_norm_before_stop", "norm rose")]
+    ("key", "words"),
+    [("max_loss_before_stop", "loss rose"), ("max_grad_norm_before_stop", "norm rose")],
 )
 def test_limits_stop_before_the_update(make_run: MakeRun, key: str, words: str) -> None:
-    session = open_session(
-        make_run(training={"stability": {key: 1e-3}}), 1, StopSignals()
-    )
+    session = open_session(make_run(training={"stability": {key: 1e-3}}), 1, StopSignals())
     before = tensors(session)
     with pytest.raises(TrainingError, match=words) as caught:
         loop.take_step(session)
@@ -296,9 +293,7 @@ def test_the_rate_of_a_cut_is_in_the_rows(make_run: MakeRun) -> None:
 
 
 @pytest.mark.honours("training.early_stopping_patience", "training.load_best_model_at_end")
-def test_early_stopping_keeps_the_best(
-    make_run: MakeRun, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_early_stopping_keeps_the_best(make_run: MakeRun, monkeypatch: pytest.MonkeyPatch) -> None:
     story = iter([3.0, 2.0, 2.5, 2.6, 2.7, 0.1])
     monkeypatch.setattr(loop, "validation_loss", lambda *_args: next(story))
     run = make_run(**QUIET, training={
@@ -308,7 +303,11 @@ def test_early_stopping_keeps_the_best(
     session = attempt(run)
     assert session.progress.step == 10
     summary = json.loads(run.summary_path.read_text())
-    assert (summary["state"], summary["stopped_early"], summary["best_step"]) == ("finished", True, 4)
+    assert (summary["state"], summary["stopped_early"], summary["best_step"]) == (
+        "finished",
+        True,
+        4,
+    )
     assert [event["step"] for event in events(run, 1, "early_stopping")] == [10]
     assert [event["best_step"] for event in events(run, 1, "best_model")] == [4]
     kept = sorted(path.name for path in run.checkpoints_dir.iterdir())
@@ -407,7 +406,9 @@ def test_fp16_gradients_are_those_of_fp32(make_run: MakeRun) -> None:
 
 @pytest.mark.honours("training.loss_scaling.scale")
 def test_a_fixed_scale_that_overflows_stops(make_run: MakeRun) -> None:
-    run = make_run(**QUIET, training={"mixed_precision": "fp16", "loss_scaling": {"scale": 2.0**40}})
+    run = make_run(
+        **QUIET, training={"mixed_precision": "fp16", "loss_scaling": {"scale": 2.0**40}}
+    )
     with pytest.raises(TrainingError, match="gradient norm became"):
         attempt(run)
 
@@ -415,9 +416,7 @@ def test_a_fixed_scale_that_overflows_stops(make_run: MakeRun) -> None:
 @pytest.mark.honours("training.float32_matmul_precision")
 @pytest.mark.parametrize("name", ["highest", "high", "medium"])
 def test_float32_matmul_precision(make_run: MakeRun, name: str) -> None:
-    session = open_session(
-        make_run(training={"float32_matmul_precision": name}), 1, StopSignals()
-    )
+    session = open_session(make_run(training={"float32_matmul_precision": name}), 1, StopSignals())
     session.close()
     assert torch.get_float32_matmul_precision() == name
 

@@ -62,7 +62,9 @@ def test_a_search_changes_nothing(make_run: MakeRun, optimizer: str) -> None:
         assert tensors.keys() == other[kind].keys()
         assert all(torch.equal(value, other[kind][name]) for name, value in tensors.items())
     assert (searched.run.path / lr_finder.PICTURE).read_bytes().startswith(b"\x89PNG")
-    assert events(searched.run, 1, "lr_finder")[0]["suggestion"] == found(searched.run)["suggestion"]
+    assert (
+        events(searched.run, 1, "lr_finder")[0]["suggestion"] == found(searched.run)["suggestion"]
+    )
     assert not (plain.run.path / lr_finder.FILE).exists()
 
 
@@ -99,7 +101,10 @@ def test_the_range(make_run: MakeRun) -> None:
 @pytest.mark.honours("training.lr_finder.stop_div_threshold")
 def test_it_stops_when_the_loss_explodes(make_run: MakeRun) -> None:
     wild = {"end_lr": 1e4, "num_iterations": 24, "beta": 0.0}
-    strict, patient = search(make_run, **wild, stop_div_threshold=1.1), search(make_run, **wild, stop_div_threshold=1e9)
+    strict, patient = (
+        search(make_run, **wild, stop_div_threshold=1.1),
+        search(make_run, **wild, stop_div_threshold=1e9),
+    )
     assert strict["steps"] < patient["steps"]
     assert strict["losses"] == patient["losses"][: strict["steps"]]
     assert strict["losses"][-1] > 1.1 * min(strict["losses"])

@@ -1,4 +1,4 @@
-"""Weights in 16 bits: split ones are fp32 ones, the others lose little, plain ones would lose all."""
+"""Weights in 16 bits: split ones are fp32 ones, others lose little, plain ones would lose all."""
 
 from __future__ import annotations
 
@@ -52,7 +52,9 @@ def gradients(steps: int = STEPS) -> list[dict[str, torch.Tensor]]:
     ]
 
 
-def train(model: Tiny, optimizer: torch.optim.Optimizer, steps: list[dict[str, torch.Tensor]]) -> None:
+def train(
+    model: Tiny, optimizer: torch.optim.Optimizer, steps: list[dict[str, torch.Tensor]]
+) -> None:
     for step in steps:
         for name, parameter in model.named_parameters():
             parameter.grad = step[name].to(parameter.dtype)
@@ -149,13 +151,17 @@ def test_stochastic_rounding_is_right_on_average() -> None:
     assert torch.equal(weight, again)
     assert not torch.equal(weight, other)
     on_the_grid = torch.tensor([0.0, 1.0, -2.5, torch.inf])
-    assert torch.equal(FORMATS["stochastic"].narrow(on_the_grid, Draw(0, 3, 1))[0].float(), on_the_grid)
+    assert torch.equal(
+        FORMATS["stochastic"].narrow(on_the_grid, Draw(0, 3, 1))[0].float(), on_the_grid
+    )
 
 
 @pytest.mark.parametrize("rounding", ["split", "kahan", "stochastic"])
 @pytest.mark.parametrize("name", ["adamw", "sgd", "adagrad"])
 def test_its_state_resumes(rounding: Rounding, name: str) -> None:
-    key = {"split": "split_weights", "kahan": "kahan_summation"}.get(rounding, "stochastic_rounding")
+    key = {"split": "split_weights", "kahan": "kahan_summation"}.get(
+        rounding, "stochastic_rounding"
+    )
     options = {"optimizer": name, key: True, "momentum": 0.9}
     steps = gradients()[:20]
     whole, first, second = Tiny(), Tiny(), Tiny()

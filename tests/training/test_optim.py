@@ -229,14 +229,18 @@ def test_8_bits_learn_like_32() -> None:
     class Wide(nn.Module):
         def __init__(self) -> None:
             super().__init__()
-            self.matrix = nn.Parameter(torch.randn(64, 300, generator=torch.Generator().manual_seed(1)))
+            self.matrix = nn.Parameter(
+                torch.randn(64, 300, generator=torch.Generator().manual_seed(1))
+            )
             self.bias = nn.Parameter(torch.zeros(64))
 
     first, last, memory = {}, {}, {}
     for name in ("adamw", "adamw_8bit"):
         model, generator = Wide(), torch.Generator().manual_seed(3)
         truth = torch.randn(64, 300, generator=generator)
-        optimizer = make_optimizer(model, config(optimizer=name, weight_decay=0.0, learning_rate=0.05))
+        optimizer = make_optimizer(
+            model, config(optimizer=name, weight_decay=0.0, learning_rate=0.05)
+        )
         for step in range(200):
             x = torch.randn(32, 300, generator=generator)
             loss = (x @ (model.matrix - truth).T + model.bias).square().mean()

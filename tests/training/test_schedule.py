@@ -1,4 +1,4 @@
-"""The learning rate is a function of the step: closed values, and transformers' where they agree."""
+"""The learning rate as a function of the step: closed values, transformers' where they agree."""
 
 from __future__ import annotations
 
@@ -116,7 +116,9 @@ def test_stable_then_decay() -> None:
 def test_one_cycle() -> None:
     parameter = torch.nn.Parameter(torch.zeros(1))
     optimizer = torch.optim.SGD([parameter], lr=1.0)
-    theirs = torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=1.0, total_steps=41, pct_start=13 / 41)
+    theirs = torch.optim.lr_scheduler.OneCycleLR(
+        optimizer, max_lr=1.0, total_steps=41, pct_start=13 / 41
+    )
     found = []
     for _ in range(41):
         found.append(optimizer.param_groups[0]["lr"])
@@ -133,7 +135,9 @@ def test_a_warm_up_longer_than_the_run() -> None:
     assert rates(warmup_steps=10)[10] == 1.0
 
 
-@pytest.mark.parametrize("kind", TrainingConfig.model_fields["lr_scheduler_type"].annotation.__args__)
+@pytest.mark.parametrize(
+    "kind", TrainingConfig.model_fields["lr_scheduler_type"].annotation.__args__
+)
 def test_every_schedule_ends_where_it_says_and_never_jumps(kind: str) -> None:
     found = rates(200, warmup_steps=20, lr_scheduler_type=kind, lr_end=0.1)
     flat = {"constant", "constant_with_warmup", "reduce_on_plateau", "inverse_sqrt"}
@@ -147,7 +151,11 @@ def test_every_schedule_ends_where_it_says_and_never_jumps(kind: str) -> None:
     ("name", "ours", "arguments"),
     [
         ("get_constant_schedule_with_warmup", {"lr_scheduler_type": "constant"}, {}),
-        ("get_linear_schedule_with_warmup", {"lr_scheduler_type": "linear"}, {"num_training_steps": STEPS}),
+        (
+            "get_linear_schedule_with_warmup",
+            {"lr_scheduler_type": "linear"},
+            {"num_training_steps": STEPS},
+        ),
         ("get_cosine_schedule_with_warmup", {}, {"num_training_steps": STEPS}),
         (
             "get_cosine_with_hard_restarts_schedule_with_warmup",

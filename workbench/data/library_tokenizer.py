@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
+from workbench.config.schema.data.naming import is_path
 from workbench.data.offline import offline_error
 from workbench.data.reading import display
 from workbench.data.tokens import ByteTokenizer, Tokenizer
@@ -35,6 +36,10 @@ _SEPARATORS = (
     "[EOS]",
 )
 _MASKS = ("[MASK]", "<mask>")
+_PADDINGS = ("<pad>", "[PAD]", "<|pad|>")
+
+
+N = TypeVar("N", int, None)
 
 
 class LibraryTokenizer:
@@ -51,8 +56,9 @@ class LibraryTokenizer:
         self.name = name
         self.vocab_size = 1 + max(inner.get_vocab(with_added_tokens=True).values())
         self.separator = separator
-        self.padding = separator
-        self.mask = next((i for m in _MASKS if (i := inner.token_to_id(m)) is not None), None)
+        # T5's decoder begins with its padding token, so it is more than a filler.
+        self.padding = _first_known(inner, _PADDINGS, separator)
+        self.mask = _first_known(inner, _MASKS, None)
         marks = (inner.token_to_id(f"<extra_id_{n}>") for n in range(1000))
         self.sentinels = tuple(_until_none(marks))
         # Text that spells a special token is text: nobody's file may end a document by itself.
@@ -114,7 +120,7 @@ def _load(name: str, cache_dir: str | None) -> tuple[tokenizers.Tokenizer, Path 
 
 
 def _refuse_lost_path(name: str) -> None:
-    if name.startswith((".", "/", "~")) or name.endswith(".json") or name.count("/") > 1:
+    if is_path(name):
         raise DataError(
             f"there is no tokenizer {name!r}",
             where=f"data.tokenizer_name, seen from {display(Path.cwd())}",
@@ -175,6 +181,14 @@ def _configured(folder: Path | None) -> Iterator[str]:
         word = told.get("content") if isinstance(told, dict) else told
         if isinstance(word, str):
             yield word
+
+
+def _first_known(inner: tokenizers.Tokenizer, words: Iterable[str], otherwise: N) -> int | N:
+    """The number of the first of some words that the vocabulary has."""
+    for word in words:
+        if (number := inner.token_to_id(word)) is not None:
+            return int(number)
+    return otherwise
 
 
 def _until_none(numbers: Iterable[int | None]) -> Iterator[int]:

@@ -52,7 +52,6 @@ class Experts(nn.Module):
             expert_R: The expert of each row.
             ends_E: Where each expert's rows end, int32.
         """
-
         if self.gate_proj is not None and self.kind == "swiglu" and self.up_bias is None:
             return grouped_swiglu(
                 x_RD, self.gate_proj, self.up_proj, self.down_proj, ends_E, rows=len(x_RD)

@@ -97,8 +97,8 @@ def _to_csv(follower: Follower, target: Path) -> Path:
 
 
 def _to_parquet(follower: Follower, target: Path) -> Path:
-    import pyarrow as pa  # type: ignore[import-untyped]
-    import pyarrow.parquet as pq  # type: ignore[import-untyped]
+    import pyarrow as pa
+    import pyarrow.parquet as pq
 
     schema = pa.schema(
         [

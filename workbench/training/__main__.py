@@ -81,8 +81,8 @@ def _explained(run: RunDir, attempt: int, error: Exception) -> tuple[WorkbenchEr
     """The error as one message, and whether it may pass when the attempt is repeated."""
     if isinstance(error, WorkbenchError):
         return error, False
-    if _is_out_of_memory(error):
-        return _out_of_memory(error), False
+    if (memory := _out_of_memory(run, error)) is not None:
+        return memory, False
     if SEVERAL and _is_lost_peer(error):
         return _lost_peer(error), True
     if isinstance(error, OSError):
@@ -113,23 +113,19 @@ def _disk_trouble(run: RunDir, error: OSError) -> RunError:
     )
 
 
-def _is_out_of_memory(error: Exception) -> bool:
-    text = str(error)
-    return (
-        isinstance(error, MemoryError)
-        or type(error).__name__ == "OutOfMemoryError"
-        or (isinstance(error, RuntimeError) and "can't allocate memory" in text)
-    )
+def _out_of_memory(run: RunDir, error: Exception) -> WorkbenchError | None:
+    """The message, if it is this that has happened."""
+    from workbench.training.out_of_memory import explain as explain_memory
+    from workbench.training.out_of_memory import is_out_of_memory
 
+    if not is_out_of_memory(error):
+        return None
+    from workbench.training.session import read_config
 
-def _out_of_memory(error: Exception) -> TrainingError:
-    return TrainingError(
-        "memory ran out",
-        why=str(error).splitlines()[0] if str(error) else None,
-        fix="halve --training.batch_size and double --training.gradient_accumulation_steps: the "
-        "same step in less memory;\nor --training.gradient_checkpointing true, or a shorter "
-        "--data.max_length",
-    )
+    config = None
+    with contextlib.suppress(WorkbenchError):
+        config = read_config(run)
+    return explain_memory(error, config)
 
 
 def _is_lost_peer(error: Exception) -> bool:

@@ -3,8 +3,8 @@
 Every ``check_interval`` steps the mean loss of the last ``loss_window`` steps is compared with that
 of the ``loss_window`` steps before, and the look is one of three:
 
-- *falling*: lower by ``min_improvement`` or more, relative. ``stability_threshold`` of them in a row:
-  times ``increase_factor``.
+- *falling*: lower by ``min_improvement`` or more, relative. ``stability_threshold`` of them in a
+  row: times ``increase_factor``.
 - *rising*: higher. ``divergence_threshold`` of them in a row: times ``emergency_factor``.
 - neither.
 

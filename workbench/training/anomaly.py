@@ -41,7 +41,9 @@ def named_anomalies(step: int, *, enabled: bool) -> Iterator[None]:
             match = _RETURNED.search(str(error))
             if match is None:
                 raise
-            raise _named(step, match[1], int(match[2]), [str(each.message) for each in told]) from None
+            raise _named(
+                step, match[1], int(match[2]), [str(each.message) for each in told]
+            ) from None
 
 
 def _named(step: int, function: str, output: int, told: list[str]) -> TrainingError:

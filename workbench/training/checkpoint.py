@@ -175,7 +175,8 @@ class Checkpoints:
     def load_step(self, step: int) -> Loaded | None:
         """Read the checkpoint of a step; None when it is not there or does not verify."""
         path = self.directory / _name(step)
-        return next((read(each, self.run) for each in self.newest_good_first() if each == path), None)
+        good = path in self.newest_good_first()
+        return read(path, self.run) if good else None
 
     def newest_good_first(self) -> Iterator[Path]:
         """The checkpoints that verify, newest first; those that do not are set aside."""

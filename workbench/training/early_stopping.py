@@ -44,9 +44,7 @@ class EarlyStopping:
             self._mark, self.waiting = value, 0
         else:
             self.waiting += 1
-        is_best = not math.isnan(value) and (
-            self.best is None or sign * (value - self.best) >= 0
-        )
+        is_best = not math.isnan(value) and (self.best is None or sign * (value - self.best) >= 0)
         if is_best:
             self.best, self.best_step = value, step
         return is_best

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Literal
 
 import torch
 
+from workbench.models.decoder import Decoder
 from workbench.models.moe import balance_experts
 from workbench.training.anomaly import named_anomalies
 from workbench.training.cadence import due
@@ -196,12 +197,13 @@ def conclude(session: Session, outcome: Outcome) -> None:
 
 def _sample(session: Session) -> str | None:
     config, step = session.config, session.progress.step
-    if not config.evaluation.max_new_tokens:
+    writes = isinstance(session.engine.model, Decoder)  # an encoder fills in, it does not go on
+    if not writes or not config.evaluation.max_new_tokens:
         return None
     if session.sample is None or session.sample[0] != step:
         text = ""
         with session.averaged(), uncompiled(), session.engine.whole_model() as model:
-            if model is not None:
+            if isinstance(model, Decoder):
                 text = draw_sample(
                     model,
                     session.dataset.tokenizer,

@@ -2,8 +2,8 @@
 
 fp16 holds nothing smaller than 6e-8 and nothing larger than 65,504. The loss is multiplied by a
 factor before the backward pass and the gradients are divided by it after (arXiv 1710.03740,
-section 3.2), so that most of them fall between. Too large a factor shows as an overflow: that step is
-left out, and the factor shrinks.
+section 3.2), so that most of them fall between. Too large a factor shows as an overflow: that step
+is left out, and the factor shrinks.
 """
 
 from __future__ import annotations

@@ -11,13 +11,13 @@ from workbench.models.sampling import Sampling
 
 if TYPE_CHECKING:
     from workbench.config.schema import EvaluationConfig
-    from workbench.data.tokens import ByteTokenizer
+    from workbench.data.tokens import Tokenizer
     from workbench.models.decoder import Decoder
 
 
 def draw_sample(
     model: Decoder,
-    tokenizer: ByteTokenizer,
+    tokenizer: Tokenizer,
     config: EvaluationConfig,
     *,
     context: int,

@@ -1,14 +1,8 @@
 """The learning rate of a step: a pure function, so a resumed run needs no scheduler state.
 
-    rate ▲   hold
-         │  ╱▔▔▔▔╲
-         │ ╱      ╲ decay
-         │╱ warm-up ╲______ lr_end
-         └──────────────────▶ step
-
-It rises from ``warmup_start_lr`` at step 0 to ``learning_rate`` at the last warm-up step, stays there
-for ``lr_hold_steps``, then follows ``lr_scheduler_type`` to ``lr_end``, reached at ``lr_decay_steps``
-or at the last step, and stays there.
+It rises from ``warmup_start_lr`` at step 0 to ``learning_rate`` at the last warm-up step, stays
+there for ``lr_hold_steps``, then follows ``lr_scheduler_type`` to ``lr_end``, reached at
+``lr_decay_steps`` or at the last step, and stays there.
 """
 
 from __future__ import annotations

@@ -14,6 +14,8 @@ PATH_KEYS = (
     "data.path",
     "data.eval_path",
     "data.fallback_paths",
+    "data.mixture",
+    "data.tokenizer_name",
     "model.pretrained_path",
     "checkpointing.resume_from_checkpoint",
     "deepspeed.config_file",
@@ -36,10 +38,12 @@ def missing_path(subject: Subject) -> Iterator[Problem]:
         if path not in subject.missing_paths:
             continue
         value = value_at(subject.config, path)
-        named = ", ".join(value) if isinstance(value, list) else value
+        named = ", ".join(value) if isinstance(value, list | dict) else value
         fixes: list[Repair] = []
         if path == "data.path":
             fixes.append(("train on the embedded corpus: data.path: null", {path: None}))
+        elif path == "data.tokenizer_name":
+            fixes.append(put(path, "bytes"))
         elif keys()[path].optional:
             fixes.append(put(path, None))
         yield Problem(path, f"there is nothing at {named!r}", tuple(fixes))

@@ -48,7 +48,7 @@ def cross_entropy(tape: Tape, x: Tensor, weight: Tensor, s: Structure) -> Tensor
         product = tape.new((rows, "D"), width, "gradient of the hidden states of a chunk")
         del product
         product = tape.new(("V", "D"), width, "gradient of the output matrix from a chunk")
-        if s.cpu and width != 4:  # noqa: PLR2004
+        if s.cpu and width != 4:
             copy = tape.new(("V", "D"), 4, "the same in fp32, as a CPU adds")
             del copy
         del product

@@ -119,4 +119,4 @@ def structure_of(
 
 def _blocked(length: int, width: int) -> bool:
     """Whether `ava_kernels.causal_attention` takes its blocks on a CPU."""
-    return length <= 1024 and (width == 2 or length >= 128)  # noqa: PLR2004 - its own limits
+    return length <= 1024 and (width == 2 or length >= 128)

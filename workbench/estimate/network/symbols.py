@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from workbench.config.size import head_width
@@ -26,7 +27,8 @@ MEANINGS = {
     "P": "max_position_embeddings",
     "C": "tokens whose logits exist at once",
     "Z": "tokens of the last such chunk",
-    "W": "scores that a CPU's attention holds at once",
+    "X": "scores that a CPU's attention holds at once, forwards",
+    "Y": "scores that it holds at once, backwards",
 }
 """What each symbol stands for, as `ava estimate --explain` prints it."""
 
@@ -62,12 +64,32 @@ def symbols_of(config: Config, *, alignment: int, shards: int = 1) -> tuple[int,
         model.max_position_embeddings,
         chunk,
         tokens - (-(-tokens // chunk) - 1) * chunk,
-        _scores(heads, groups, sequences, length),
+        *_scores(heads, groups, sequences, length, width),
     )
 
 
-def _scores(heads: int, groups: int, sequences: int, length: int) -> int:
-    """Numbers of the largest block of scores, as `ava_kernels.attention` cuts them."""
-    members, rows = heads // groups, min(64, length)
-    at_once = max(1, 2**18 // (members * rows * length))
-    return min(at_once, sequences * groups) * members * rows * length
+@lru_cache(maxsize=1024)
+def _scores(heads: int, groups: int, sequences: int, length: int, width: int) -> tuple[int, int]:
+    """Numbers that `ava_kernels.attention` holds at once in its blocks, forwards and backwards.
+
+    A loop goes over blocks of at most 64 rows, which meet the keys up to their end; what a block
+    computed lives until the next one has its own.
+    """
+    members = heads // groups
+    at_once = max(1, 2**18 // (members * min(64, length) * length))
+    together = min(at_once, sequences * groups) * members
+    forward = backward = scores = before = rows_before = 0
+    for row in range(0, length, 64):
+        rows = min(64, length - row)
+        scores = together * rows * (row + rows)
+        out, out_before = together * rows * width, together * rows_before * width
+        forward = max(forward, before + out_before + 2 * scores, scores + out + out_before)
+        backward = max(
+            backward,
+            3 * before + out_before + 2 * scores,
+            2 * before + 2 * scores + out,
+            before + 3 * scores + out,
+            3 * scores + 2 * out,
+        )
+        before, rows_before = scores, rows
+    return forward, backward

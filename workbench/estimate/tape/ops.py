@@ -104,7 +104,7 @@ def linear(
     flat = make(
         tape, inputs, shape, x.width, label, keep=keep, back=_linear_back, memo=memo, kind="product"
     )
-    if len(shape) == 2:  # noqa: PLR2004
+    if len(shape) == 2:
         return flat
     # The product is one of two matrices; its shape comes back by a view.
     return view(tape, flat, shape)
@@ -122,9 +122,9 @@ def _linear_back(node: Node, grad: Tensor) -> Gradients:
         if not to_x:
             return None
         found = tape.new(x_shape, width, "gradient of an input")
-        return found if len(x_shape) <= 2 else Tensor(found.storage, x_shape, width, None, found)  # noqa: PLR2004
+        return found if len(x_shape) <= 2 else Tensor(found.storage, x_shape, width, None, found)
 
-    if len(node.inputs) == 2:  # noqa: PLR2004
+    if len(node.inputs) == 2:
         grad_weight = of_weight()
         return of_x(), grad_weight
     grad_x = of_x()
@@ -193,7 +193,7 @@ def _elementwise_back(node: Node, grad: Tensor) -> Gradients:
 
 
 def relu(tape: Tape, x: Tensor) -> Tensor:
-    """relu keeps its result."""
+    """Relu keeps its result."""
     return make(tape, (x,), x.shape, x.width, "relu", keep_result=True, back=_elementwise_back)
 
 
@@ -392,9 +392,8 @@ def _blocked_forward(
     del scaled
     others = [tape.new(e.shape, e.width, "keys and values by heads") for e in (k, v) if copies[1]]
     y = tape.new(out, q.width, "attention output by heads")
-    scores = tape.new(("W",), q.width, "scores of a block")
-    weights = tape.new(("W",), q.width, "attention weights of a block")
-    del scores, weights
+    scores = tape.new(("X",), q.width, "scores of blocks")
+    del scores
     result = tape.new(out, q.width, "attention output", node)
     del rows, y, others
     return result
@@ -414,7 +413,7 @@ def _blocked_back(node: Node, grad: Tensor) -> Gradients:
     dq = tape.new(q_shape, width, "gradient of the queries")
     dk = tape.new(k_shape, width, "gradient of the keys")
     dv = tape.new(v_shape, width, "gradient of the values")
-    scores = [tape.new(("W",), width, "scores of a block") for _ in range(3)]
+    scores = tape.new(("Y",), width, "scores of blocks and their gradients")
     del rows, back, others, scores
     return dq, dk, dv
 

@@ -15,6 +15,7 @@ import torch
 from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import (
     CPUOffloadPolicy,
+    FSDPModule,
     MixedPrecisionPolicy,
     OffloadPolicy,
     fully_shard,
@@ -84,6 +85,7 @@ class FsdpEngine(SingleEngine):
     @contextmanager
     def whole_model(self) -> Iterator[LanguageModel | None]:
         """A copy of the model with whole weights, on rank 0."""
+        self._give_back()
         model = None
         if self.world.leads:
             model = copy.deepcopy(self._skeleton).to_empty(device=self.device)
@@ -97,6 +99,7 @@ class FsdpEngine(SingleEngine):
 
     def state(self) -> State:
         """Each tensor made whole, one after another, and kept on rank 0's host."""
+        self._give_back()
         found: State = {"model": {}, "optimizer": {}}
         for kind, tensors in super().state().items():
             for name, value in tensors.items():
@@ -104,6 +107,17 @@ class FsdpEngine(SingleEngine):
                 if self.world.leads:
                     found[kind][name] = whole.cpu()
         return found
+
+    def load_state(self, state: State) -> None:
+        """Go back to what ``state`` returned."""
+        self._give_back()
+        super().load_state(state)
+
+    def _give_back(self) -> None:
+        """Be left with shards: a forward pass without a backward one may have kept whole weights."""
+        for module in self.objective.modules():
+            if isinstance(module, FSDPModule):
+                module.reshard()
 
     def _like(self, tensor: torch.Tensor, value: torch.Tensor) -> torch.Tensor:
         value = super()._like(tensor, value)

@@ -1,8 +1,8 @@
 """AdamW with its two moments in 8 bits (arXiv 2110.02861): 2 bytes of state instead of 8.
 
-Each row of a matrix is cut into blocks of 256 numbers with a scale of their own. A number of a block
-is one of 256 values between -1 and 1 (or 0 and 1) that lie the denser the smaller they are, times
-the scale: dynamic tree quantisation, section 1.3.
+Each row of a matrix is cut into blocks of 256 numbers with a scale of their own. A number of a
+block is one of 256 values between -1 and 1 (or 0 and 1) that lie the denser the smaller they are,
+times the scale: dynamic tree quantisation, section 1.3.
 
 Shapes: R rows (all dimensions but the last), C columns, N blocks of a row, K numbers of a block.
 """
@@ -82,7 +82,7 @@ def pack(x: torch.Tensor, *, signed: bool) -> tuple[torch.Tensor, torch.Tensor]:
         Codes of the same shape (uint8) and scales ``(..., N)`` (fp32).
     """
     columns = x.shape[-1]
-    blocks_RNK = F.pad(x, (0, -columns % BLOCK)).unflatten(-1, (-1, BLOCK))
+    blocks_RNK = _blocks(x)
     scale_RN = blocks_RNK.abs().amax(dim=-1)
     unit_RNK = blocks_RNK / scale_RN.clamp(min=torch.finfo(torch.float32).tiny).unsqueeze(-1)
     values = _values(signed=signed).to(x.device)
@@ -97,8 +97,14 @@ def unpack(codes: torch.Tensor, scale: torch.Tensor, *, signed: bool) -> torch.T
     """The fp32 numbers that codes and scales of ``pack`` stand for."""
     columns = codes.shape[-1]
     unit = _values(signed=signed).to(codes.device)[codes.long()]
-    blocks_RNK = F.pad(unit, (0, -columns % BLOCK)).unflatten(-1, (-1, BLOCK))
-    return (blocks_RNK * scale.unsqueeze(-1)).flatten(-2)[..., :columns].contiguous()
+    wide = (_blocks(unit) * scale.unsqueeze(-1)).flatten(-2)
+    return wide[..., :columns].contiguous()
+
+
+def _blocks(x: torch.Tensor) -> torch.Tensor:
+    """Rows cut into blocks ``(..., N, K)``, the last one filled up with zeros."""
+    padded = F.pad(x, (0, -x.shape[-1] % BLOCK))
+    return padded.reshape(*x.shape[:-1], -1, BLOCK)
 
 
 @lru_cache(maxsize=2)

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 def total_norm(gradients: Sequence[torch.Tensor]) -> torch.Tensor:
     """The 2-norm over all gradients, in fp32."""
     if all(each.dtype == torch.float32 for each in gradients):
-        return torch.nn.utils.get_total_norm(gradients)
+        norm: torch.Tensor = torch.nn.utils.get_total_norm(gradients)
+        return norm
     norms = [torch.linalg.vector_norm(each.float()) for each in gradients]
     return torch.linalg.vector_norm(torch.stack(norms))
 
@@ -39,7 +40,7 @@ def clip_norm(
         optimizer.gradient_scale = scale
     elif gradients:
         # Multiplying by 1.0 costs less than asking the device whether it is.
-        torch._foreach_mul_(list(gradients), scale.to(gradients[0].device))  # noqa: SLF001
+        torch._foreach_mul_(list(gradients), scale.to(gradients[0].device))
 
 
 def clip_values(

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from torch import nn
-
 from workbench.models.linear import Linear
 
 if TYPE_CHECKING:
+    from torch import nn
+
     from workbench.config.schema import TrainingConfig
     from workbench.training.optim.per_tensor import Group
 
@@ -41,7 +41,7 @@ def is_decayed(name: str, parameter: nn.Parameter, config: TrainingConfig) -> bo
 
 
 def apart_by_place(model: nn.Module, groups: list[Group]) -> list[Group]:
-    """Each group cut in two: the matrices between embedding and output (``hidden``), and the rest."""
+    """Each group cut in two: matrices between embedding and output (``hidden``), and the rest."""
     hidden = {
         id(parameter)
         for name, parameter in model.named_parameters()

@@ -33,8 +33,8 @@ def make_optimizer(
 ) -> torch.optim.Optimizer:
     """The optimizer of a model.
 
-    Its state is one dictionary of tensors for each parameter, as torch's optimizers have it, so that
-    a checkpoint can name every number ``<parameter>.<what>``.
+    Its state is one dictionary of tensors for each parameter, as torch's optimizers have it, so
+    that a checkpoint can name every number ``<parameter>.<what>``.
 
     Args:
         model: The network; its parameters may be shards.

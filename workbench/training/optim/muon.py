@@ -62,9 +62,7 @@ class Muon(PerTensorOptimizer):
         rows, columns = parameter.shape[-2:]
         # A shard has no singular values of the whole: every device orthogonalises the whole matrix.
         update = spread_like(orthogonal(whole(ahead)).to(parameter.dtype), parameter)
-        parameter.add_(
-            update, alpha=-group["lr"] * _AS_LARGE_AS_ADAMW * max(rows, columns) ** 0.5
-        )
+        parameter.add_(update, alpha=-group["lr"] * _AS_LARGE_AS_ADAMW * max(rows, columns) ** 0.5)
 
 
 def orthogonal(x_RC: torch.Tensor) -> torch.Tensor:
@@ -73,7 +71,7 @@ def orthogonal(x_RC: torch.Tensor) -> torch.Tensor:
     Args:
         x_RC: One matrix or a stack of them, ``(..., R, C)``.
     """
-    y_RC = x_RC.bfloat16()
+    y_RC: torch.Tensor = x_RC.bfloat16()
     tall = y_RC.shape[-2] > y_RC.shape[-1]
     if tall:
         y_RC = y_RC.mT

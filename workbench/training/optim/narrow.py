@@ -3,14 +3,15 @@
 A weight of 1.0 in bf16 has no neighbour nearer than 1/128: an update of a thousandth is rounded
 away, and the weight never moves. Three ways out, each for any optimizer:
 
-- ``split``: the upper half of an fp32 number is the bf16 weight, the lower half (int16) waits beside
-  it. Put together they are fp32 bit for bit, so the training is that of fp32 weights.
+- ``split``: the upper half of an fp32 number is the bf16 weight, the lower half (int16) waits
+  beside it. Put together they are fp32 bit for bit, so the update is that of an fp32 weight.
 - ``kahan`` (arXiv 2010.06192): a second bf16 number holds what rounding took away.
-- ``stochastic`` (same paper): nothing is kept; the weight is rounded up as often as the lost part is
-  large, so that it is right on average.
+- ``stochastic`` (same paper): nothing is kept; the weight is rounded up as often as the lost part
+  is large, so that it is right on average.
 
 The optimizer itself always computes in fp32, one weight after the other: 4 more bytes per number of
-the largest weight, for the length of its update.
+the largest weight, for the length of its update. With several micro-batches per step gradients add
+up in bf16, which is what halving them costs.
 """
 
 from __future__ import annotations

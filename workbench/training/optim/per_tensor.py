@@ -1,7 +1,7 @@
 """What our own optimizers have in common: they treat one tensor after the other.
 
-Weights, gradients and state may be shards (DTensors): every rule is written in operations that torch
-defines for both, and says where it needs a whole tensor.
+Weights, gradients and state may be shards (DTensors): every rule is written in operations that
+torch defines for both, and says where it needs a whole tensor.
 """
 
 from __future__ import annotations

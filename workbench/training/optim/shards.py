@@ -1,9 +1,13 @@
-"""Weights that are spread over devices (DTensors): the few things that rules need to know of them."""
+"""Weights that are spread over devices (DTensors): the little that rules need to know of them."""
 
 from __future__ import annotations
 
-import torch
+from typing import TYPE_CHECKING
+
 from torch.distributed.tensor import DTensor, Replicate
+
+if TYPE_CHECKING:
+    import torch
 
 
 def whole(tensor: torch.Tensor) -> torch.Tensor:

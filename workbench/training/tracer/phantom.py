@@ -87,7 +87,7 @@ class Phantom(TorchDispatchMode):
     def _promote(self, tensors: list[torch.Tensor]) -> None:
         """The copies that TensorIterator makes on a CPU where dtypes meet."""
         whole = [each for each in tensors if each.dim()]
-        if len({each.dtype for each in whole}) < 2 or self._watch is None:  # noqa: PLR2004
+        if len({each.dtype for each in whole}) < 2 or self._watch is None:
             return
         common = torch.result_type(*tensors)
         copies = [torch.empty(each.shape, dtype=common) for each in whole if each.dtype != common]
@@ -112,9 +112,7 @@ class Phantom(TorchDispatchMode):
         if shapes is None:
             to_meta = tree_map_only(torch.Tensor, _meta, (args, kwargs))
             meta_args, meta_kwargs = to_meta
-            if isinstance(meta_kwargs.get("device"), torch.device) or "device" in meta_kwargs:
-                meta_kwargs["device"] = torch.device("meta")
-            elif not any(isinstance(each, torch.Tensor) for each in tree_flatten(to_meta)[0]):
+            if isinstance(meta_kwargs.get("device"), torch.device) or "device" in meta_kwargs or not any(isinstance(each, torch.Tensor) for each in tree_flatten(to_meta)[0]):
                 meta_kwargs["device"] = torch.device("meta")
             meta_kwargs.pop("pin_memory", None)
             shapes = tree_map_only(torch.Tensor, _shape, func(*meta_args, **meta_kwargs))
@@ -167,8 +165,8 @@ def _added_in_place(args: Any) -> bool:
         return False
     storage = first.untyped_storage()._cdata  # noqa: SLF001
     return bool(
-        first._use_count() == 4  # noqa: PLR2004, SLF001
-        and torch._C._storage_Use_Count(storage) == 2  # noqa: PLR2004, SLF001
+        first._use_count() == 4  # noqa: SLF001
+        and torch._C._storage_Use_Count(storage) == 2  # noqa: SLF001
         and torch._prims_common.is_non_overlapping_and_dense_or_false(first)  # noqa: SLF001
     )
 

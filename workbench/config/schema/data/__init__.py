@@ -64,10 +64,9 @@ class DataConfig(Section):
     format: Literal["text", "instruction", "chat", "preference"] = key(
         "text",
         "What a record is. text: its text_field. instruction: prompt and completion, joined as "
-        "they are, or instruction, input and output, under headings; chat: messages, each with "
-        "role (system, user, assistant) and content, as <|role|>, a line break, the content and "
-        "<|end|>. The loss counts the answers only. preference: two answers of which one is "
-        "better.",
+        "they are, or instruction, input and output, under headings. chat: messages of a role "
+        "(system, user, assistant) and its content. Of both the loss counts the answers only. "
+        "preference: two answers, one better.",
         changes="which tokens the loss counts",
         unhonoured_values={"preference": NOT_BUILT},
     )

@@ -19,6 +19,7 @@ from workbench.config.schema.training.mtp import MtpConfig
 from workbench.config.schema.training.progressive import ProgressiveConfig
 from workbench.config.schema.training.stability import StabilityConfig
 
+
 class TrainingConfig(Section):
     """How the network learns."""
 
@@ -146,9 +147,9 @@ class TrainingConfig(Section):
         "reduce_on_plateau",
     ] = key(
         "cosine",
-        "How the learning rate falls after the warm-up. warmup_stable_decay falls in the last tenth "
-        "unless lr_hold_steps says when; one_cycle rises for 30 % of the training unless a warm-up "
-        "is given.",
+        "How the learning rate falls after the warm-up. warmup_stable_decay falls in the last "
+        "tenth unless lr_hold_steps says when; one_cycle rises for 30 % of the training unless a "
+        "warm-up is given.",
         unhonoured_values={
             "reduce_on_plateau": "training.adaptive_lr lowers it on a plateau, on top of any "
             "schedule; the learning rate stays constant after the warm-up",
@@ -206,8 +207,15 @@ class TrainingConfig(Section):
         "embedding]; null means norms and biases.",
         changes="regularisation",
     )
-    beta1: float = key(0.9, "Adam and its kin, Lion, Muon: memory of the mean gradient.", ge=0.0, lt=1.0)
-    beta2: float = key(0.95, "The same: memory of the squared gradient; for Lion, of the mean that is kept.", ge=0.0, lt=1.0)
+    beta1: float = key(
+        0.9, "Adam and its kin, Lion, Muon: memory of the mean gradient.", ge=0.0, lt=1.0
+    )
+    beta2: float = key(
+        0.95,
+        "The same: memory of the squared gradient; for Lion, of the mean that is kept.",
+        ge=0.0,
+        lt=1.0,
+    )
     eps: float = key(1e-8, "Keeps the update finite where gradients vanish.", gt=0.0)
     amsgrad: bool = key(
         False,
@@ -381,8 +389,8 @@ class TrainingConfig(Section):
     )
     load_best_model_at_end: bool = key(
         False,
-        "Goes back to the weights of the best evaluation when the training ends; they are saved for "
-        "it.",
+        "Goes back to the weights of the best evaluation when the training ends; they are saved "
+        "for it.",
         changes="which weights you keep; a checkpoint for each evaluation that is the best so far",
     )
     save_strategy: Literal["steps", "epoch", "no"] = key(

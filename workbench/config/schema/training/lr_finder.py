@@ -27,9 +27,9 @@ class LrFinderConfig(Section):
     )
     suggestion_method: Literal["steepest", "minimum", "valley", "fastai", "combined"] = key(
         "steepest",
-        "Which point of the curve is suggested: steepest is where the loss falls fastest, minimum a "
-        "tenth of where it is lowest, valley (fastai's) two thirds along the longest fall, combined "
-        "the geometric mean of the three.",
+        "Which point of the curve is suggested: steepest is where the loss falls fastest, minimum "
+        "a tenth of where it is lowest, valley (fastai's) two thirds along the longest fall, "
+        "combined the geometric mean of the three.",
     )
     use_suggested_lr: bool = key(
         False, "Trains with the suggestion instead of learning_rate.", changes="the learning rate"
