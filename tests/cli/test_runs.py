@@ -66,6 +66,8 @@ def test_list_and_show(real: RunDir, capsys: pytest.CaptureFixture[str]) -> None
     ava(capsys, "tag", "real", "baseline")
     ava(capsys, "note", "real", "looks", "good")
     text = ava(capsys, "list")
+    assert ava(capsys) == text, "without a word more it lists"
+    assert told(capsys)[0]["name"] == "real"
     assert "■ stopped" in text
     assert "4/9" in text
     assert "baseline" in text

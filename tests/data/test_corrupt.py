@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.data.making import article, jsonl, opened, same, steps
+from workbench.config.schema import DataConfig
 from workbench.data.batches import IGNORE
 from workbench.data.corrupt import (
     Masking,
@@ -22,7 +24,8 @@ from workbench.data.corrupt import (
     uniform,
 )
 from workbench.data.examples import Example
-from workbench.errors import ConfigError
+from workbench.data.prepare import prepare
+from workbench.errors import ConfigError, DataError
 
 
 def text(length: int, seed: int = 0) -> Example:
@@ -188,9 +191,78 @@ def test_a_t5_learns_to_answer(tmp_path: Path) -> None:
             assert (shown[1:] == written[:-1])[written[1:] != IGNORE].all()
 
 
+def classes(path: Path, *, pairs: bool = False) -> dict[str, object]:
+    records = [{"text": f"this is number {n}", "label": n % 3} for n in range(90)]
+    for record in records if pairs else ():
+        record["second"] = "and so on"
+    path.write_text("".join(json.dumps(each) + "\n" for each in records))
+    return {"path": str(path), "format": "classification"}
+
+
+@pytest.mark.honours("data.format")
+@pytest.mark.parametrize("prepared", [False, True])
+def test_a_bert_learns_classes(tmp_path: Path, *, prepared: bool) -> None:
+    made = classes(tmp_path / "a.jsonl", pairs=True) | {"pair_field": "second"}
+    model = {"model_type": "bert", "head": "classification", "num_labels": 3}
+    if prepared:
+        prepare(DataConfig(**made), tmp_path / "made")
+        made["path"] = str(tmp_path / "made")
+    source = opened(made, model=model)
+    seen = set()
+    for batch in [*steps(source, range(1, 20)), *source.held_out.batches()]:
+        assert (batch.targets_BT[:, 1:] == IGNORE).all()
+        for row, label in zip(batch.tokens_BT, batch.targets_BT[:, 0], strict=True):
+            assert row[0] == 254
+            first, second, *_ = bytes(row[1:].tolist()).split(b"\0")
+            assert second == b"and so on"[: len(second)]
+            number = int(first.rsplit(b" ", 1)[1])
+            assert label == number % 3
+            seen.add(number)
+    assert len(seen) == 90
+    with pytest.raises(ConfigError, match="class of number 2") as caught:
+        opened(made, model=model | {"num_labels": 2})
+    assert "--model.num_labels 3" in str(caught.value.fix)
+    with pytest.raises((ConfigError, DataError), match="classif|classes"):
+        opened(made | {"format": "text"}, model=model)
+
+
+@pytest.mark.parametrize("label", [None, "spam", True, -1, 1.5])
+def test_a_label_that_is_none(tmp_path: Path, label: object) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_text(json.dumps({"text": "x", "label": label}) + "\n")
+    with pytest.raises(DataError, match="has no number of a class in field 'label'"):
+        opened(
+            {"path": str(path), "format": "classification"},
+            model={"model_type": "bert", "head": "classification"},
+        )
+
+
+CLASSES = {"model_type": "bert", "head": "classification"}
+
+
 @pytest.mark.parametrize(
     ("data", "model", "words", "fix"),
     [
+        ({"format": "classification"}, {}, "cannot tell them apart", "--model.head classification"),
+        ({}, CLASSES, "the records have none", "--data.format classification"),
+        (
+            {},
+            {"model_type": "bert", "head": "token_classification"},
+            "every token a class",
+            "--model.head classification",
+        ),
+        (
+            {"format": "classification", "streaming": True},
+            CLASSES,
+            "not streamed",
+            "ava data prepare",
+        ),
+        (
+            {"format": "instruction", "streaming": True},
+            {"model_type": "t5"},
+            "not streamed",
+            "ava data prepare",
+        ),
         ({}, {"model_type": "t5"}, "no room for the marks", "--model.vocab_size 320"),
         (
             {"packing": "documents"},

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from workbench.config.schema import ModelConfig
+from workbench.errors import ConfigError
 from workbench.models.base import Batch, Recompute
 from workbench.models.build import build_model
 from workbench.models.decoder import Decoder
@@ -213,6 +214,13 @@ def test_dropout_of_attention_takes_a_path_that_has_it() -> None:
         assert not torch.equal(one, other)
         model.eval()
         assert torch.equal(logits(model, tokens(length=30)), logits(model, tokens(length=30)))
+
+
+def test_flash_that_the_device_does_not_have_is_one_message() -> None:
+    model = make(attention_dropout=0.5, attention_implementation="flash")
+    with pytest.raises(ConfigError, match="no flash attention") as caught:
+        logits(model, tokens())
+    assert "attention dropout" in caught.value.render()
 
 
 DIFFERENT: dict[str, Any] = {

@@ -99,7 +99,7 @@ def test_experts_come_from_the_best_groups(score_function: str) -> None:
 
 @pytest.mark.honours("model.moe_balancing.method")
 def test_the_bias_chooses_and_never_weighs() -> None:
-    moe = make(moe={"score_function": "sigmoid", "normalize_expert_weights": False}) 
+    moe = make(moe={"score_function": "sigmoid", "normalize_expert_weights": False})
     biased = make(
         moe={"score_function": "sigmoid", "normalize_expert_weights": False},
         moe_balancing={"method": "loss_free"},
@@ -124,7 +124,9 @@ def test_the_bias_chooses_and_never_weighs() -> None:
             bias.add_(shift)
         biased.zero_grad()
         biased(x())[0].square().sum().backward()
-        gradients.append([each.grad.clone() for each in biased.parameters() if each.grad is not None])
+        gradients.append(
+            [each.grad.clone() for each in biased.parameters() if each.grad is not None]
+        )
     assert all(torch.equal(a, b) for a, b in zip(*gradients, strict=True))
 
 
@@ -262,9 +264,7 @@ def test_padding_visits_no_expert() -> None:
 @pytest.mark.honours("model.moe.router_temperature", "model.moe.router_noise_std")
 def test_temperature_and_noise() -> None:
     moe = make(moe={"router_temperature": 3.0, "normalize_expert_weights": False})
-    torch.testing.assert_close(
-        route(moe)[0].gate_TK, (logits(moe) / 3).softmax(-1).topk(3).values
-    )
+    torch.testing.assert_close(route(moe)[0].gate_TK, (logits(moe) / 3).softmax(-1).topk(3).values)
     noisy = make(moe={"router_noise_std": 2.0})
     torch.manual_seed(0)
     assert not torch.equal(route(noisy)[0].expert_TK, route(noisy)[0].expert_TK)

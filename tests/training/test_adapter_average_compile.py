@@ -215,3 +215,18 @@ def test_compilers_that_are_not_there(make_run: MakeRun, monkeypatch: pytest.Mon
     assert "is one of inductor" in why({"backend": "aot_eager", "mode": "max-autotune"})
     monkeypatch.setenv("PATH", "/nowhere")
     assert "needs a C++ compiler" in why({})
+
+
+def test_the_best_has_its_own_average(make_run: MakeRun) -> None:
+    """The evaluation that was best was one of averages: they come back, not the last ones."""
+    rates = {"learning_rate": 0.5, "lr_scheduler_type": "constant", "warmup_steps": 0}
+    best = {"load_best_model_at_end": True, "eval_steps": 1, "save_total_limit": 9}
+    run = make_run(training=rates | best | {"use_ema": True, "ema_decay": 0.5, "max_steps": 8})
+    session = attempt(run)
+    losses = dict(curve(run)["val_loss"])
+    step = int(min(losses, key=lambda each: losses[each]))
+    assert step < 8, "with such a rate the last is not the best"
+    saved = load_file(run.checkpoints_dir / f"step-{step:08d}" / "ema.safetensors")
+    with session.averaged():
+        for name, value in session.engine.model.named_parameters():
+            assert torch.equal(value, saved[name])

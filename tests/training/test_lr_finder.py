@@ -43,7 +43,10 @@ def search(make_run: MakeRun, **options: Any) -> dict[str, Any]:
         training={"lr_finder": {**SEARCH, **options}, "mixed_precision": "no"},
     )
     session = open_session(run, 1, StopSignals())
-    lr_finder.search_learning_rate(session)
+    with pytest.MonkeyPatch.context() as patch:
+        if "plot_path" not in options:  # a picture takes longer than the search
+            patch.setattr(lr_finder, "_draw", lambda *_args: None)
+        lr_finder.search_learning_rate(session)
     session.close()
     return found(run)
 

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 # Keys of `data` that say what is prepared: they are options here, under their own names.
 _KEYS = (
     "text_field",
+    "pair_field",
+    "label_field",
     "format",
     "dataset_config_name",
     "cache_dir",

@@ -96,7 +96,13 @@ def prepared_path(config: DataConfig, path: str | None = None) -> Path | None:
 
 def _prepared(path: Path, config: DataConfig) -> Dataset:
     shards = open_shards(path)
-    told = shards.index["tokenizer"]
+    told, records = shards.index["tokenizer"], shards.index["records"]
+    if records != config.format and "classification" in (records, config.format):
+        raise DataError(
+            f"{display(path)} was prepared as {records}, and data.format is {config.format}",
+            where="data.format",
+            fix=f"--data.format {records}, or prepare the text again",
+        )
     tokenizer: Tokenizer = ByteTokenizer()
     if told["name"] != "bytes":
         own = config.model_copy(

@@ -36,6 +36,7 @@ _SEPARATORS = (
     "[EOS]",
 )
 _MASKS = ("[MASK]", "<mask>")
+_FIRSTS = ("[CLS]", "<s>", "<cls>")
 _PADDINGS = ("<pad>", "[PAD]", "<|pad|>")
 
 
@@ -58,6 +59,7 @@ class LibraryTokenizer:
         self.separator = separator
         # T5's decoder begins with its padding token, so it is more than a filler.
         self.padding = _first_known(inner, _PADDINGS, separator)
+        self.first = _first_known(inner, _FIRSTS, separator)
         self.mask = _first_known(inner, _MASKS, None)
         marks = (inner.token_to_id(f"<extra_id_{n}>") for n in range(1000))
         self.sentinels = tuple(_until_none(marks))

@@ -16,6 +16,7 @@ from workbench.data.corrupt import (
     noise_counts,
     raw_length,
 )
+from workbench.data.labelled import Labelled
 from workbench.data.prompts import PromptAnswer
 from workbench.data.single import Single
 from workbench.data.windows import Windows
@@ -70,6 +71,7 @@ class Task:
         masking: For a BERT.
         spans: For a T5 that learns from plain text.
         start: For a T5: the token that its decoder begins with.
+        classes: For a BERT that tells classes apart: how many there are.
     """
 
     config: Config
@@ -79,6 +81,12 @@ class Task:
     masking: Masking | None = None
     spans: Spans | None = None
     start: int | None = None
+    classes: int | None = None
+
+    @property
+    def single(self) -> bool:
+        """Whether every record is a sequence of its own."""
+        return self.classes is not None or self.answers or self.config.data.packing == "none"
 
     @property
     def answers(self) -> bool:
@@ -90,6 +98,10 @@ class Task:
         data = self.config.data
         limit = data.max_train_examples
         limit = None if limit is None or limit < 0 else limit
+        if self.classes is not None:
+            return Labelled(
+                tokens, length=self.length, how=self.how, classes=self.classes, limit=limit
+            )
         if self.answers:
             assert self.start is not None
             return PromptAnswer(
@@ -111,7 +123,7 @@ class Task:
 
     def count(self, held: Tokens) -> int:
         """How many sequences a held-out text has."""
-        if self.answers or self.config.data.packing == "none":
+        if self.single:
             return held.documents
         return (len(held) - 1) // self.length
 
@@ -140,6 +152,9 @@ def task_of(config: Config, tokenizer: Tokenizer, how: Shuffle, *, group: int) -
     """
     data, family = config.data, config.model.model_type
     length = data.max_length
+    _refuse_format(config)
+    if family == "bert" and data.format == "classification":
+        return Task(config, how, length, group, classes=config.model.num_labels)
     if family == "bert" and data.format != "text":
         raise ConfigError(
             f"a BERT cannot learn to answer: data.format is {data.format}",
@@ -182,6 +197,45 @@ def task_of(config: Config, tokenizer: Tokenizer, how: Shuffle, *, group: int) -
     if family == "t5":
         return Task(config, how, length, group, start=tokenizer.padding)
     return Task(config, how, length, group)
+
+
+def _refuse_format(config: Config) -> None:
+    """Classes need a model that tells them apart, and such a model needs classes.
+
+    Raises:
+        ConfigError: One of the two is there without the other.
+    """
+    data, model = config.data, config.model
+    head = model.head if model.model_type == "bert" else "language"
+    if head == "token_classification":
+        raise ConfigError(
+            "there is no kind of record yet that gives every token a class",
+            where="model.head",
+            why="data.format classification gives a class to a whole text",
+            fix="--model.head classification --data.format classification",
+        )
+    if head == "classification" and data.format != "classification":
+        raise ConfigError(
+            "the model tells classes apart, and the records have none",
+            where="data.format",
+            why=f"model.head is classification, data.format is {data.format}",
+            fix="--data.format classification, or --model.head language",
+        )
+    if data.format == "classification" and head != "classification":
+        raise ConfigError(
+            "the records have classes, and the model cannot tell them apart",
+            where="model.head",
+            why=f"data.format is classification, model.model_type {model.model_type}",
+            fix="--model.model_type bert --model.head classification",
+        )
+    answers = model.model_type == "t5" and data.format != "text"
+    if data.streaming and (answers or data.format == "classification"):
+        raise ConfigError(
+            "records that are read by an encoder are not streamed, unless they are plain text",
+            where="data.streaming",
+            why=f"data.format is {data.format}, model.model_type {model.model_type}",
+            fix="--data.streaming false, or prepare them: ava data prepare",
+        )
 
 
 def _sentinels(config: Config, tokenizer: Tokenizer, needed: int) -> tuple[int, ...]:

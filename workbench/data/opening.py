@@ -200,7 +200,8 @@ def _open(
         held = task.sequences(dataset.validation, bucketed=False)
         count = task.count(dataset.validation)
         return _Part(dataset.name, stream, size, None, held, count, dataset)
-    longer = data.model_copy(update={"max_length": task.length})
+    packing = "none" if task.single else data.packing
+    longer = data.model_copy(update={"max_length": task.length, "packing": packing})
     dataset = load_dataset(longer, path, tokenizer, seen)
     _refuse_other_tokenizer(dataset, tokenizer)
     train = task.sequences(dataset.train)

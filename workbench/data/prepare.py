@@ -170,6 +170,7 @@ def _write(
         "format": FORMAT,
         "version": VERSION,
         "text": name,
+        "records": config.format,
         "tokenizer": {
             "name": tokenizer.name,
             "vocab_size": tokenizer.vocab_size,

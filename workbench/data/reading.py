@@ -58,11 +58,13 @@ class Document:
         name: The file, and the line or row in it.
         text: All of it.
         parts: What the text is put together from, where the loss does not count all of it.
+        label: The class of the text, or of the texts that are its parts.
     """
 
     name: str
     text: str
     parts: tuple[Part, ...] = ()
+    label: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,6 +34,10 @@ _CHAT_FIX = (
     'every record should be like {"messages": [{"role": "user", "content": "..."}, '
     '{"role": "assistant", "content": "..."}]}'
 )
+_LABEL_FIX = (
+    'every record should be like {"text": "...", "label": 0}; name other fields with '
+    "--data.text_field, --data.pair_field and --data.label_field"
+)
 _COLUMNS_FIX = "name fields that every record has: --data.multi_column.column_names [a, b]"
 
 
@@ -57,9 +61,12 @@ class Maker:
         """What a user whose records are refused should do."""
         if self.columns is not None:
             return _COLUMNS_FIX
-        return {"instruction": _INSTRUCTION_FIX, "chat": _CHAT_FIX}.get(
-            self.config.format, _FIELDS_FIX
-        )
+        fixes = {
+            "instruction": _INSTRUCTION_FIX,
+            "chat": _CHAT_FIX,
+            "classification": _LABEL_FIX,
+        }
+        return fixes.get(self.config.format, _FIELDS_FIX)
 
     @property
     def records_only(self) -> bool:
@@ -82,6 +89,8 @@ class Maker:
             return self._columns(name, record)
         if self.config.format == "chat":
             return [_joined(name, _conversation(record))]
+        if self.config.format == "classification":
+            return [self._labelled(name, record)]
         if self.config.format == "instruction":
             parts = _conversation(record) if "messages" in record else _instruction(record)
             return [_joined(name, parts)]
@@ -93,6 +102,15 @@ class Maker:
             fields = ", ".join(sorted(key for key in record if isinstance(record[key], str)))
             raise ValueError(f"has no field {field!r}; fields with text: {fields or 'none'}")
         return clean(record[field], field)
+
+    def _labelled(self, name: str, record: Mapping[str, Any]) -> Document:
+        label = record.get(self.config.label_field)
+        if isinstance(label, bool) or not isinstance(label, int) or label < 0:
+            raise ValueError(f"has no number of a class in field {self.config.label_field!r}")
+        texts = [self._text(record)]
+        if (second := self.config.pair_field) is not None:
+            texts.append(clean(record.get(second), second))
+        return Document(name, "\n".join(texts), tuple(Part(t, False) for t in texts), label)
 
     def _columns(self, name: str, record: Mapping[str, Any]) -> list[Document]:
         assert self.columns is not None

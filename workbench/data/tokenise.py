@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from workbench.data.store import Tokens
 from workbench.data.tokens import ByteTokenizer
+from workbench.errors import DataError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from workbench.data.reading import Document
-    from workbench.data.tokens import Tokenizer
+    from workbench.data.tokens import Row, Tokenizer
 
 _AT_ONCE = 256  # documents: enough for a tokenizer's threads, little in memory
 
@@ -45,6 +46,10 @@ def tokenise_each(
         for document in some:
             learn: list[bool] = []
             row: list[int] | NDArray[Any] = []
+            if document.label is not None:
+                pieces = [next(encoded) for _ in document.parts]
+                yield _labelled(pieces, document.label, tokenizer, kind)
+                continue
             if not document.parts:
                 row = next(encoded)
             else:
@@ -59,6 +64,31 @@ def tokenise_each(
             ids[:-1] = row
             ids[-1] = tokenizer.separator
             yield ids, np.array(learn, dtype=np.bool_) if learn else None
+
+
+def _labelled(
+    pieces: Sequence[Row], label: int, tokenizer: Tokenizer, kind: np.dtype[Any]
+) -> tuple[NDArray[Any], NDArray[np.bool_]]:
+    """A mark for the whole, each text with a separator, and last the class: all that is learned.
+
+    Raises:
+        DataError: The class has a number that no token has.
+    """
+    import numpy as np
+
+    if label > np.iinfo(kind).max:
+        raise DataError(
+            f"there is a class of number {label:,}",
+            where="data.label_field",
+            why="classes are numbered from 0 without gaps, as many as model.num_labels says",
+            fix="number the classes from 0",
+        )
+    ids = [tokenizer.first]
+    for piece in pieces:
+        ids += [*piece, tokenizer.separator]
+    learn = np.zeros(len(ids) + 1, dtype=np.bool_)
+    learn[-1] = True
+    return np.array([*ids, label], dtype=kind), learn
 
 
 def tokenise(documents: Sequence[Document], tokenizer: Tokenizer, name: str = "") -> Tokens:

@@ -1,7 +1,8 @@
 """Text to numbers and back: one byte of UTF-8 is one token, or a trained tokenizer.
 
-Of the bytes, 0 never occurs in text (files with it are refused), so it separates documents; 255
-never occurs in UTF-8, so it stands for a hidden token (BERT's ``[MASK]``).
+Of the bytes, 0 never occurs in text (files with it are refused), so it separates documents. 254 and
+255 never occur in UTF-8: they stand for a whole text (BERT's ``[CLS]``) and for a hidden token
+(``[MASK]``).
 """
 
 from __future__ import annotations
@@ -25,6 +26,8 @@ class Tokenizer(Protocol):
     vocab_size: int
     separator: int
     """The token after each document."""
+    first: int
+    """Stands before a text that is given a class: BERT's ``[CLS]``."""
     mask: int | None
     """Stands for a hidden token; None where the vocabulary has none."""
     sentinels: tuple[int, ...]
@@ -49,6 +52,7 @@ class ByteTokenizer:
     vocab_size = 256
     separator = 0
     padding = 0
+    first = 254
     mask: int | None = 255
     sentinels: tuple[int, ...] = ()
 

@@ -107,7 +107,13 @@ def memory_of(config: Config, hardware: HardwareProfile | None = None) -> Memory
     rule = rule_of(training.optimizer, momentum=training.momentum, amsgrad=training.amsgrad)
     # What a pass finds: gradients that stand are added to, and leave nothing behind.
     standing = setting.strategy == "ddp" or (setting.strategy == "single" and setting.accumulating)
-    net = sized(structure, config.model, symbols, accumulating=standing)
+    net = sized(
+        structure,
+        config.model,
+        symbols,
+        accumulating=standing,
+        waiting=setting.strategy == "ddp" and setting.accumulating,
+    )
     match setting.strategy:
         case "fsdp":
             base = fsdp.standing(net, rule, accumulating=setting.accumulating)

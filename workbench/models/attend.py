@@ -9,12 +9,15 @@ key head, V width of a value head.
 from __future__ import annotations
 
 import math
+import warnings
 from typing import TYPE_CHECKING, Literal
 
 import torch
 import torch.nn.functional as F
 from ava_kernels import causal_attention
 from torch.nn.attention import SDPBackend, sdpa_kernel
+
+from workbench.errors import ConfigError
 
 if TYPE_CHECKING:
     from workbench.models.sight import Sight
@@ -49,6 +52,9 @@ def attend(
 
     Returns:
         (B, T, H, V).
+
+    Raises:
+        ConfigError: The device has no ``flash`` that can do this.
     """
     q, k, v = q_BTHK.transpose(1, 2), k_BSGK.transpose(1, 2), v_BSGV.transpose(1, 2)
     if implementation == "eager":
@@ -57,8 +63,7 @@ def attend(
         mask_BTS = None if sight.mask is None else sight.mask[:, 0]
         y_BHTV = causal_attention(q, k, v, mask_BTS, scale=scale)
     elif implementation == "flash":
-        with sdpa_kernel(_FLASH):
-            y_BHTV = _sdpa(q, k, v, sight, scale, dropout)
+        y_BHTV = _flash(q, k, v, sight, scale, dropout)
     else:
         y_BHTV = _sdpa(q, k, v, sight, scale, dropout)
     return y_BHTV.transpose(1, 2)
@@ -91,6 +96,32 @@ def _sdpa(
         is_causal=sight.causal and mask is None,
         scale=scale,
         enable_gqa=q_BHTK.shape[1] != k_BGSK.shape[1],
+    )
+
+
+def _flash(
+    q_BHTK: torch.Tensor,
+    k_BGSK: torch.Tensor,
+    v_BGSV: torch.Tensor,
+    sight: Sight,
+    scale: float | None,
+    dropout: float,
+) -> torch.Tensor:
+    with sdpa_kernel(_FLASH), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # they list what each kernel lacks, in C++ words
+        try:
+            return _sdpa(q_BHTK, k_BGSK, v_BGSV, sight, scale, dropout)
+        except RuntimeError as error:
+            if "No available kernel" not in str(error):
+                raise
+    wanted = ["attention dropout"] if dropout else []
+    if q_BHTK.shape[-1] != v_BGSV.shape[-1]:
+        wanted.append("heads whose values have another width than their keys")
+    raise ConfigError(
+        "this device has no flash attention for what the model asks for",
+        where="model.attention_implementation",
+        why=f"it would have to do {' and '.join(wanted)}" if wanted else None,
+        fix="use --model.attention_implementation auto",
     )
 
 

@@ -176,6 +176,8 @@ def load_best(session: Session) -> None:
             "--training.load_best_model_at_end false to end with it",
         )
     tensors = loaded.tensors if loaded is not None else {}
+    if session.average is not None:
+        session.average.load_state(tensors)
     session.engine.load_state({name: tensors[name] for name in tensors.keys() & {"model"}})
 
 

@@ -46,8 +46,10 @@ def read(args: list[str]) -> Namespace:
     Raises:
         UsageError: It cannot be asked like this.
     """
-    options, rest = _parser().parse_known_args(args)
-    options.action = options.action or "list"
+    parser = _parser()
+    options, rest = parser.parse_known_args(args)
+    if options.action is None:
+        options, rest = parser.parse_known_args([*args, "list"])
     options.overrides = {}
     if rest:
         if options.action != "resume":

@@ -111,7 +111,8 @@ def logs_nothing(subject: Subject) -> Iterator[Problem]:
 def early_stopping_needs_evaluation(subject: Subject) -> Iterator[Problem]:
     """Early stopping and the best checkpoint need evaluations."""
     training = subject.config.training
-    if training.eval_strategy != "no" and training.eval_steps > 0:
+    every = training.eval_strategy == "steps" and training.eval_steps > 0
+    if every or training.eval_strategy == "epoch":
         return
     steps = max(1, training.max_steps // 10)
     for name, on in (
@@ -129,21 +130,6 @@ def early_stopping_needs_evaluation(subject: Subject) -> Iterator[Problem]:
                     ),
                 ),
             )
-
-
-@rule("best-checkpoint-is-saved", "warning")
-def best_checkpoint_is_saved(subject: Subject) -> Iterator[Problem]:
-    """With load_best_model_at_end checkpoints are saved where they are evaluated."""
-    training = subject.config.training
-    if not training.load_best_model_at_end or min(training.eval_steps, training.save_steps) == 0:
-        return
-    if training.save_steps % training.eval_steps:
-        yield Problem(
-            subject.blame("training.save_steps", "training.eval_steps"),
-            f"checkpoints every {training.save_steps} steps and evaluations every "
-            f"{training.eval_steps} rarely meet, so the best one is mostly not saved",
-            (put("training.save_steps", training.eval_steps),),
-        )
 
 
 @rule("best-is-worst", "warning")

@@ -162,3 +162,25 @@ def moreh_without_kahan(subject: Subject) -> Iterator[Problem]:
             "tt-train refuses it: MorehAdamW does not support Kahan summation",
             (put("training.kahan_summation", False), put("training.optimizer", "adamw")),
         )
+
+
+@rule("deepspeed-strings-weights", "error")
+def deepspeed_strings_weights(subject: Subject) -> Iterator[Problem]:
+    """DeepSpeed strings all weights together: no optimizer of rows and columns, no single clips."""
+    config = subject.config
+    if not config.deepspeed.enabled:
+        return
+    name = config.training.optimizer
+    if name in ("adafactor", "lamb", "muon", "adamw_8bit"):
+        yield Problem(
+            subject.blame("training.optimizer", "deepspeed.enabled"),
+            f"{name} treats a matrix by its rows and columns, and ZeRO strings all weights "
+            "together",
+            (put("training.optimizer", "adamw"),),
+        )
+    if config.training.clip_grad_value is not None:
+        yield Problem(
+            subject.blame("training.clip_grad_value", "deepspeed.enabled"),
+            "DeepSpeed's update clips by the norm only, not each single gradient",
+            (put("training.clip_grad_value", None),),
+        )

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from workbench.config.profile import HardwareProfile
 
 _PRECISION = "training.mixed_precision"
+_AIDS = ("split_weights", "kahan_summation", "stochastic_rounding")
 
 
 def _best(hardware: HardwareProfile) -> str:
@@ -212,31 +213,48 @@ def loss_scaling_needs_fp16(subject: Subject) -> Iterator[Problem]:
 
 @rule("kahan-without-rounding", "hint")
 def kahan_without_rounding(subject: Subject) -> Iterator[Problem]:
-    """Kahan summation and stochastic rounding serve weights in 16 bits."""
+    """Split weights, Kahan summation and stochastic rounding serve weights in bf16."""
     training = subject.config.training
-    for name in ("kahan_summation", "stochastic_rounding"):
-        if getattr(training, name) and training.mixed_precision == "no":
+    for name in _AIDS:
+        if getattr(training, name) and training.mixed_precision in ("no", "fp16"):
             yield Problem(
                 f"training.{name}",
-                f"{name} makes up for weights in 16 bits; with mixed_precision: no they have 32",
+                f"{name} makes up for weights in bf16; with mixed_precision: "
+                f"{training.mixed_precision} they are in fp32",
                 (put(f"training.{name}", False),),
             )
 
 
 @rule("one-rounding-aid", "error")
 def one_rounding_aid(subject: Subject) -> Iterator[Problem]:
-    """Kahan summation and stochastic rounding exclude each other."""
+    """Split weights, Kahan summation and stochastic rounding exclude each other."""
     training = subject.config.training
-    if training.kahan_summation and training.stochastic_rounding:
+    chosen = [name for name in _AIDS if getattr(training, name)]
+    if len(chosen) > 1:
+        edits = ({f"training.{name}": name == one for name in chosen} for one in chosen)
         yield Problem(
-            "training.stochastic_rounding",
-            "Kahan summation remembers what rounding takes away, stochastic rounding makes it "
-            "random; an optimizer does one of them",
-            (
-                put("training.stochastic_rounding", False),
-                put("training.kahan_summation", False),
-            ),
+            f"training.{chosen[-1]}",
+            "split_weights keeps what rounding takes away, kahan_summation most of it, "
+            f"stochastic_rounding makes it random; a weight has one of them, not "
+            f"{' and '.join(chosen)}",
+            tuple((f"keep {one}", edit) for one, edit in zip(chosen, edits, strict=True)),
         )
+
+
+@rule("shards-are-fp32", "error")
+def shards_are_fp32(subject: Subject) -> Iterator[Problem]:
+    """Weights in 16 bits are for strategies that copy them: single and ddp."""
+    config = subject.config
+    if config.parallel.strategy != "fsdp" and not config.deepspeed.enabled:
+        return
+    for name in _AIDS:
+        if getattr(config.training, name):
+            yield Problem(
+                subject.blame(f"training.{name}", "parallel.strategy", "deepspeed.enabled"),
+                f"{name} is for weights of which every device has a copy; a sharded weight is kept "
+                "in fp32 once over all devices",
+                (put(f"training.{name}", False),),
+            )
 
 
 @rule("device-against-hardware", "warning")

@@ -10,7 +10,7 @@ from workbench.config.size import size_of
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_ADAM = ("adamw", "adam", "lion", "lamb", "onebitadam", "onebitlamb", "zerooneadam")
+_ADAM = ("adamw", "adamw_8bit", "adam", "lion", "lamb", "onebitadam", "onebitlamb", "zerooneadam")
 _DURATIONS = ("num_epochs", "total_training_tokens", "tokens_per_parameter_ratio")
 _TWICE = (("warmup_steps", "warmup_ratio"), ("lr_end", "lr_end_ratio"))
 
@@ -105,7 +105,7 @@ def schedule_said_twice(subject: Subject) -> Iterator[Problem]:
     """Warm-up and final learning rate are given as a number or as a share, not both."""
     training = subject.config.training
     for name, share in _TWICE:
-        if subject.is_set(f"training.{name}") and getattr(training, share) is not None:
+        if getattr(training, name) and getattr(training, share) is not None:
             yield Problem(
                 f"training.{share}",
                 f"{name}: {getattr(training, name):g} and {share}: {getattr(training, share):g} "

@@ -102,25 +102,24 @@ def moments(net: Sized, base: Standing, *, waiting: tuple[Part, ...] = ()) -> li
         parts = [*before, Part(kind, "saved", count - 1), Part(kind, "forward"), *waiting]
         found.append(moment(f"block {place} of {total}, forward", net, base, parts))
         before.append(Part(kind, "saved", count))
-    for name, group in (("loss", "forward"), ("loss, backward", "backward")):
-        found.append(moment(name, net, base, [*before, Part("tail", group), *waiting]))
+    left = list(waiting[:-1])  # the others are among the moments of their own backward pass
+    found.append(moment("loss", net, base, [*before, Part("tail", "forward"), *waiting]))
+    found.append(moment("loss, backward", net, base, [*before, Part("tail", "backward"), *left]))
     after: list[Part] = [Part("tail", "gradients")]
-    left = list(waiting[:-1])
     for kind, count in reversed(runs):
         before.pop()
-        parts = [*before, Part(kind, "saved", count - 1), Part(kind, "backward"), *after, *left]
-        found.append(moment(f"block {done} of {total}, backward", net, base, parts))
-        if left:
-            left.pop()
+        others = [Part(kind, "weights", count - 1)] if left else []
+        left = left[:-1]
+        parts = [*before, Part(kind, "saved", count - 1), Part(kind, "backward"), *after]
+        name = f"block {done} of {total}, backward"
+        found.append(moment(name, net, base, [*parts, *left, *others]))
         if count > 1:
             parts = [*before, Part(kind, "backward"), Part(kind, "gradients", count - 1), *after]
-            own = [Part(kind, "weights")] if left else []
             name = f"block {done - count + 1} of {total}, backward"
-            found.append(moment(name, net, base, [*parts, *left, *own]))
+            found.append(moment(name, net, base, [*parts, *left]))
         after.append(Part(kind, "gradients", count))
         done -= count
-    found.append(
-        moment("embedding, backward", net, base, [Part("front", "backward"), *after, *left])
-    )
+    parts = [Part("front", "backward"), *after]
+    found.append(moment("embedding, backward", net, base, parts))
     found.append(moment("optimizer", net, base, [Part("front", "gradients"), *after]))
     return found

@@ -52,12 +52,13 @@ class Sized:
 
 
 @lru_cache(maxsize=256)
-def compiled(s: Structure, *, accumulating: bool) -> Network:
+def compiled(s: Structure, *, accumulating: bool, waiting: bool) -> Network:
     """The closed forms of a structure.
 
     Args:
         s: The structure.
         accumulating: Whether gradients exist before the backward pass begins.
+        waiting: Whether they are given up one by one, as DDP copies them into its buckets.
     """
 
     def front(tape: Tape, given: list[Tensor]) -> tuple[Tensor, decoder.Tables]:
@@ -70,23 +71,21 @@ def compiled(s: Structure, *, accumulating: bool) -> Network:
     def tail(tape: Tape, given: list[Tensor]) -> Tensor:
         return decoder.tail(tape, given, s)
 
-    blocks = {
-        "recomputed": s.recompute != "none",
-        "accumulating": accumulating,
-        "weight_width": s.weight_width,
-    }
+    ends: dict[str, bool] = {"accumulating": accumulating, "waiting": waiting}
+    recomputed = s.recompute != "none"
+    width = s.weight_width
     return Network(
-        record("embedding", s, front, has_input=False, accumulating=accumulating),
-        (record("block", s, block, **blocks),),
-        record("loss", s, tail, takes_input=True, accumulating=accumulating),
+        record("embedding", s, front, has_input=False, **ends),
+        (record("block", s, block, recomputed=recomputed, weight_width=width, **ends),),
+        record("loss", s, tail, takes_input=True, **ends),
     )
 
 
 def sized(
-    s: Structure, model: ModelConfig, symbols: tuple[int, ...], *, accumulating: bool
+    s: Structure, model: ModelConfig, symbols: tuple[int, ...], *, accumulating: bool, waiting: bool = False
 ) -> Sized:
     """The bytes of a network."""
-    network = compiled(s, accumulating=accumulating)
+    network = compiled(s, accumulating=accumulating, waiting=waiting)
     return Sized(
         network,
         symbols,

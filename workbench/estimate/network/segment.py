@@ -70,6 +70,7 @@ def record(
     takes_input: bool = False,
     recomputed: bool = False,
     accumulating: bool = False,
+    waiting: bool = False,
     weight_width: int = 4,
 ) -> Segment:
     """Run a part forwards and backwards and keep what it held at each moment.
@@ -84,6 +85,7 @@ def record(
             then called with a list that holds the only reference.
         recomputed: Whether its backward pass computes it again.
         accumulating: Whether gradients of earlier micro-batches exist.
+        waiting: Whether those are given up one by one, as each is copied into its bucket.
         weight_width: Bytes of an element of its weights while it computes.
     """
     tape = Tape(accumulating=accumulating, weight_width=weight_width)
@@ -103,6 +105,12 @@ def record(
     saved = tape.live & ~y.storage.bit
     shape, width = y.shape, y.width
     del y
+    if waiting:
+        for parameter in tape.parameters:
+            if not parameter.shared:
+                label = f"gradient of {parameter.name} from earlier micro-batches"
+                parameter.waiting = tape.new(parameter.shape, 4, label)
+        tape.cut()
     start = [tape.new(shape, width, "gradient of the residual stream")]
     backward(tape, root, start.pop())
     del root, left

@@ -117,9 +117,10 @@ class Parameter(Tensor):
         grad: Its gradient, once there is one.
         has_gradient: Whether there is one from before, which new ones are added to.
         shared: Whether it is a parameter of another part of the network.
+        waiting: The gradient of earlier micro-batches where it is given up for its bucket.
     """
 
-    __slots__ = ("grad", "has_gradient", "name", "shared")
+    __slots__ = ("grad", "has_gradient", "name", "shared", "waiting")
 
     def __init__(
         self,
@@ -133,6 +134,7 @@ class Parameter(Tensor):
         self.name, self.grad, self.has_gradient = name, None, tape.accumulating
         self.needs_grad = True
         self.shared = shared
+        self.waiting: Tensor | None = None
         tape.parameters.append(self)
 
     grad: Tensor | None

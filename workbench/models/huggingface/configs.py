@@ -39,6 +39,9 @@ _TRAINING_SECTIONS = ("moe_balancing.", "episodic_memory.")
 _BALANCING = "moe_balancing.method"
 
 
+_TRAINED_LENGTH = "rope_scaling.original_max_position_embeddings"
+
+
 class Disagreement(NamedTuple):
     """A key of ``model`` that two networks have different values of."""
 
@@ -122,13 +125,20 @@ def family_of(model: ModelConfig) -> Family:
 
 
 def disagreements(ours: ModelConfig, theirs: ModelConfig) -> list[Disagreement]:
-    """The keys by which two networks differ, in the order of the schema."""
+    """The keys by which two networks differ, in the order of the schema.
+
+    Keys that are idle in theirs are left out: a key that makes them idle is among the others. So
+    are defaults that neither sets, where those follow from keys that are listed.
+    """
     mine, other = network(ours), network(theirs)
-    return [
-        Disagreement(key, mine.get(key), other.get(key))
-        for key in dict.fromkeys((*mine, *other))
-        if not _equal(mine.get(key), other.get(key))
-    ]
+    my_words, their_words = _flat(ours.model_dump()), _flat(theirs.model_dump())
+    different = []
+    for key, value in other.items():
+        own = mine.get(key, my_words[key])
+        follows = my_words[key] is None and their_words[key] is None and key != _TRAINED_LENGTH
+        if not follows and not _equal(own, value):
+            different.append(Disagreement(key, own, value))
+    return different
 
 
 def network(model: ModelConfig) -> dict[str, Any]:
@@ -150,7 +160,7 @@ def network(model: ModelConfig) -> dict[str, Any]:
         "attention_out_bias": model.attention_bias
         if model.attention_out_bias is None
         else model.attention_out_bias,
-        "rope_scaling.original_max_position_embeddings": (
+        _TRAINED_LENGTH: (
             model.rope_scaling.original_max_position_embeddings or model.max_position_embeddings
         ),
         "moe.expert_intermediate_size": (

@@ -80,6 +80,11 @@ class _Copies:
             for short, exact in zip(shorts, exacts, strict=True)
         }
 
+        if self.master:
+            # It has made an update with empty gradients, to have its memory early: that counts as a
+            # step of Adam, and the first real ones would be too small.
+            self.inner.state.clear()
+
     def gradient_norm(self) -> torch.Tensor:
         gradients = [p.grad for p in self.engine.module.parameters() if p.grad is not None]
         scale = self.optimizer.loss_scale_config.cur_scale if self.master else 1.0

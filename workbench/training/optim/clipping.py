@@ -17,8 +17,9 @@ def total_norm(gradients: Sequence[torch.Tensor]) -> torch.Tensor:
     if all(each.dtype == torch.float32 for each in gradients):
         norm: torch.Tensor = torch.nn.utils.get_total_norm(gradients)
         return norm
-    norms = [torch.linalg.vector_norm(each.float()) for each in gradients]
-    return torch.linalg.vector_norm(torch.stack(norms))
+    norms = torch.stack([torch.linalg.vector_norm(each.float()) for each in gradients])
+    whole: torch.Tensor = torch.linalg.vector_norm(norms)
+    return whole
 
 
 def clip_norm(

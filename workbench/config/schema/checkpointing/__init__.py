@@ -71,7 +71,7 @@ class CheckpointingConfig(Section):
         None,
         "Name that keeps the tiers of several trainings apart; null is one of the run's own. "
         "Runs of one name go on from each other.",
-        ignored="without memory_tier or storage_tier",
+        ignored="unless memory_tier or storage_tier is enabled",
         max_length=63,
     )
     memory_tier: MemoryTierConfig = Field(default_factory=MemoryTierConfig)

@@ -61,14 +61,25 @@ class DataConfig(Section):
         "Leaves out files of the folder whose names match, such as *_test.txt.",
         changes="what the model learns",
     )
-    format: Literal["text", "instruction", "chat", "preference"] = key(
+    format: Literal["text", "instruction", "chat", "classification", "preference"] = key(
         "text",
         "What a record is. text: its text_field. instruction: prompt and completion, joined as "
         "they are, or instruction, input and output, under headings. chat: messages of a role "
-        "(system, user, assistant) and its content. Of both the loss counts the answers only. "
-        "preference: two answers, one better.",
+        "(system, user, assistant) and its content. classification: a text and its label. "
+        "preference: two answers. The loss counts answers and labels only.",
         changes="which tokens the loss counts",
         unhonoured_values={"preference": NOT_BUILT},
+    )
+    label_field: str = key(
+        "label",
+        "The field of each record that holds the number of its class, from 0.",
+        needs="data.format=classification",
+    )
+    pair_field: str | None = key(
+        None,
+        "The field of each record that holds a second text, for classes of pairs such as question "
+        "and answer; null means that each record is one text.",
+        needs="data.format=classification",
     )
     tokenizer_name: str = key(
         "bytes",
