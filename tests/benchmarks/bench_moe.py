@@ -1,4 +1,4 @@
-"""What a training token of a mixture of experts costs, beside transformers' Mixtral and DeepSeek-V3.
+"""What a training token costs a mixture of experts, beside transformers' Mixtral and DeepSeek.
 
 Run it by hand: python tests/benchmarks/bench_moe.py [repeats] [threads]. Nothing is asserted.
 
@@ -133,7 +133,7 @@ def _compare(case: Case, precision: torch.dtype, repeats: int) -> None:
         "transformers, eager": _their_turn(eager, precision),
         "transformers, sdpa and grouped_mm": _their_turn(fast, precision),
     }
-    losses = {name: [turn(text) for text in texts[:_WARM]][0] for name, turn in turns.items()}
+    losses = {name: min(turn(text) for text in texts[:_WARM]) for name, turn in turns.items()}
     took: dict[str, list[float]] = {name: [] for name in turns}
     for text in texts[_WARM:]:
         for name, turn in turns.items():
@@ -173,10 +173,10 @@ def _theirs(case: Case, attention: str, experts: str) -> Any:
 def _their_turn(model: Any, precision: torch.dtype) -> Turn:
     import torch
 
-    def turn(tokens_BT: torch.Tensor) -> float:
-        given_BT, targets_BT = tokens_BT[:, :-1].contiguous(), tokens_BT[:, 1:].contiguous()
+    def turn(text: torch.Tensor) -> float:
+        given, targets = text[:, :-1].contiguous(), text[:, 1:].contiguous()
         with torch.autocast("cpu", torch.bfloat16, enabled=precision == torch.bfloat16):
-            loss = model(given_BT, labels=targets_BT, shift_labels=targets_BT).loss
+            loss = model(given, labels=targets, shift_labels=targets).loss
         loss.backward()
         model.zero_grad(set_to_none=True)
         return float(loss.detach())
@@ -201,8 +201,8 @@ def _our_turn(theirs: Any, precision: torch.dtype) -> Turn:
         load_pretrained(model, folder)
     objective = Objective(model.train(), TrainingConfig())
 
-    def turn(tokens_BT: torch.Tensor) -> float:
-        batch = Batch(tokens_BT[:, :-1], tokens_BT[:, 1:])
+    def turn(text: torch.Tensor) -> float:
+        batch = Batch(text[:, :-1], text[:, 1:])
         losses = objective(batch)
         loss = (losses.loss_sum + losses.auxiliary) / batch.targets_BT.numel()
         loss.backward()

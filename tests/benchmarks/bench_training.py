@@ -11,9 +11,8 @@ alike. A step is forward, loss, backward, clipping and fused AdamW; CPU time is 
                 loop does not switch on there)
     litgpt      its GPT as a Llama, its loss; bf16 is its own default on a CPU: autocast
     HF Trainer  transformers' Llama under transformers' Trainer
-    Mixtral     transformers' Mixtral with eager experts in a plain loop, against our experts
 
-No code of a peer is in this repository. nanoGPT is cloned when the benchmark runs, or taken from
+Mixtures of experts are in bench_moe.py. No code of a peer is in this repository. nanoGPT is cloned when the benchmark runs, or taken from
 --nanogpt (a checkout); where neither works, transformers' GPT-2 stands in and the table says so.
 litgpt is installed into a temporary folder, without its dependencies: it wants an older
 huggingface-hub than transformers 5 does.
@@ -54,7 +53,7 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parents[2]
 BATCH, LENGTH, LAYERS, WIDTH, HEADS, VOCAB = 8, 256, 6, 256, 8, 2048
-INNER, EXPERTS, CHOICES, EXPERT_INNER, EXPERT_LAYERS = 683, 8, 2, 512, 4
+INNER = 683
 LITGPT = ("litgpt==0.5.13", "lightning", "lightning-utilities", "torchmetrics", "jsonargparse")
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 
@@ -169,26 +168,6 @@ def litgpt(precision: str) -> tuple[int, Callable[[torch.Tensor], float]]:
     )
 
 
-def mixtral(precision: str) -> tuple[int, Callable[[torch.Tensor], float]]:
-    """transformers' Mixtral, its experts in a loop."""
-    import transformers
-
-    network = transformers.MixtralForCausalLM(
-        transformers.MixtralConfig(
-            hidden_size=WIDTH, num_hidden_layers=EXPERT_LAYERS, num_attention_heads=HEADS,
-            num_key_value_heads=HEADS, intermediate_size=EXPERT_INNER, vocab_size=VOCAB,
-            num_local_experts=EXPERTS, num_experts_per_tok=CHOICES, experts_implementation="eager",
-            output_router_logits=True, bos_token_id=None, eos_token_id=None,
-        )
-    )  # fmt: skip
-    # Their own loss shifts the targets itself and adds the auxiliary one.
-    return plain_loop(
-        network,
-        lambda batch: network(batch[:, :-1], labels=batch[:, :-1]).loss,
-        precision,
-    )
-
-
 def hf_trainer(precision: str, steps: int) -> tuple[int, Callable[[], float]]:
     """transformers' Llama under its Trainer; a round is a training of its own, warm-up excluded."""
     import transformers
@@ -291,10 +270,6 @@ def contestants(
         "intermediate_size": 4 * WIDTH,
     }  # fmt: skip
     llama = {"intermediate_size": INNER, "tie_word_embeddings": False}
-    moe = {
-        "num_layers": EXPERT_LAYERS, "intermediate_size": EXPERT_INNER, "num_experts": EXPERTS,
-        "num_experts_per_token": CHOICES, "tie_word_embeddings": False,
-    }  # fmt: skip
     found: dict[str, tuple[int, Callable[[], float]]] = {}
 
     def join(name: str, made: Callable[[], tuple[int, Callable[[torch.Tensor], float]]]) -> None:
@@ -321,8 +296,6 @@ def contestants(
         if not options.only or options.only in f"HF Trainer, Llama {precision}":
             found[f"HF Trainer, Llama {precision}"] = hf_trainer(precision, options.steps)
         join(f"workbench, Llama shape {precision}", lambda p=precision: workbench(p, **llama))
-        join(f"Mixtral of transformers, eager {precision}", lambda p=precision: mixtral(p))
-        join(f"workbench, Mixtral shape {precision}", lambda p=precision: workbench(p, **moe))
     return found, notes
 
 
@@ -366,13 +339,13 @@ def measure(options: argparse.Namespace, scratch: Path) -> dict[str, Any]:
 
 def ratios(median: dict[str, float]) -> dict[str, float]:
     """Ours over theirs, wherever both were measured."""
+    rivals = {
+        "workbench, GPT-2 shape": ("nanoGPT", "GPT-2 of transformers"),
+        "workbench, Llama shape": ("litgpt", "HF Trainer, Llama", "nanoGPT"),
+    }
     pairs = [
-        (f"workbench, {shape} shape {mine}", f"{other} {theirs}")
-        for shape, others in {
-            "GPT-2": ("nanoGPT", "GPT-2 of transformers"),
-            "Llama": ("litgpt", "HF Trainer, Llama", "nanoGPT"),
-            "Mixtral": ("Mixtral of transformers, eager",),
-        }.items()
+        (f"{name} {mine}", f"{other} {theirs}")
+        for name, others in rivals.items()
         for other in others
         for mine, theirs in (("fp32", "fp32"), ("bf16", "bf16"), ("bf16", "fp32"))
     ]

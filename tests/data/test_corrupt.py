@@ -222,7 +222,7 @@ def test_a_bert_learns_classes(tmp_path: Path, *, prepared: bool) -> None:
     with pytest.raises(ConfigError, match="class of number 2") as caught:
         opened(made, model=model | {"num_labels": 2})
     assert "--model.num_labels 3" in str(caught.value.fix)
-    with pytest.raises((ConfigError, DataError), match="classif|classes"):
+    with pytest.raises((ConfigError, DataError), match=r"classif|classes"):
         opened(made | {"format": "text"}, model=model)
 
 

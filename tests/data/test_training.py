@@ -53,7 +53,13 @@ def train(run: RunDir, attempt: int = 1) -> Session:
     return session
 
 
-@pytest.mark.parametrize("kind", KINDS)
+QUICK = ("stream of two workers", "t5")
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [pytest.param(kind, marks=() if kind in QUICK else pytest.mark.slow) for kind in KINDS],
+)
 def test_resumed_as_if_nothing_happened(
     kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

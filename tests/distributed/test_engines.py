@@ -97,12 +97,6 @@ def test_two_processes_train_as_one(make_run: MakeRun, single: RunDir, experts: 
 
 
 @pytest.mark.honours("deepspeed.enabled", "deepspeed.zero_stage")
-def test_zero_2_trains_as_one(make_run: MakeRun, single: RunDir) -> None:
-    run = make_run(**plan(2, **zero(2)))
-    launch((run, 1), processes=2)
-    assert_same_training(single, run, last=STEPS)
-
-
 def test_zero_3_goes_on_from_one_process(make_run: MakeRun, single: RunDir) -> None:
     run = take_over(make_run(**plan(2, **zero(3))), single)
     launch((run, 1), processes=2)
@@ -115,6 +109,7 @@ def test_zero_3_goes_on_from_one_process(make_run: MakeRun, single: RunDir) -> N
     [
         {"zero_stage": 0},
         {"zero_stage": 1},
+        {"zero_stage": 2},
         {"zero_stage": 3},
         {"zero_stage": 1, "cpu_offload": True},
         {"zero_stage": 2, "cpu_offload": True, "overlap_comm": True},
@@ -172,7 +167,7 @@ def test_zero_in_bf16_stays_near(make_run: MakeRun, stage: int) -> None:
     alone(alone_run)
     run = make_run(**plan(2, training=bf16, **zero(stage)))
     launch((run, 1), processes=2)
-    assert_same_training(alone_run, run, last=STEPS, rtol=2e-2, weights=False)
+    assert_same_training(alone_run, run, last=STEPS, rtol=1e-2, weights=False)
     again = take_over(make_run(**plan(2, training=bf16, **zero(stage))), run)
     launch((again, 1), processes=2)
     assert_same_training(run, again, first=HALF + 1, last=STEPS, rtol=1e-6)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,6 +12,8 @@ from workbench.config.schema import Config
 from workbench.errors import ConfigError
 from workbench.estimate.batch import Batch
 from workbench.plan import plan_from
+from workbench.runs.directory import RunDir
+from workbench.runs.launcher import launch_plan
 from workbench.training import environment
 from workbench.training.distributed import World, choose_backend, is_lost_peer, open_world
 from workbench.training.engines.choose import choose_strategy
@@ -33,7 +36,7 @@ def test_without_a_launcher_a_process_is_alone(monkeypatch: pytest.MonkeyPatch) 
     assert world == World()
     assert world.leads
     assert world.sum([1.5, 2.5]) == [1.5, 2.5]
-    assert world.any(True)  # noqa: FBT003
+    assert world.any(True)
     assert world.each("a") == ["a"]
     assert world.from_leader("b") == "b"
     assert dict(world.spread({"c": torch.ones(2)}))["c"].sum() == 2
@@ -105,6 +108,17 @@ def test_the_backend() -> None:
     assert choose_backend("gloo", gpu) == "cpu:gloo,cuda:gloo"
     if torch.distributed.is_nccl_available():
         assert choose_backend("auto", gpu) == "cpu:gloo,cuda:nccl"
+
+
+@pytest.mark.honours("parallel.master_port", "parallel.launcher", "parallel.num_nodes")
+def test_several_machines_meet_where_the_config_says(tmp_path: Path) -> None:
+    told = {"num_nodes": 2, "devices_per_node": 4, "master_addr": "first", "master_port": 4711}
+    plan = launch_plan(RunDir(tmp_path / "run"), {"parallel": told}, 3)
+    assert plan.launcher == "torchrun"
+    assert {"--nnodes=2", "--nproc-per-node=4", "--rdzv-endpoint=first:4711"} <= set(plan.argv)
+    assert launch_plan(RunDir(tmp_path / "run"), {}, 1).launcher == "python"
+    one = launch_plan(RunDir(tmp_path / "run"), {"parallel": {"launcher": "torchrun"}}, 1)
+    assert one.launcher == "torchrun"
 
 
 def test_processes_of_a_machine_share_its_cores(monkeypatch: pytest.MonkeyPatch) -> None:

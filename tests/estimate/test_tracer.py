@@ -46,7 +46,7 @@ def real_peak(config: Config, dtype: torch.dtype, recompute: str) -> int:
         engine.update(learning_rate=1e-4, gradient_norm=norm, max_norm=1.0)
 
     step()
-    standing = sum(each.numel() * each.element_size() for each in model.parameters())
+    standing: int = sum(each.numel() * each.element_size() for each in model.parameters())
     standing += sum(
         value.numel() * value.element_size()
         for state in engine.optimizer.state.values()
@@ -62,15 +62,13 @@ def real_peak(config: Config, dtype: torch.dtype, recompute: str) -> int:
     finally:
         gc.enable()
     events = [
-        event
-        for event in profile.profiler.kineto_results.events()  # type: ignore[union-attr]
-        if event.name() == "[memory]"
+        event for event in profile.profiler.kineto_results.events() if event.name() == "[memory]"
     ]
     now = peak = standing
     for event in sorted(events, key=lambda event: event.start_ns()):
-        now += event.nbytes()
+        now += int(event.nbytes())
         peak = max(peak, now)
-    return peak
+    return int(peak)
 
 
 def check(seed: int) -> tuple[float, str]:

@@ -70,12 +70,10 @@ def test_scores() -> None:
 
 @pytest.mark.honours("model.moe.normalize_expert_weights", "model.moe.routed_scaling_factor")
 def test_weights_of_the_chosen() -> None:
-    for normalise, total in ((True, torch.full((22,), 2.5)), (False, None)):
+    share_T = logits(make()).softmax(-1).topk(3).values.sum(-1)
+    for normalise, total_T in ((True, torch.ones(22)), (False, share_T)):
         moe = make(moe={"normalize_expert_weights": normalise, "routed_scaling_factor": 2.5})
-        gate_TK = route(moe)[0].gate_TK
-        if total is None:
-            total = 2.5 * logits(moe).softmax(-1).topk(3).values.sum(-1)
-        torch.testing.assert_close(gate_TK.sum(-1), total)
+        torch.testing.assert_close(route(moe)[0].gate_TK.sum(-1), 2.5 * total_T)
 
 
 @pytest.mark.honours("model.moe.num_expert_groups", "model.moe.num_limited_groups")
@@ -91,7 +89,7 @@ def test_experts_come_from_the_best_groups(score_function: str) -> None:
         worth = pairs.sum(1) if score_function == "sigmoid" else pairs.amax(1)
         groups = set(worth.topk(2).indices.tolist())
         allowed = [e for e in range(EXPERTS) if e // 2 in groups]
-        best = sorted(allowed, key=lambda e: -score_E[e].item())[:3]  # noqa: B023 - used at once
+        best = sorted(allowed, key=lambda e: -score_E[e].item())[:3]
         assert set(expert_K.tolist()) == set(best)
     free = make(moe={"score_function": score_function})
     assert not torch.equal(route(free)[0].expert_TK, expert_TK)

@@ -217,6 +217,28 @@ def test_several_processes_finish_by_saying_so(make: Make) -> None:
     assert wait_for_end(run, 120).state == "finished"
 
 
+def test_ranks_that_hang_after_all_is_done_are_ended_and_it_counts(make: Make) -> None:
+    """Seen with gloo: a rank that deadlocks in a destructor, after the last checkpoint."""
+    run = make(parallel={"devices_per_node": 2}, run={"max_restarts": 3})
+    script = (
+        LAUNCHER
+        + """
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+row(9, loss=1.0)
+ending("finished")
+if rank == 1:
+    wait()
+"""
+    )
+    supervised(
+        run, trainer(script), "from workbench.runs import attempt\nattempt._PARTING_SECONDS = 0.5"
+    )
+    state = verdict(run)
+    assert (state.state, state.attempt) == ("finished", 1)
+    assert events(run, "parting_hangs")
+    assert nobody_left(run)
+
+
 def test_stop_before_there_are_ranks(make: Make) -> None:
     run = make(parallel={"devices_per_node": 2})
     start(run, command=trainer("wait()"))

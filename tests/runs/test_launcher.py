@@ -45,15 +45,25 @@ def test_several_processes_are_started_by_a_torchrun_of_their_own(here: RunDir) 
     assert not any("rdzv" in word for word in found.argv)
 
 
-def test_several_machines_meet_at_the_first_and_only_in_this_attempt(here: RunDir) -> None:
+@pytest.mark.honours("parallel.num_nodes", "parallel.master_addr", "parallel.master_port")
+def test_several_machines_meet_at_the_first_and_only_in_this_attempt(
+    here: RunDir, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("MASTER_ADDR", raising=False)
     found = plan(here, num_nodes=2, devices_per_node=8, master_addr="node-a", master_port=1234)
     assert found.launcher == "torchrun"
     assert {"--nnodes=2", "--rdzv-endpoint=node-a:1234", "--rdzv-id=r-3"} <= set(found.argv)
     with pytest.raises(ConfigError, match="a place to meet") as caught:
         plan(here, num_nodes=2)
     assert "--parallel.master_addr" in str(caught.value.fix)
+    (tmp_path / "hosts").write_text("node-b slots=1\nnode-c slots=1\n")
+    found = plan(here, num_nodes=2, launcher="torchrun", hostfile=str(tmp_path / "hosts"))
+    assert "--rdzv-endpoint=node-b:29500" in found.argv
+    monkeypatch.setenv("MASTER_ADDR", "node-d")
+    assert "--rdzv-endpoint=node-d:29500" in plan(here, num_nodes=2).argv
 
 
+@pytest.mark.honours("parallel.hostfile", "parallel.launcher")
 def test_the_deepspeed_launcher_gets_a_hostfile(
     here: RunDir, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -140,3 +140,14 @@ def test_jitter_moves_what_the_router_sees(make_run: MakeRun) -> None:
     attempt(plain)
     attempt(noisy)
     assert losses(plain) != losses(noisy)
+
+
+@pytest.mark.honours("model.model_type")
+@pytest.mark.parametrize("family", ["decoder", "bert", "t5"])
+def test_every_kind_of_network_trains_on_its_own_task(make_run: MakeRun, family: str) -> None:
+    # The two that hide words need tokens to stand for them, beyond the 256 bytes.
+    run = make_run(model={"model_type": family, "vocab_size": 512})
+    session = attempt(run)
+    assert type(session.engine.model).__name__.lower() == family
+    assert [step for step, _ in losses(run)] == [1, 2, 3, 4, 5, 6]
+    assert session.progress.val_loss is not None

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
-from workbench.config.schema import TrainingConfig
+from workbench.config.schema import Config, TrainingConfig
+from workbench.errors import ConfigError
+from workbench.runs.directory import create_run
+from workbench.training.length import settle_length
 from workbench.training.schedule import learning_rate
 
 STEPS = 40
@@ -188,3 +192,19 @@ def test_those_of_transformers(name: str, ours: dict[str, Any], arguments: dict[
         optimizer.step()
         schedule.step()
     assert rates(STEPS, warmup_steps=5, **ours) == pytest.approx(theirs, abs=1e-12)
+
+
+def test_epochs_of_a_stream_are_refused(tmp_path: Path) -> None:
+    run = create_run(tmp_path, "run", config={}, origins={}, config_yaml="", meta={})
+    config = Config.model_validate({"training": {"num_epochs": 2}})
+    with pytest.raises(ConfigError, match="a text that is not counted") as caught:
+        settle_length(run, config, devices=1, parameters=10, sequences_per_epoch=None)
+    assert "--training.max_steps" in str(caught.value.fix)
+
+
+def test_a_layer_that_sets_max_steps_decides(tmp_path: Path) -> None:
+    origin = {"training.max_steps": {}}
+    run = create_run(tmp_path, "run", config={}, origins=origin, config_yaml="", meta={})
+    config = Config.model_validate({"training": {"num_epochs": 2, "max_steps": 5}})
+    settled, budget = settle_length(run, config, devices=1, parameters=10, sequences_per_epoch=100)
+    assert settled.training.max_steps == budget.steps == 5

@@ -12,7 +12,7 @@ import torch
 from tests.training.helpers import MakeRun, curve, events, weights
 from workbench.errors import CheckpointError, ConfigError
 from workbench.runs import tiers as places
-from workbench.runs.directory import RunDir
+from workbench.runs.directory import RunDir, delete_run
 from workbench.training import checkpoint, loop
 from workbench.training.checkpoint import Checkpoints, Retention
 from workbench.training.session import Session, open_session
@@ -70,9 +70,6 @@ def test_the_best_are_kept_beside_the_newest(tmp_path: Path, *, greater: bool) -
     for step, score in ((1, 4.0), (2, 9.0), (3, 1.0), (4, 5.0), (5, None), (6, 6.0)):
         kept.save(step, {"model": {"w": torch.ones(3)}}, {}, score=score)
     assert steps(tmp_path) == [2 if greater else 3, 5, 6]
-    best = kept.load_best()
-    assert best is not None
-    assert best.path.name == ("step-00000002" if greater else "step-00000003")
 
 
 @pytest.mark.honours("checkpointing.keep_best_n", "training.metric_for_best_model")
@@ -92,7 +89,7 @@ def test_the_training_goes_on_while_a_thread_writes(
     make_run: MakeRun, monkeypatch: pytest.MonkeyPatch, *, apart: bool
 ) -> None:
     """With a disk that waits for step 3, step 3 only comes when the disk is not waited for."""
-    reached, patience = threading.Event(), 30.0 if apart else 0.2
+    reached, patience = threading.Event(), 120.0 if apart else 0.2
     arrived: list[bool] = []
     save_file = checkpoint.save_file
 
@@ -192,13 +189,27 @@ def test_the_memory_tier_is_what_a_broken_run_goes_on_from(
             attempt(run)
     folder = places.memory_folder(places.identity(run))
     assert shared_memory in folder.parents
-    assert steps(folder) == [1, 2] or steps(folder) == [2, 3]
+    assert steps(folder) == [1, 2]
     assert steps(run.checkpoints_dir) == []
     attempt(run, 2)
-    assert events(run, 2, "resumed")[0]["step"] == max(2, events(run, 2, "resumed")[0]["step"])
+    assert events(run, 2, "resumed")[0]["step"] == 2
     assert not folder.exists(), "the memory is given back at the end"
     assert weights(run, 6) == weights(whole, 6)
     assert steps(run.checkpoints_dir) == [4, 6]
+
+
+def test_a_deleted_run_leaves_the_memory_too(
+    make_run: MakeRun, monkeypatch: pytest.MonkeyPatch, shared_memory: Path
+) -> None:
+    run = make_run(checkpointing={"memory_tier": {"enabled": True, "save_steps": 1}})
+    with monkeypatch.context() as patch:
+        stop_at(patch, 3, RuntimeError("broken"))
+        with pytest.raises(RuntimeError, match="broken"):
+            attempt(run)
+    folder = places.memory_folder(places.identity(run))
+    assert steps(folder)
+    delete_run(run)
+    assert not folder.exists()
 
 
 def test_a_stop_right_after_a_resume_from_memory_keeps_the_step(

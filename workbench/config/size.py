@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """Parameters of a decoder.
+    """Parameters of a network.
 
     Attributes:
         total: All of them.
@@ -27,19 +27,19 @@ class Size:
 
 
 def size_of(model: ModelConfig) -> Size:
-    """The size of a decoder; extra training heads and small feature routers are not counted.
-
-    A bert is counted like a decoder: the same blocks without a mask. Not for t5, which has two
-    stacks.
-    """
+    """The size of a network; extra training heads and small feature routers are not counted."""
+    if model.model_type == "t5":
+        return _two_stacks(model)
     width = model.hidden_size
     norm = width if model.norm_type == "rmsnorm" else 2 * width
     attention = _latent_attention(model) if model.mla.enabled else _attention(model)
     dense = _feed_forward(model, model.intermediate_size)
     expert = _feed_forward(model, expert_width(model))
-    shared = model.moe.num_shared_experts * _feed_forward(
-        model, model.moe.shared_intermediate_size or expert_width(model)
+    # Shared experts are one network as wide as all of them.
+    inner = model.moe.num_shared_experts * (
+        model.moe.shared_intermediate_size or expert_width(model)
     )
+    shared = _feed_forward(model, inner) if inner else 0
     router = width * model.num_experts
     frame = attention + (1 if model.residual_type == "parallel_shared_norm" else 2) * norm
     routed = frame + router + model.num_experts * expert + shared
@@ -53,6 +53,8 @@ def size_of(model: ModelConfig) -> Size:
     if model.position_embedding_type == "learned":
         embedding += model.max_position_embeddings * width
     crossed = model.num_cross_attention_layers if model.use_cross_attention else 0
+    if model.model_type == "bert":
+        output = _bert_ends(model, norm, output)
     ends = embedding + output + norm + crossed * (attention + norm)
     return Size(
         total=ends + dense_layers * (frame + dense) + moe_layers * routed,
@@ -103,7 +105,39 @@ def _latent_attention(model: ModelConfig) -> int:
         queries = mla.q_lora_rank * (width + 1 + query)
     down = width * (mla.kv_lora_rank + mla.qk_rope_head_dim)
     up = mla.kv_lora_rank * (1 + heads * (mla.qk_nope_head_dim + mla.v_head_dim))
-    return queries + down + up + heads * mla.v_head_dim * width
+    bias = 0
+    if model.attention_bias:
+        bias = (mla.q_lora_rank or 0) + mla.kv_lora_rank + mla.qk_rope_head_dim
+    if model.attention_bias if model.attention_out_bias is None else model.attention_out_bias:
+        bias += width
+    return queries + down + up + heads * mla.v_head_dim * width + bias
+
+
+def _bert_ends(model: ModelConfig, norm: int, output: int) -> int:
+    """What a bert has besides its blocks, its embedding and the norm behind that: two kinds of
+    text, and a head."""
+    width = model.hidden_size
+    dense = width * width + width
+    if model.head == "language":
+        head = dense + norm + output + model.vocab_size
+    else:
+        head = model.num_labels * (width + 1)
+        head += dense if model.head == "classification" else 0
+    return 2 * width + head
+
+
+def _two_stacks(model: ModelConfig) -> Size:
+    """A t5 (arXiv 1910.10683, section 2.1): no biases, and 32 distances per head and stack."""
+    width = model.hidden_size
+    attention = 4 * width * model.num_attention_heads * head_width(model)
+    matrices = 3 if model.hidden_act in ("swiglu", "geglu") else 2
+    inner = matrices * width * model.intermediate_size
+    reads, writes = attention + inner + 2 * width, 2 * attention + inner + 3 * width
+    layers = (model.num_encoder_layers or model.num_layers) * reads + model.num_layers * writes
+    embedding = model.vocab_size * width
+    output = 0 if model.tie_word_embeddings else embedding
+    total = embedding + output + 2 * 32 * model.num_attention_heads + 2 * width + layers
+    return Size(total=total, active=total, embedding=embedding, block=writes)
 
 
 def _feed_forward(model: ModelConfig, inner: int) -> int:

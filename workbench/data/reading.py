@@ -109,7 +109,10 @@ def read_documents(path: Path, maker: Maker) -> tuple[list[Document], list[Skipp
         Unusable: The file holds no text that can be used.
     """
     if path.suffix.lower() not in TABLE_SUFFIXES:
-        return [Document(display(path), decode(read_bytes(path), display(path)))], []
+        text = decode(read_bytes(path), display(path))
+        if not text.strip():
+            raise Unusable("is empty", "give a file that holds text")
+        return [Document(display(path), text)], []
     from workbench.data.tables import open_table
 
     documents: list[Document] = []
@@ -207,7 +210,7 @@ def decode(raw: bytes, name: str, *, line: int = 1) -> str:
         line: The number of the first line.
 
     Raises:
-        Unusable: It is binary, in another encoding, or empty.
+        Unusable: It is binary, or in another encoding.
     """
     refuse_other_encodings(raw, name)
     raw = raw.removeprefix(UTF8_MARK)
@@ -224,10 +227,7 @@ def decode(raw: bytes, name: str, *, line: int = 1) -> str:
             f"if it is Latin-1 text: iconv -f LATIN1 -t UTF-8 {name} > utf8.txt",
             line=line,
         ) from None
-    text = unix_lines(text)
-    if not text.strip():
-        raise Unusable("is empty", "give a file that holds text")
-    return text
+    return unix_lines(text)
 
 
 def unix_lines(text: str) -> str:

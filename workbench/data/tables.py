@@ -241,8 +241,8 @@ class TextPieces:
                     if offset + len(raw) < size:
                         raw = raw[: _cut(raw)]
                         file.seek(offset + len(raw))
-                    if raw.strip():
-                        text = decode(raw, self.name, line=line + 1)
+                    text = decode(raw, self.name, line=line + 1)
+                    if text.strip():
                         name = self.name if offset == 0 else f"{self.name}:{line + 1}"
                         items.append(Document(name, text))
                     line += raw.count(b"\n")

@@ -115,7 +115,7 @@ class LatentAttention(nn.Module):
         where: Where,
     ) -> torch.Tensor:
         """Make the keys and values of every head, and attend as usual."""
-        kv_BSHX = self.kv_b_proj(latent_BSR).unflatten(-1, (self.heads, -1))
+        kv_BSHX = self.kv_b_proj(latent_BSR).view(*latent_BSR.shape[:2], self.heads, -1)
         k_nope_BSHN, v_BSHV = kv_BSHX.split((self.nope, self.value), dim=-1)
         k_BSHP = k_BS1P.expand(-1, -1, self.heads, -1)
         return attend(
@@ -137,8 +137,8 @@ class LatentAttention(nn.Module):
         _where: Where,
     ) -> torch.Tensor:
         """One query that sees everything: compare it with the latents themselves."""
-        weight_HXR = self.kv_b_proj.weight.to(latent_BSR.dtype).unflatten(0, (self.heads, -1))
-        key_HNR, value_HVR = weight_HXR.split((self.nope, self.value), dim=1)
+        weight_HXR = self.kv_b_proj.weight.to(latent_BSR.dtype).view(self.heads, -1, self.rank)
+        key_HNR, value_HVR = torch.split(weight_HXR, [self.nope, self.value], dim=1)
         q_BTHR = torch.einsum("bthn,hnr->bthr", q_nope_BTHN, key_HNR)
         score_BHTS = torch.einsum("bthr,bsr->bhts", q_BTHR, latent_BSR)
         score_BHTS = score_BHTS + torch.einsum("bthp,bsp->bhts", q_rope_BTHP, k_BS1P[:, :, 0])
@@ -158,7 +158,7 @@ class LatentAttention(nn.Module):
         # The scales lie behind the turned key, which stays as it is.
         rest_BT1Y = torch.cat((k_BT1P.float(), scale_BT1G), dim=-1)
         code_BS1R, rest_BS1Y = cache.append(code_BT1R, rest_BT1Y)
-        k_BS1P, scale_BS1G = rest_BS1Y.split((self.rope, scale_BT1G.shape[-1]), dim=-1)
+        k_BS1P, scale_BS1G = torch.split(rest_BS1Y, [self.rope, scale_BT1G.shape[-1]], dim=-1)
         latent_BS1R = dequantise(code_BS1R, scale_BS1G).to(latent_BTR.dtype)
         return latent_BS1R[:, :, 0], k_BS1P.to(latent_BTR.dtype)
 
@@ -178,7 +178,7 @@ def score_scale(config: ModelConfig) -> float:
 
 def quantise(x_R: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """8-bit codes of the last dimension and the fp32 scale of each 128 of them."""
-    parts = x_R.float().split(_SCALED_TOGETHER, dim=-1)
+    parts = torch.split(x_R.float(), _SCALED_TOGETHER, dim=-1)
     largest = torch.finfo(_FP8).max
     scales = [part.abs().amax(dim=-1, keepdim=True).clamp(min=1e-12) / largest for part in parts]
     codes = [

@@ -109,7 +109,7 @@ class Balance(nn.Module):
 
 
 def _entropy(p_E: torch.Tensor) -> torch.Tensor:
-    return -torch.special.xlogy(p_E, p_E).sum()
+    return -torch.xlogy(p_E, p_E).sum()
 
 
 def _within_sequences(

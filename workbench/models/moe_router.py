@@ -130,7 +130,7 @@ class Router(nn.Module):
         A group is as good as its best expert (DeepSeek-V2, arXiv 2405.04434, section 2.1.3); with
         sigmoid scores as its best two together (DeepSeek-V3, section 2.1.2).
         """
-        score_TGE = score_TE.unflatten(1, (self.groups, -1))
+        score_TGE = score_TE.view(len(score_TE), self.groups, -1)
         best = min(2, score_TGE.shape[-1]) if self.sigmoid else 1
         group_TG = score_TGE.topk(best, dim=-1).values.sum(dim=-1)
         visited_TG = torch.zeros_like(group_TG, dtype=torch.bool).scatter(

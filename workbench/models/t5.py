@@ -60,7 +60,7 @@ class T5Attention(nn.Module):
         """Look from ``x_BTD`` at ``y_BSD``."""
 
         def heads(y: torch.Tensor) -> torch.Tensor:
-            return y.unflatten(-1, (self.heads, -1))
+            return y.view(*y.shape[:2], self.heads, -1)
 
         y_BTHK = attend(
             heads(self.q_proj(x_BTD)),

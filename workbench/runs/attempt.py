@@ -43,6 +43,7 @@ WATCHED: Final = (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 STOPPED_EXIT: Final = 75  # EX_TEMPFAIL: saved on request, to be continued
 _OUTCOMES: Final = {0: "finished", STOPPED_EXIT: "stopped"}
 _AGAIN_SECONDS: Final = 5.0
+_PARTING_SECONDS: Final = 30.0
 _LOOK_SECONDS: Final = 1.0
 _PR_SET_PDEATHSIG: Final = 1
 _PR_SET_CHILD_SUBREAPER: Final = 36
@@ -67,6 +68,7 @@ class Attempt:
     Attributes:
         requested: ``stop``, ``pause`` or ``kill`` when the end was asked for.
         forced: Whether more than a polite request was needed.
+        parting: Seconds that processes have to end after they have said that all is done.
     """
 
     def __init__(
@@ -84,6 +86,8 @@ class Attempt:
         self._rungs: list[tuple[float, signal.Signals, bool]] = []
         self._heart = Heart(run, number)
         self._scrubber = Scrubber(run.output_path(number), Mask())
+        self.parting = _PARTING_SECONDS
+        self._parted: float | None = None
         self._looked = float("-inf")
         self._kills: dict[str, int] = {}
         self._peak_bytes = 0
@@ -145,6 +149,7 @@ class Attempt:
         if now - self._looked >= _LOOK_SECONDS:
             self._looked = now
             self._heart.look()
+            self._see_them_off(now)
         self._scrubber.scrub()
 
     def finish(self) -> dict[str, Any]:
@@ -222,6 +227,19 @@ class Attempt:
         identity = process.identify(self._trainer.pid)
         facts = identity.to_dict() if identity else {"pid": self._trainer.pid}
         self._events.write("attempt", attempt=self.number, supervisor=parent, **facts)
+
+    def _see_them_off(self, now: float) -> None:
+        """End processes that have said that all is done, and then do not come to their end.
+
+        Ranks part in collectives and in the destructors of three libraries; what hangs there has
+        saved everything, and would hold the devices for ever.
+        """
+        if self._parted is None and (self.folder / "ending.json").exists():
+            self._parted = now
+        if self._parted is not None and now - self._parted > self.parting and not self._rungs:
+            self._events.write("parting_hangs", attempt=self.number)
+            self._parted = float("inf")
+            self._rungs = [(now, signal.SIGKILL, self.forced)]
 
     def _climb(self) -> None:
         while self._rungs and time.monotonic() >= self._rungs[0][0]:

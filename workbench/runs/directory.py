@@ -427,9 +427,12 @@ def delete_run(run: RunDir) -> None:
                     + " ".join(map(str, sorted(left))),
                 )
             doomed = run.path.with_name(f".del-{run.name}-{os.urandom(4).hex()}")
-            run.path.rename(doomed)
             from shutil import rmtree
 
+            from workbench.runs.tiers import leave_memory
+
+            leave_memory(run)
+            run.path.rename(doomed)
             rmtree(doomed)
         finally:
             os.close(lock)

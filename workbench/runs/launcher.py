@@ -12,6 +12,7 @@ finding 9), so each attempt gets a torchrun of its own.
 
 from __future__ import annotations
 
+import os
 import shutil
 import sys
 from dataclasses import asdict, dataclass, field
@@ -121,12 +122,14 @@ def _kind(parallel: Mapping[str, Any], nodes: int, processes: int) -> Kind:
 def _rendezvous(run: RunDir, parallel: Mapping[str, Any], attempt: int, nodes: int) -> list[str]:
     if nodes == 1:
         return ["--standalone"]
-    address = parallel.get("master_addr")
+    address = parallel.get("master_addr") or os.environ.get("MASTER_ADDR")
+    if not address and parallel.get("hostfile"):
+        address = next(iter(read_hostfile(Path(str(parallel["hostfile"])).expanduser())), None)
     if not address:
         raise ConfigError(
             f"{nodes} machines need a place to meet",
             where="parallel.master_addr",
-            why="without a hostfile nothing says which of them is the first",
+            why="neither a hostfile nor MASTER_ADDR says which of them is the first",
             fix="--parallel.master_addr NAME_OF_THE_FIRST_MACHINE"
             "\nor name them all: --parallel.hostfile FILE",
         )

@@ -6,6 +6,7 @@ of the machine, and whoever deletes a run deletes it too.
 
 from __future__ import annotations
 
+import contextlib
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -26,6 +27,14 @@ def identity(run: RunDir) -> str:
 def memory_folder(namespace: str) -> Path:
     """The folder of a namespace in memory: this user's alone."""
     return SHARED_MEMORY / f"ava-workbench-{os.getuid()}" / namespace
+
+
+def leave_memory(run: RunDir) -> None:
+    """Delete what a run has in memory under its own name, if anything."""
+    from shutil import rmtree
+
+    with contextlib.suppress(RunError, KeyError, TypeError, ValueError):
+        rmtree(memory_folder(identity(run)), ignore_errors=True)
 
 
 def make_memory_folder(namespace: str) -> Path:

@@ -73,6 +73,12 @@ def _attempt(run: RunDir, number: int, stop: StopSignals) -> int:
             session.close()
         if world.leads:
             atomic_write_json(run.attempt_dir(number) / "ending.json", {"outcome": outcome})
+    if SEVERAL:
+        # While the session is still held: freeing DDP's reducer joins gloo's thread with the GIL in
+        # hand, and that thread may want the GIL to let go of the last barrier. One in forty hung.
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(FINISHED)
     # torchrun calls everything but 0 a failure.
     return STOPPED if outcome == "stopped" and "WORLD_SIZE" not in os.environ else FINISHED
 

@@ -165,13 +165,6 @@ class Checkpoints:
         """
         return next((read(path, self.run) for path in self.newest_good_first()), None)
 
-    def load_best(self) -> Loaded | None:
-        """Read the checkpoint with the best score; None when none has one."""
-        paths = list(self.newest_good_first())
-        only_best = Retention(0, 1, self.retention.greater_is_better)
-        best = only_best.keep([facts(path).score for path in paths])
-        return next((read(paths[place], self.run) for place in best), None)
-
     def load_step(self, step: int) -> Loaded | None:
         """Read the checkpoint of a step; None when it is not there or does not verify."""
         path = self.directory / _name(step)

@@ -321,7 +321,7 @@ def _recompute(training: TrainingConfig) -> Recompute:
 
 
 def _fill(model: LanguageModel, config: Config, device: torch.device, world: World) -> None:
-    """Give the model its first weights; where they will be sharded, in rank 0's host memory only."""
+    """Give the model its first weights; where they will be cut up, in rank 0's host memory only."""
     strategy = choose_strategy(config, world)
     sharded = strategy == "fsdp"
     _check_memory(model, device, 1 if sharded else world.local_size)

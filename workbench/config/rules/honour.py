@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 _LONG = 100
 CHANGES_THE_TASK = (
     "data.format",
-    "model.model_type",
     "model.router_type",
     "model.use_cross_attention",
     "parallel.context_parallel_size",

@@ -14,7 +14,7 @@ from workbench.estimate.network.symbols import SYMBOLS
 
 if TYPE_CHECKING:
     from workbench.estimate.network.network import Sized
-    from workbench.estimate.network.segment import Segment
+    from workbench.estimate.network.segment import Segment, Sizes
 
 TAPE = "the tape of workbench/estimate/network, checked against the trainer's own code"
 
@@ -57,7 +57,7 @@ def moment(
     """A moment at which parts of the network and extra lines exist beside what stands."""
     total = standing.bytes
     for segment, group, times in parts:
-        total += times * getattr(_sizes(net, segment), group)
+        total += times * getattr(sizes_of(net, segment), group)
     for line in extra:
         total += line.bytes
 
@@ -70,7 +70,8 @@ def moment(
     return Moment(name, total, explain)
 
 
-def _sizes(net: Sized, segment: str | int) -> object:
+def sizes_of(net: Sized, segment: str | int) -> Sizes:
+    """The bytes of a part."""
     if isinstance(segment, int):
         return net.blocks[segment]
     return net.front if segment == "front" else net.tail
@@ -96,11 +97,11 @@ def part_lines(net: Sized, part: Part) -> list[Line]:
 
     segment = segment_of(net, part.segment)
     tallies = segment.groups[part.group]
-    tally = max(tallies, key=lambda each: sum(value(e.size) * e.count for e in each.entries))
+    tally = max(tallies, key=lambda each: sum(value(e.size) * e.times for e in each.entries))
     where = segment.name if part.times == 1 else f"{part.times} {segment.name}s"
     lines = []
     for entry in tally.entries:
-        times = entry.count * part.times
+        times = entry.times * part.times
         text = entry.size.replace("*", " ")
         lines.append(
             Line(

@@ -9,19 +9,19 @@ next unit has its own (`_fsdp_collectives.py`, `_fsdp_param_group.py`, torch 2.1
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from workbench.estimate.engines.base import Part, Standing, moment
+from workbench.estimate.engines.base import Part, Standing, moment, sizes_of
 from workbench.estimate.engines.single import INPUTS, tensors_of, weights_of
 from workbench.estimate.ledger import Line
 
 if TYPE_CHECKING:
     from workbench.estimate.ledger import Category, Moment, Stream
     from workbench.estimate.network.network import Sized
-    from workbench.estimate.network.segment import Sizes
     from workbench.estimate.optimizer import Rule
 
-LATE = "buffer that the last block was fetched into"
+_LATE = "buffer that the last block was fetched into"
 SOURCE = "torch/distributed/fsdp/_fully_shard/_fsdp_collectives.py"
 
 
@@ -31,7 +31,7 @@ def standing(net: Sized, rule: Rule, *, accumulating: bool) -> Standing:
     alignment = net.symbols[0]
     counter = -(-4 // alignment) * alignment
     for what, segment, times in weights_of(net):
-        shard = times * _sizes(net, segment).shard
+        shard = times * sizes_of(net, segment).shard
         if not shard:
             continue
         of = what if times == 1 else f"{times} {what}s"
@@ -68,10 +68,173 @@ def standing(net: Sized, rule: Rule, *, accumulating: bool) -> Standing:
     return Standing.of(*lines)
 
 
-def _sizes(net: Sized, segment: str | int) -> Sizes:
-    if isinstance(segment, int):
-        return net.blocks[segment]
-    return net.front if segment == "front" else net.tail
+@dataclass
+class _Step:
+    """The moments of a step, in its order.
+
+    Attributes:
+        net: The network.
+        base: What stands.
+        width: Bytes of the dtype that blocks compute in.
+        accumulating: Whether sharded gradients stand.
+        reshard: Whether weights are given back after the forward pass.
+        found: The moments so far.
+    """
+
+    net: Sized
+    base: Standing
+    width: int
+    accumulating: bool
+    reshard: bool
+    found: list[Moment] = field(default_factory=list)
+
+    def add(self, name: str, parts: list[Part], *lines: Line | None) -> None:
+        """One more moment."""
+        there = tuple(line for line in lines if line is not None)
+        self.found.append(moment(name, self.net, self.base, parts, there))
+
+    @property
+    def root(self) -> int:
+        """Bytes of the unit that holds what is no block."""
+        return self.net.front.whole + self.net.tail.whole
+
+    @property
+    def total(self) -> int:
+        """Number of blocks."""
+        return sum(count for _, count in self.net.runs)
+
+    def whole_root(self) -> Line:
+        return _line("weights of embedding and output, fetched", "4 P", self.root, "weights")
+
+    def root_buffer(self) -> Line:
+        name = "buffer that they are fetched into"
+        return _line(name, "4 P", self.root, "communication", "gather")
+
+    def fetched(self, kind: int, times: int = 1) -> Line:
+        size = times * self.net.blocks[kind].whole
+        return _line("weights of blocks, fetched", f"{times} × {self.width} P", size, "weights")
+
+    def buffer(self, kind: int, name: str = "buffer that a block is fetched into") -> Line:
+        size = self.net.blocks[kind].whole
+        return _line(name, f"{self.width} P", size, "communication", "gather")
+
+    def reduced(self, kind: int) -> Line:
+        size = 4 // self.width * self.net.blocks[kind].whole
+        return _line("fp32 buffer of a block's gradients", "4 P", size, "communication")
+
+    def stream(self, name: str, category: Category) -> Line:
+        alignment, _, batch, length, hidden = self.net.symbols[:5]
+        size = -(-self.width * batch * length * hidden // alignment) * alignment
+        return _line(name, f"{self.width} B T D", size, category)
+
+    def sharded(self, size: int) -> Line | None:
+        """Gradients of this device's parts, where they do not stand anyway."""
+        if self.accumulating:
+            return None
+        return _line("gradients of the shards", "4 P/N", size, "gradients", "reduce")
+
+    def forward(self) -> list[Part]:
+        """From the embedding to the loss; returns what is kept."""
+        root = self.whole_root()
+        self.add("fetching the embedding", [], root, self.root_buffer())
+        self.add("embedding, forward", [Part("front", "forward")], root)
+        saved = [Part("front", "saved")]
+        held: list[Line] = []
+        done = 0
+        for kind, count in self.net.runs:
+            done += count
+            kept = [*saved, Part(kind, "saved", count - 1)]
+            there = [root, *held, self.fetched(kind, 1 if self.reshard else count)]
+            stream = self.stream("residual stream", "activations")
+            name = f"block {done} of {self.total}"
+            self.add(f"fetching {name}", kept, *there, stream, self.buffer(kind))
+            # The buffer lives until the next unit has its own, so that copying out overlaps.
+            parts = [*kept, Part(kind, "forward")]
+            self.add(f"{name}, forward", parts, *there, self.buffer(kind, _LATE))
+            saved.append(Part(kind, "saved", count))
+            if not self.reshard:
+                held.append(self.fetched(kind, count))
+        last = self.net.runs[-1][0]
+        parts = [*saved, Part("tail", "forward")]
+        self.add("loss", parts, root, *held, self.buffer(last, _LATE))
+        parts = [*saved, Part("tail", "saved")]
+        self.add("fetching the output again", parts, root, *held, self.root_buffer())
+        ahead = self.buffer(last) if self.reshard else None
+        self.add("loss, backward", [*saved, Part("tail", "backward")], root, *held, ahead)
+        return saved
+
+    def backward(self, saved: list[Part]) -> None:
+        """From the last block to the embedding."""
+        runs = self.net.runs
+        done, shards = self.total, 0
+        previous: Line | None = None
+        for index in range(len(runs) - 1, -1, -1):
+            kind, count = runs[index]
+            saved.pop()
+            below = runs[index - 1][0] if index else None
+            held = [] if self.reshard else [self.fetched(*run) for run in runs[:index]]
+            # In between memory moves in straight lines.
+            for place in sorted({count - 1, max(0, count - 2), min(1, count - 1), 0}):
+                finished = count - 1 - place
+                self.block(
+                    kind,
+                    place,
+                    f"block {done - finished} of {self.total}",
+                    saved,
+                    held,
+                    gradients=self.sharded(shards + finished * self.net.blocks[kind].shard),
+                    older=self.reduced(kind) if finished else previous,
+                    following=kind if place else below,
+                )
+            done -= count
+            shards += count * self.net.blocks[kind].shard
+            previous = self.reduced(kind)
+        self.end(shards, previous)
+
+    def block(
+        self,
+        kind: int,
+        place: int,
+        name: str,
+        saved: list[Part],
+        held: list[Line],
+        *,
+        gradients: Line | None,
+        older: Line | None,
+        following: int | None,
+    ) -> None:
+        """The moments of the backward pass of one block; ``place`` of its kind are below it."""
+        root, tail = self.whole_root(), Part("tail", "gradients")
+        kept = [*saved, Part(kind, "saved", place), tail]
+        below = None if self.reshard or not place else self.fetched(kind, place)
+        there = [root, *held, below, gradients]
+        stream = self.stream("gradient of the residual stream", "temporaries")
+        ahead = self.buffer(following) if self.reshard and following is not None else None
+        if self.reshard:
+            parts = [*kept, Part(kind, "saved")]
+            lines = (*there, older, self.fetched(kind), self.buffer(kind), stream)
+            self.add(f"fetching {name} again", parts, *lines)
+        parts = [*kept, Part(kind, "backward")]
+        self.add(f"{name}, backward", parts, *there, older, self.fetched(kind), ahead)
+        parts = [*kept, Part(kind, "gradients")]
+        self.add(
+            f"{name}, gradients on their way", parts, *there, ahead, self.reduced(kind), stream
+        )
+
+    def end(self, shards: int, previous: Line | None) -> None:
+        """The embedding's backward pass, the gradients of its unit, and the update."""
+        gradients = self.sharded(shards)
+        parts = [Part("front", "backward"), Part("tail", "gradients")]
+        self.add("embedding, backward", parts, self.whole_root(), previous, gradients)
+        self.add(
+            "gradients of embedding and output on their way",
+            [],
+            gradients,
+            _line("gradients of embedding and output", "4 P", self.root, "gradients"),
+            _line("fp32 buffer of their gradients", "4 P", self.root, "communication"),
+        )
+        everything = shards + self.net.front.shard + self.net.tail.shard
+        self.add("optimizer", [], self.sharded(everything))
 
 
 def moments(
@@ -86,179 +249,12 @@ def moments(
         accumulating: Whether sharded gradients stand.
         reshard: Whether weights are given back after the forward pass.
     """
-    root = net.front.whole + net.tail.whole
-    wide = 4 // width
-
-    def line(
-        name: str, formula: str, size: int, category: Category, stream: Stream = "compute"
-    ) -> Line:
-        return Line(name, formula, size, category, SOURCE, stream)
-
-    def fetched(kind: int, times: int = 1) -> Line:
-        size = times * net.blocks[kind].whole
-        return line("weights of a block, fetched", f"{width} P", size, "weights")
-
-    def buffer(kind: int, name: str = "buffer that a block is fetched into") -> Line:
-        return line(name, f"{width} P", net.blocks[kind].whole, "communication", "gather")
-
-    def reduced(kind: int) -> Line:
-        size = wide * net.blocks[kind].whole
-        return line("fp32 buffer of a block's gradients", "4 P", size, "communication")
-
-    whole_root = line("weights of embedding and output, fetched", "4 P", root, "weights")
-    root_buffer = line("buffer they are fetched into", "4 P", root, "communication", "gather")
-    found = [moment("fetching the embedding", net, base, [], (whole_root, root_buffer))]
-    found.append(moment("embedding, forward", net, base, [Part("front", "forward")], (whole_root,)))
-    # Each buffer lives until the next unit has its own, so that copying out overlaps with it.
-    saved: list[Part] = [Part("front", "saved")]
-    total = sum(count for _, count in net.runs)
-    held: list[Line] = []
-    done = 0
-    for kind, count in net.runs:
-        done += count
-        before = [*saved, Part(kind, "saved", count - 1)]
-        kept = [] if reshard else [fetched(kind, count - 1)]
-        standing_lines = (whole_root, *held, *kept)
-        stream_in = line("residual stream", "k B T D", _stream(net, width), "activations")
-        found.append(
-            moment(
-                f"fetching block {done} of {total}",
-                net,
-                base,
-                before,
-                (*standing_lines, stream_in, fetched(kind), buffer(kind)),
-            )
-        )
-        found.append(
-            moment(
-                f"block {done} of {total}, forward",
-                net,
-                base,
-                [*before, Part(kind, "forward")],
-                (*standing_lines, fetched(kind), buffer(kind, LATE)),
-            )
-        )
-        saved.append(Part(kind, "saved", count))
-        if not reshard:
-            held.append(fetched(kind, count))
-    last = net.runs[-1][0]
-    found.append(
-        moment(
-            "loss",
-            net,
-            base,
-            [*saved, Part("tail", "forward")],
-            (whole_root, buffer(last, LATE), *held),
-        )
-    )
-    ahead = [buffer(last)] if reshard else []
-    found.append(
-        moment(
-            "fetching the output",
-            net,
-            base,
-            [*saved, Part("tail", "saved")],
-            (whole_root, root_buffer, *held),
-        )
-    )
-    found.append(
-        moment(
-            "loss, backward",
-            net,
-            base,
-            [*saved, Part("tail", "backward")],
-            (whole_root, *held, *ahead),
-        )
-    )
-    grads: list[Part] = [Part("tail", "gradients")]
-    shards = 0
-    previous: Line | None = None
-    runs = list(net.runs)
-    for index in range(len(runs) - 1, -1, -1):
-        kind, count = runs[index]
-        saved.pop()
-        if not reshard:
-            held.pop()
-        below = runs[index - 1][0] if index else None
-        for place in {count - 1, max(0, count - 2), min(1, count - 1), 0}:
-            finished = count - 1 - place
-            following = kind if place else below
-            sharded = shards + finished * net.blocks[kind].shard
-            older = reduced(kind) if finished else previous
-            extra = [whole_root, *held]
-            if not accumulating and sharded:
-                extra.append(line("sharded gradients", "4 P/N", sharded, "gradients", "reduce"))
-            if not reshard and place:
-                extra.append(fetched(kind, place))
-            now = [*saved, Part(kind, "saved", place), *grads]
-            name = f"block {done - finished} of {total}"
-            first = [*extra, fetched(kind), *([older] if older else [])]
-            stream_grad = line(
-                "gradient of the residual stream", "k B T D", _stream(net, width), "temporaries"
-            )
-            if reshard:
-                found.append(
-                    moment(
-                        f"fetching {name} again",
-                        net,
-                        base,
-                        [*now, Part(kind, "saved")],
-                        (*first, buffer(kind), stream_grad),
-                    )
-                )
-            next_buffer = [buffer(following)] if reshard and following is not None else []
-            found.append(
-                moment(
-                    f"{name}, backward",
-                    net,
-                    base,
-                    [*now, Part(kind, "backward")],
-                    (*first, *next_buffer),
-                )
-            )
-            found.append(
-                moment(
-                    f"{name}, gradients on their way",
-                    net,
-                    base,
-                    [*now, Part(kind, "gradients")],
-                    (*extra, *next_buffer, reduced(kind), stream_grad),
-                )
-            )
-        done -= count
-        shards += count * net.blocks[kind].shard
-        previous = reduced(kind)
-    extra = [whole_root, *([previous] if previous else [])]
-    if not accumulating:
-        extra.append(line("sharded gradients", "4 P/N", shards, "gradients", "reduce"))
-    found.append(
-        moment("embedding, backward", net, base, [Part("front", "backward"), *grads], tuple(extra))
-    )
-    root_grads = line("gradients of embedding and output", "4 P", root, "gradients")
-    root_reduced = line("fp32 buffer of their gradients", "4 P", root, "communication")
-    found.append(
-        moment(
-            "gradients of embedding and output on their way",
-            net,
-            base,
-            [],
-            (*(each for each in extra if each.category == "gradients"), root_grads, root_reduced),
-        )
-    )
-    if not accumulating:
-        everything = shards + net.front.shard + net.tail.shard
-        found.append(
-            moment(
-                "optimizer",
-                net,
-                base,
-                [],
-                (line("sharded gradients", "4 P/N", everything, "gradients", "reduce"),),
-            )
-        )
-    return found
+    step = _Step(net, base, width, accumulating, reshard)
+    step.backward(step.forward())
+    return step.found
 
 
-def _stream(net: Sized, width: int) -> int:
-    alignment, _, batch, length, hidden = net.symbols[:5]
-    return -(-width * batch * length * hidden // alignment) * alignment
+def _line(
+    name: str, formula: str, size: int, category: Category, stream: Stream = "compute"
+) -> Line:
+    return Line(name, formula, size, category, SOURCE, stream)

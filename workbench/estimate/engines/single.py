@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from workbench.estimate.engines.base import Part, Standing, moment
+from workbench.estimate.engines.base import Part, Standing, moment, segment_of, sizes_of
 from workbench.estimate.ledger import Line
 
 if TYPE_CHECKING:
@@ -35,13 +35,7 @@ def standing(net: Sized, rule: Rule, *, accumulating: bool, gradients: str) -> S
     alignment = net.symbols[0]
     counter = -(-4 // alignment) * alignment
     for what, segment, times in weights_of(net):
-        sizes = (
-            net.front
-            if segment == "front"
-            else net.tail
-            if segment == "tail"
-            else net.blocks[segment]
-        )  # type: ignore[index]
+        sizes = sizes_of(net, segment)
         if not sizes.weights:
             continue
         of = what if times == 1 else f"{times} {what}s"
@@ -75,12 +69,7 @@ def standing(net: Sized, rule: Rule, *, accumulating: bool, gradients: str) -> S
 
 def tensors_of(net: Sized, segment: str | int) -> int:
     """Number of weight tensors of a part."""
-    found = (
-        net.network.blocks[segment]
-        if isinstance(segment, int)
-        else (net.network.front if segment == "front" else net.network.tail)
-    )
-    return len(found.parameters)
+    return len(segment_of(net, segment).parameters)
 
 
 def moments(net: Sized, base: Standing, *, waiting: tuple[Part, ...] = ()) -> list[Moment]:

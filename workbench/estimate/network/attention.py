@@ -33,7 +33,7 @@ def attention(tape: Tape, x_BTD: Tensor, s: Structure, tables: Tables) -> Tensor
         k = rotate(tape, k, s, tables)
         q = turned
         del turned
-    y = attend(tape, q, k, v, s, tables)
+    y = attend(tape, q, k, v, s)
     return linear(
         tape, ops.view(tape, y, ("B", "T", "H*K")), "o_proj", "H*K", "D", bias=s.attention_out_bias
     )
@@ -43,7 +43,7 @@ def _heads(tape: Tape, x: Tensor, heads: Dim) -> Tensor:
     return ops.view(tape, x, ("B", "T", heads, "K"))
 
 
-def attend(tape: Tape, q: Tensor, k: Tensor, v: Tensor, s: Structure, tables: Tables) -> Tensor:
+def attend(tape: Tape, q: Tensor, k: Tensor, v: Tensor, s: Structure) -> Tensor:
     """Scores, softmax, weighted sum."""
     if s.blocked_attention:
         return ops.blocked_attention(

@@ -22,7 +22,7 @@ Tables = dict[str, Tensor]
 """What all blocks share: angles, masks."""
 
 
-def shared_tables(tape: Tape, s: Structure) -> Tables:
+def shared_tables(s: Structure) -> Tables:
     """The angles, as blocks see them: memory that is counted elsewhere."""
     tables = {}
     if s.rotary:

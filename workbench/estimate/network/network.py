@@ -66,7 +66,7 @@ def compiled(s: Structure, *, accumulating: bool, waiting: bool) -> Network:
         return decoder.front(tape, s)
 
     def block(tape: Tape, x: Tensor) -> Tensor:
-        return decoder.block(tape, x, s, decoder.shared_tables(tape, s))
+        return decoder.block(tape, x, s, decoder.shared_tables(s))
 
     def tail(tape: Tape, given: list[Tensor]) -> Tensor:
         return decoder.tail(tape, given, s)
@@ -82,7 +82,12 @@ def compiled(s: Structure, *, accumulating: bool, waiting: bool) -> Network:
 
 
 def sized(
-    s: Structure, model: ModelConfig, symbols: tuple[int, ...], *, accumulating: bool, waiting: bool = False
+    s: Structure,
+    model: ModelConfig,
+    symbols: tuple[int, ...],
+    *,
+    accumulating: bool,
+    waiting: bool = False,
 ) -> Sized:
     """The bytes of a network."""
     network = compiled(s, accumulating=accumulating, waiting=waiting)

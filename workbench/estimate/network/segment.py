@@ -31,7 +31,7 @@ class Sizes(NamedTuple):
         weights: The fp32 weights.
         shard: The part of the fp32 weights on the first of N devices that share each of them.
         whole: All of the weights as they are gathered for computing: padded to N equal parts.
-        count: Number of weights.
+        numbers: Number of weights.
     """
 
     saved: int
@@ -41,7 +41,7 @@ class Sizes(NamedTuple):
     weights: int
     shard: int
     whole: int
-    count: int
+    numbers: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +132,7 @@ def record(
     }
     count = "+".join(size_of_shape(shape, 1) for shape in parameters.values()) or "0"
     return Segment(
-        name, tuple(parameters.items()), groups, compile_sums(groups, SYMBOLS, {"count": count})
+        name, tuple(parameters.items()), groups, compile_sums(groups, SYMBOLS, {"numbers": count})
     )
 
 

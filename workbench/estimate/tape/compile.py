@@ -24,13 +24,13 @@ class Entry(NamedTuple):
     Attributes:
         label: What they are.
         size: Bytes of one, as an expression.
-        count: How many.
+        times: How many.
         category: ``activations``, ``gradients`` or ``temporaries``.
     """
 
     label: str
     size: str
-    count: int
+    times: int
     category: Category
 
 
@@ -62,7 +62,7 @@ class Tally:
         """How many tensors of each size."""
         total: Counter[str] = Counter()
         for entry in self.entries:
-            total[entry.size] += entry.count
+            total[entry.size] += entry.times
         return total
 
 

@@ -37,6 +37,7 @@ def load_deepspeed(device: torch.device) -> Any:
     """
     # Otherwise it looks for itself, and warns where it finds no GPU.
     os.environ.setdefault("DS_ACCELERATOR", device.type)
+    os.environ.setdefault("LOCAL_RANK", "0")  # a process without a launcher is alone
     try:
         import deepspeed
         import deepspeed.ops

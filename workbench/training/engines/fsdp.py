@@ -114,7 +114,7 @@ class FsdpEngine(SingleEngine):
         super().load_state(state)
 
     def _give_back(self) -> None:
-        """Be left with shards: a forward pass without a backward one may have kept whole weights."""
+        """Be left with shards: a forward pass without a backward one may keep whole weights."""
         for module in self.objective.modules():
             if isinstance(module, FSDPModule):
                 module.reshard()

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
 _aten = torch.ops.aten
 
-# Selections among floats: the places they find must be plausible, and evenly spread.
 _ALIASES = {_aten._unsafe_view.default, _aten._reshape_alias.default, _aten.lift_fresh.default}  # noqa: SLF001
 """Operations that allocate nothing, though their schema does not say so."""
 
@@ -32,10 +31,13 @@ _MIXING = {
 }
 """Operations that, on a CPU, copy an operand of another dtype before they begin."""
 
+_RESIZING = ("aten::set_", "aten::resize_")
+
+# Selections among floats: the places they find must be plausible, and evenly spread.
 _PLACES = {_aten.topk.default: 1, _aten.sort.default: 1, _aten.sort.stable: 1, _aten.max.dim: 1}
 
 
-class Phantom(TorchDispatchMode):
+class Phantom(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """A dispatch mode in which operations on floats allocate their results and do nothing else.
 
     Args:
@@ -46,7 +48,7 @@ class Phantom(TorchDispatchMode):
     def __init__(
         self, watch: Callable[[Any, Any], None] | None = None, *, cpu: bool = False
     ) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self._watch = watch
         self._cpu = cpu
         self._shapes: dict[Any, Any] = {}
@@ -66,22 +68,16 @@ class Phantom(TorchDispatchMode):
             # An operator of ours is Python code: what it allocates on its way is seen, too.
             with self:
                 return OPDEFS[func._schema.name]._init_fn(*args, **kwargs)  # noqa: SLF001
-        if func.is_view or func in _ALIASES or func.namespace != "aten":
-            return func(*args, **kwargs)
-        if _on_meta(tensors, kwargs):
+        if func is _aten._local_scalar_dense.default and not _whole(tensors):  # noqa: SLF001
+            return 1.0
+        if _is_carried_out(func, tensors, kwargs):
             return func(*args, **kwargs)
         if func is _aten.add.Tensor and _added_in_place(args):
             return args[0]
         if self._cpu and func in _MIXING:
             self._promote(tensors)
-        if func is _aten._local_scalar_dense.default:  # noqa: SLF001
-            return func(*args, **kwargs) if _whole(tensors) else 1.0
         if func._schema.is_mutable:  # noqa: SLF001
-            return self._mutate(func, args, kwargs, tensors)
-        if tensors and _whole(tensors) and not _makes_float(func, kwargs):
-            return func(*args, **kwargs)
-        if not tensors and not _floating(kwargs):
-            return func(*args, **kwargs)
+            return self._mutate(func, args, kwargs)
         return self._allocate(func, args, kwargs)
 
     def _promote(self, tensors: list[torch.Tensor]) -> None:
@@ -93,13 +89,8 @@ class Phantom(TorchDispatchMode):
         copies = [torch.empty(each.shape, dtype=common) for each in whole if each.dtype != common]
         self._watch("promotion", copies)
 
-    def _mutate(
-        self, func: Any, args: Any, kwargs: dict[str, Any], tensors: list[torch.Tensor]
-    ) -> Any:
-        """Leave the target as it is; only whole numbers and a change of size are carried out."""
-        name = func._schema.name  # noqa: SLF001
-        if name in ("aten::set_", "aten::resize_") or _whole(tensors):
-            return func(*args, **kwargs)
+    def _mutate(self, func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
+        """Leave the target as it is."""
         returns = func._schema.returns  # noqa: SLF001
         if not returns:
             return None
@@ -110,9 +101,9 @@ class Phantom(TorchDispatchMode):
         key = _key(func, args, kwargs)
         shapes = self._shapes.get(key) if key is not None else None
         if shapes is None:
-            to_meta = tree_map_only(torch.Tensor, _meta, (args, kwargs))
-            meta_args, meta_kwargs = to_meta
-            if isinstance(meta_kwargs.get("device"), torch.device) or "device" in meta_kwargs or not any(isinstance(each, torch.Tensor) for each in tree_flatten(to_meta)[0]):
+            meta_args, meta_kwargs = tree_map_only(torch.Tensor, _meta, (args, kwargs))
+            takes_none = not any(isinstance(each, torch.Tensor) for each in tree_flatten(args)[0])
+            if "device" in meta_kwargs or takes_none:
                 meta_kwargs["device"] = torch.device("meta")
             meta_kwargs.pop("pin_memory", None)
             shapes = tree_map_only(torch.Tensor, _shape, func(*meta_args, **meta_kwargs))
@@ -184,16 +175,16 @@ def _whole(tensors: list[torch.Tensor]) -> bool:
     )
 
 
-def _floating(kwargs: dict[str, Any]) -> bool:
+def _is_carried_out(func: Any, tensors: list[torch.Tensor], kwargs: dict[str, Any]) -> bool:
+    """Whether an operation allocates nothing, changes sizes, or is about whole numbers."""
+    if func.is_view or func in _ALIASES or func.namespace != "aten" or _on_meta(tensors, kwargs):
+        return True
+    if func._schema.is_mutable:  # noqa: SLF001
+        return func._schema.name in _RESIZING or _whole(tensors)  # noqa: SLF001
     dtype = kwargs.get("dtype")
-    return dtype is None or bool(dtype.is_floating_point)
-
-
-def _makes_float(func: Any, kwargs: dict[str, Any]) -> bool:
-    """Whether an operation on whole numbers makes others."""
-    del func
-    dtype = kwargs.get("dtype")
-    return dtype is not None and bool(dtype.is_floating_point)
+    if tensors:
+        return _whole(tensors) and not (dtype is not None and dtype.is_floating_point)
+    return dtype is not None and not dtype.is_floating_point
 
 
 def _dim(func: Any, args: Any, kwargs: dict[str, Any]) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import weakref
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import torch
@@ -45,7 +46,7 @@ class Storages:
         if key in self._known:
             return
         size = -(-storage.nbytes() // self.alignment) * self.alignment
-        self._known[key] = (weakref.ref(storage, lambda _, key=key: self._gone(key)), size, name)
+        self._known[key] = (weakref.ref(storage, partial(self._gone, key)), size, name)
         self.bytes += size
         if self.bytes > self.peak:
             self.peak = self.bytes
@@ -68,5 +69,5 @@ class Storages:
         self.log.clear()
         self.at_peak.clear()
 
-    def _gone(self, key: int) -> None:
+    def _gone(self, key: int, _storage: object) -> None:
         self.bytes -= self._known.pop(key)[1]

@@ -16,6 +16,7 @@ import torch
 import torch.distributed as dist
 import torch.nn.functional as F
 from ava_kernels.attention import causal_attention
+from torch._C._distributed_c10d import GradBucket
 from torch.distributed.fsdp._fully_shard import _fsdp_param, _fsdp_param_group
 from torch.nn.parallel import DistributedDataParallel
 from torch.testing._internal.distributed.fake_pg import FakeStore
@@ -106,7 +107,7 @@ def _trace(
     if config.parallel.strategy != "fsdp":
         model.to_empty(device="cpu")
     # The weights have no values that could be dealt out to the shards.
-    with mock.patch.object(World, "spread", lambda _world, _tensors: iter(())):
+    with mock.patch.object(World, "spread", return_value=()):
         engine = make_engine(Objective(model, config.training), config, torch.device("cpu"), world)
     if isinstance(wrapped := getattr(engine, "wrapped", None), DistributedDataParallel):
         wrapped.register_comm_hook(None, _nothing_sent)
@@ -121,7 +122,7 @@ def _trace(
     return Traced(storages.peak, standing, parameters, list(storages.log))
 
 
-def _nothing_sent(_state: None, bucket: dist.GradBucket) -> torch.futures.Future[torch.Tensor]:
+def _nothing_sent(_state: None, bucket: GradBucket) -> torch.futures.Future[torch.Tensor]:
     """In place of an all-reduce, which adds up where the bucket is."""
     future: torch.futures.Future[torch.Tensor] = torch.futures.Future()
     future.set_result(bucket.buffer())
@@ -130,7 +131,7 @@ def _nothing_sent(_state: None, bucket: dist.GradBucket) -> torch.futures.Future
 
 # DDP looks at the types themselves, and this module's annotations are words.
 _nothing_sent.__annotations__ |= {
-    "bucket": dist.GradBucket,
+    "bucket": GradBucket,
     "return": torch.futures.Future[torch.Tensor],
 }
 
@@ -225,7 +226,7 @@ class _FusedRMSNorm(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, grad: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        x, weight, _ = ctx.saved_tensors
+        _, weight, _ = ctx.saved_tensors
         return torch.empty_like(grad), torch.empty_like(weight)
 
 

@@ -22,13 +22,15 @@ class ModelConfig(Section):
         "Family of the network. A decoder predicts the next token; bert fills in hidden tokens; t5 "
         "reads a text with one half and writes another with the other half.",
         changes="what the model can learn to do",
-        unhonoured_values=dict.fromkeys(("bert", "t5"), "the trainer builds decoders so far"),
     )
     head: Literal["language", "classification", "token_classification"] = key(
         "language",
         "What is predicted: hidden tokens, one class per sequence, or one class per token.",
         changes="the output matrix; what the targets are",
         needs="model.model_type=bert",
+        unhonoured_values={
+            "token_classification": "there is no kind of record yet that gives every token a class"
+        },
     )
     num_labels: Whole = key(
         2,

@@ -61,7 +61,8 @@ class MlaConfig(Section):
     )
     backend: Literal["auto", "dense", "sparse"] = key(
         "auto",
-        "Which latent attention kernel to use; sparse looks at selected tokens only. auto is dense.",
+        "Which latent attention kernel to use; sparse looks at selected tokens only, and auto is "
+        "dense.",
         changes="speed at inference",
         unhonoured_values={
             "sparse": "there is no indexer that selects tokens; every token is looked at"

@@ -125,12 +125,12 @@ class TrainingConfig(Section):
     warmup_schedule: Literal["linear", "cosine", "log"] = key(
         "linear",
         "How the learning rate rises: in a straight line, gently at both ends, or fast at first.",
-        ignored="without a warm-up, and with lr_scheduler_type: one_cycle, whose is a cosine",
+        ignored="with no warm-up, and with lr_scheduler_type: one_cycle, whose is a cosine",
     )
     warmup_start_lr: float = key(
         0.0,
         "Learning rate that the warm-up begins at.",
-        ignored="without a warm-up",
+        ignored="with no warm-up",
         ge=0.0,
     )
     lr_scheduler_type: Literal[
