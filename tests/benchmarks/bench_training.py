@@ -12,10 +12,10 @@ alike. A step is forward, loss, backward, clipping and fused AdamW; CPU time is 
     litgpt      its GPT as a Llama, its loss; bf16 is its own default on a CPU: autocast
     HF Trainer  transformers' Llama under transformers' Trainer
 
-Mixtures of experts are in bench_moe.py. No code of a peer is in this repository. nanoGPT is cloned when the benchmark runs, or taken from
---nanogpt (a checkout); where neither works, transformers' GPT-2 stands in and the table says so.
-litgpt is installed into a temporary folder, without its dependencies: it wants an older
-huggingface-hub than transformers 5 does.
+Mixtures of experts are in bench_moe.py. No code of a peer is in this repository. nanoGPT is cloned
+when the benchmark runs, or taken from --nanogpt (a checkout); where neither works, transformers'
+GPT-2 stands in and the table says so. litgpt is installed into a temporary folder, without its
+dependencies: it wants an older huggingface-hub than transformers 5 does.
 """
 
 from __future__ import annotations

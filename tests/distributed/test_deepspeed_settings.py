@@ -254,6 +254,12 @@ def test_a_file_of_deepspeeds_own(tmp_path: Path) -> None:
         settings(config_file=str(tmp_path / "nowhere.json"))
 
 
+def test_what_stage_1_cannot_do_is_said() -> None:
+    with pytest.raises(ConfigError, match="stage 1 cannot add up bf16 gradients in fp32"):
+        settings("bf16", zero_stage=1, grad_accum_dtype="fp32")
+    settings("bf16", zero_stage=2, grad_accum_dtype="fp32")
+
+
 def test_a_refusal_is_one_message() -> None:
     error = refused(AssertionError('You are using an untested ZeRO Optimizer. Please\n  add <"…">'))
     assert error.what == "DeepSpeed refuses this config"

@@ -3,13 +3,14 @@ with the checkpoints of the others."""
 
 from __future__ import annotations
 
+import json
 import shutil
 from typing import Any
 
 import pytest
 
 from tests.distributed.helpers import alone, assert_same_training, launch
-from tests.training.helpers import MakeRun, curve
+from tests.training.helpers import MakeRun, curve, start
 from workbench.runs.directory import RunDir
 
 pytestmark = pytest.mark.usefixtures("in_process")
@@ -101,6 +102,27 @@ def test_zero_3_goes_on_from_one_process(make_run: MakeRun, single: RunDir) -> N
     run = take_over(make_run(**plan(2, **zero(3))), single)
     launch((run, 1), processes=2)
     assert_same_training(single, run, first=HALF + 1, last=STEPS)
+
+
+def test_what_deepspeed_refuses_is_one_message(make_run: MakeRun) -> None:
+    """In a process without a launcher, too."""
+    run = make_run(**plan(1, training={"optimizer": "sgd"}, **zero(2)))
+    started = start(run, 1)
+    assert started.wait(300) == 2
+    told = (run.attempt_dir(1) / "out.log").read_text()
+    assert told.count("error: ") == 1
+    assert "Traceback" not in told
+    failure = json.loads((run.attempt_dir(1) / "failure.json").read_text())
+    assert failure["what"] == "DeepSpeed refuses this config"
+    assert failure["where"] == "deepspeed.zero_allow_untested_optimizer"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("stage", [0, 2, 3])
+def test_zero_without_a_launcher(make_run: MakeRun, single: RunDir, stage: int) -> None:
+    run = make_run(**plan(1, **zero(stage)))
+    assert start(run, 1).wait(300) == 0, (run.attempt_dir(1) / "out.log").read_text()
+    assert_same_training(single, run, last=STEPS)
 
 
 @pytest.mark.slow

@@ -9,10 +9,10 @@ import torch
 from tests.estimate.configs import decoder
 from workbench.config.schema import Config
 from workbench.config.size import size_of
-from workbench.estimate.setting import Setting
 from workbench.estimate.network.network import sized
 from workbench.estimate.network.structure import structure_of
 from workbench.estimate.network.symbols import symbols_of
+from workbench.estimate.setting import Setting
 from workbench.models.build import build_model
 
 

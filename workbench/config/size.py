@@ -114,8 +114,7 @@ def _latent_attention(model: ModelConfig) -> int:
 
 
 def _bert_ends(model: ModelConfig, norm: int, output: int) -> int:
-    """What a bert has besides its blocks, its embedding and the norm behind that: two kinds of
-    text, and a head."""
+    """Two kinds of text and a head: what a bert has besides its blocks and embedding."""
     width = model.hidden_size
     dense = width * width + width
     if model.head == "language":

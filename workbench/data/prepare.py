@@ -35,7 +35,7 @@ Progress: TypeAlias = "Callable[[str, float, dict[str, int]], None]"
 """Told what is done now (``learn``, ``tokenise``), how much of it from 0 to 1 or below 0 where
 nobody knows, and figures for people."""
 
-_LEARN_FROM = 200_000_000
+_LEARN_FROM = 50_000_000
 """Characters that a vocabulary is learned from: beyond it grows slower than the patience."""
 
 _IN_MEMORY = 32 * 2**20

@@ -66,7 +66,8 @@ def heads_divide_width(subject: Subject) -> Iterator[Problem]:
 def head_width_even(subject: Subject) -> Iterator[Problem]:
     """The width of a head is even, because rotary positions turn pairs of features."""
     model = subject.config.model
-    if model.mla.enabled or model.position_embedding_type != "rope":
+    rope = model.position_embedding_type == "rope" and model.model_type != "t5"
+    if model.mla.enabled or not rope:
         return
     if model.head_dim is None and model.hidden_size % model.num_attention_heads:
         return  # heads-divide-width says it

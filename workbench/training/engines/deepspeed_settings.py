@@ -35,6 +35,7 @@ def deepspeed_settings(config: Config, world_size: int, precision: str) -> dict[
         ConfigError: ``deepspeed.config_file`` cannot be read or contradicts the plan.
     """
     training, section = config.training, config.deepspeed
+    _refuse_bf16_optimizer(section, precision)
     batch = Batch.of(config, world_size)
     settings: dict[str, Any] = {
         "train_batch_size": batch.sequences,
@@ -59,6 +60,18 @@ def deepspeed_settings(config: Config, world_size: int, precision: str) -> dict[
     if section.config_file is not None:
         settings = _from_file(Path(section.config_file), settings)
     return settings
+
+
+def _refuse_bf16_optimizer(section: DeepspeedConfig, precision: str) -> None:
+    """Stage 1 would take another optimizer for this, which keeps its gradients out of sight."""
+    wide = section.grad_accum_dtype == "fp32" and precision == "bf16"
+    if wide and section.zero_stage == 1 and optimizer_place(section) == "none":
+        raise ConfigError(
+            "ZeRO stage 1 cannot add up bf16 gradients in fp32 here",
+            where="deepspeed.grad_accum_dtype",
+            why="DeepSpeed's engine for it shows the gradient to nobody before the update",
+            fix="use --deepspeed.zero_stage 2, or --deepspeed.grad_accum_dtype null",
+        )
 
 
 def optimizer_place(section: DeepspeedConfig) -> str:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from torch._library.custom_ops import OPDEFS
+from torch.distributed._functional_collectives import AsyncCollectiveTensor
 from torch.distributed.tensor import DTensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_flatten, tree_map_only
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 _aten = torch.ops.aten
+
+_UNWRAPPED = (DTensor, AsyncCollectiveTensor)
 
 _ALIASES = {_aten._unsafe_view.default, _aten._reshape_alias.default, _aten.lift_fresh.default}  # noqa: SLF001
 """Operations that allocate nothing, though their schema does not say so."""
@@ -54,8 +57,8 @@ class Phantom(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self._shapes: dict[Any, Any] = {}
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        if any(issubclass(each, DTensor) for each in types):
-            return NotImplemented  # it unwraps its shards and comes back with them
+        if any(issubclass(each, _UNWRAPPED) for each in types):
+            return NotImplemented  # it unwraps itself and comes back with what is inside
         result = self._run(func, args, kwargs or {})
         if self._watch is not None:
             self._watch(func, result)
