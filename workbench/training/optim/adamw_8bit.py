@@ -86,7 +86,8 @@ def pack(x: torch.Tensor, *, signed: bool) -> tuple[torch.Tensor, torch.Tensor]:
     scale_RN = blocks_RNK.abs().amax(dim=-1)
     unit_RNK = blocks_RNK / scale_RN.clamp(min=torch.finfo(torch.float32).tiny).unsqueeze(-1)
     values = _values(signed=signed).to(x.device)
-    codes = torch.bucketize(unit_RNK, (values[1:] + values[:-1]) / 2).to(torch.uint8)
+    middles = (values[1:] + values[:-1]) / 2
+    codes = torch.bucketize(unit_RNK, middles, out_int32=True).to(torch.uint8)
     if not signed:
         # A squared gradient that is rounded to zero would divide the update by eps alone.
         codes.clamp_(min=1).masked_fill_(blocks_RNK == 0, 0)
@@ -96,7 +97,7 @@ def pack(x: torch.Tensor, *, signed: bool) -> tuple[torch.Tensor, torch.Tensor]:
 def unpack(codes: torch.Tensor, scale: torch.Tensor, *, signed: bool) -> torch.Tensor:
     """The fp32 numbers that codes and scales of ``pack`` stand for."""
     columns = codes.shape[-1]
-    unit = _values(signed=signed).to(codes.device)[codes.long()]
+    unit = _values(signed=signed).to(codes.device)[codes.int()]
     wide = (_blocks(unit) * scale.unsqueeze(-1)).flatten(-2)
     return wide[..., :columns].contiguous()
 

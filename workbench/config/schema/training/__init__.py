@@ -90,7 +90,7 @@ class TrainingConfig(Section):
     ] = key(
         "adamw",
         "The rule that turns gradients into updates. The onebit ones also compress what devices "
-        "exchange.",
+        "exchange; adamw_8bit is slow on a CPU.",
         changes="optimizer memory (8 bytes per parameter for adamw, 4 for lion, 2 for adamw_8bit, "
         "next to nothing for adafactor) and quality",
         unhonoured_values={
