@@ -63,10 +63,10 @@ class DataConfig(Section):
     )
     format: Literal["text", "instruction", "chat", "classification", "preference"] = key(
         "text",
-        "What a record is. text: its text_field. instruction: prompt and completion, joined as "
-        "they are, or instruction, input and output, under headings. chat: messages of a role "
-        "(system, user, assistant) and its content. classification: a text and its label. "
-        "preference: two answers. The loss counts answers and labels only.",
+        "What a record is. text: its text_field. instruction: prompt and completion, or "
+        "instruction, input and output. chat: messages of a role (system, user, assistant) and "
+        "its content. classification: a text and its label. preference: two answers. The loss "
+        "counts answers and labels only.",
         changes="which tokens the loss counts",
         unhonoured_values={"preference": NOT_BUILT},
     )
