@@ -216,21 +216,19 @@ class Plan:
 
         return Batch.of(self.config, Degrees.of(self.config).data).equation()
 
-    def prediction(self) -> dict[str, Any] | None:
-        """What is predicted for this plan, JSON-ready; None while nothing can be said.
+    def prediction(self) -> dict[str, Any]:
+        """What is predicted for this plan, JSON-ready; what is not known is named there.
 
         It goes into the run directory at the launch. A prediction that fails stops no training.
         """
-        from workbench import estimate
+        from workbench.estimate.estimate import Estimate
+        from workbench.hardware.devices import resolve
 
-        predict = getattr(estimate, "predict", None)
-        if predict is None:
-            return None
         try:
-            told = predict(self)
+            hardware, _ = resolve(self.config, self.composed.origins)
+            return Estimate.of(self.config, hardware).to_dict()
         except Exception as error:  # noqa: BLE001 - whatever it is, the run is what was asked for
             return {"error": f"{type(error).__name__}: {error}"}
-        return told if isinstance(told, dict) else None
 
     def launch(self, name: str | None = None, *, command: list[str] | None = None) -> RunDir:
         """Make the run's directory and start its supervisor.

@@ -75,6 +75,20 @@ def why_unknown(config: Config) -> list[str]:
         "fsdp.offload_activations": parallel.strategy == "fsdp" and config.fsdp.offload_activations,
         f"training.optimizer: {config.training.optimizer}": config.training.optimizer
         not in ("adamw", "adam", "moreh_adamw"),
+        "training.use_ema": config.training.use_ema,
+        "weights in 16 bits": (
+            config.training.kahan_summation
+            or config.training.stochastic_rounding
+            or config.training.split_weights
+        ),
+        "training.label_smoothing": config.training.label_smoothing > 0,
+        "training.losses": config.training.losses != type(config.training.losses)(),
+        f"training.mixed_precision: {config.training.mixed_precision}": (
+            config.training.mixed_precision in ("fp16", "fp8")
+        ),
+        "training.amsgrad": config.training.amsgrad,
+        "training.compile": config.training.compile.enabled,
+        "data.packing": config.data.packing != "stream",
         "tensor, pipeline and context parallelism": (
             parallel.tensor_parallel_size
             * parallel.pipeline_parallel_size

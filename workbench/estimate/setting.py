@@ -61,7 +61,9 @@ class Setting:
             shards=_shards(config, devices) if strategy == "fsdp" else 1,
             cpu=hardware is None or hardware.kind == "cpu",
             precision=_precision(training.mixed_precision, hardware),
-            recompute="block" if training.gradient_checkpointing else "none",
+            recompute=(
+                training.gradient_checkpointing_kind if training.gradient_checkpointing else "none"
+            ),
             accumulating=training.gradient_accumulation_steps > 1,
         )
 
