@@ -85,6 +85,11 @@ def _later(rows: int, dtype: torch.dtype) -> torch.Tensor:
     return torch.full((rows, rows), -math.inf, dtype=dtype, device="cpu").triu_(1)
 
 
+def forget() -> None:
+    """Let go of the masks that are kept for the next call."""
+    _later.cache_clear()
+
+
 def _split(x_BHTK: torch.Tensor, groups: int) -> torch.Tensor:
     """The heads of all sequences (N, M, T, K) in a row, M of them for each key head."""
     batch, heads, length, width = x_BHTK.shape

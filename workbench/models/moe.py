@@ -135,10 +135,13 @@ class _ToTokens(torch.autograd.Function):
         token_R = order_S[: len(y_RD)] // gate_TK.shape[1]
         grad_RD = grad_TD.index_select(0, token_R)
         # What a slot that was dropped would have added is not known: its gate learns nothing.
-        gain_R = (grad_RD * y_RD).sum(dim=-1, dtype=torch.float32)
+        if y_RD.dtype == torch.float32:
+            gain_R = torch.linalg.vecdot(grad_RD, y_RD)
+        else:
+            gain_R = (grad_RD * y_RD).sum(dim=-1, dtype=torch.float32)
         gain_TK = _back(gain_R[:, None], place_S).view_as(gate_TK)
         gate_R1 = gate_TK.flatten()[order_S[: len(y_RD)], None]
-        return (grad_RD * gate_R1).to(y_RD.dtype), gain_TK, None, None
+        return grad_RD.mul_(gate_R1), gain_TK, None, None
 
 
 def _back(y_RD: torch.Tensor, place_S: torch.Tensor) -> torch.Tensor:

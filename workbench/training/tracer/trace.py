@@ -15,7 +15,7 @@ from unittest import mock
 import torch
 import torch.distributed as dist
 import torch.nn.functional as F
-from ava_kernels.attention import causal_attention
+from ava_kernels.attention import causal_attention, forget
 from torch._C._distributed_c10d import GradBucket
 from torch.distributed.fsdp._fully_shard import _fsdp_param, _fsdp_param_group
 from torch.nn.parallel import DistributedDataParallel
@@ -79,6 +79,8 @@ def trace(
     storages = Storages(alignment=1 if cpu else CUDA_ALIGNMENT, record=record)
     with ExitStack() as stack:
         stack.enter_context(_deterministic())
+        # What an operation remembers for the next call has no values here.
+        stack.callback(forget)
         stack.enter_context(_no_collection())
         if world.size > 1 or config.deepspeed.enabled:
             stack.enter_context(_fake_group(world.size))
