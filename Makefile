@@ -15,7 +15,7 @@ test: $(VENV)/.installed-dev ## the default test suite, lint and types included
 	$(BIN)/python -m pytest --numprocesses 2 --dist worksteal -m "not slow"
 
 test-slow: $(VENV)/.installed-dev ## fuzzing, fresh installs and the other tests that take minutes
-	$(BIN)/python -m pytest -m slow
+	$(BIN)/python -m pytest --numprocesses 2 --dist worksteal -m slow
 
 lint: $(VENV)/.installed-dev ## ruff, mypy and the import contracts alone
 	$(BIN)/python -m pytest tests/packaging/test_quality.py

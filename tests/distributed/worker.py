@@ -43,3 +43,7 @@ if __name__ == "__main__":
         sys.stderr.write(f"rank {os.environ['RANK']}: {error.render()}\n")
         sys.stderr.flush()
         os._exit(error.exit_code)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    # As the trainer itself: gloo's threads sometimes abort a process that ends in the usual way.
+    os._exit(0)
