@@ -13,9 +13,10 @@ import numpy as np
 import pytest
 
 from tests.data.making import article, jsonl, opened, same, steps
+from workbench.config.schema import Config
 from workbench.config.schema.data import DataConfig
 from workbench.data.batches import MicroBatch
-from workbench.data.opening import Opened
+from workbench.data.opening import Opened, open_source
 from workbench.data.prepare import prepare
 
 Made = dict[str, Any]
@@ -273,3 +274,11 @@ def test_how_much_is_evaluated(tmp_path: Path) -> None:
     assert opened(made | {"max_length": 48}).source.batch(1, 0).tokens_BT.shape == (2, 48)
     few, many = (opened(made | {"validation_fraction": f}).held_out_tokens for f in (0.1, 0.3))
     assert few < many / 2
+
+
+def test_the_evaluated_windows_lie_all_over_the_held_out_text() -> None:
+    config = Config.model_validate({"data": {"max_length": 64, "max_eval_examples": 16}})
+    held_out = open_source(config, data_parallel=1).held_out
+    ids = [name for index in range(len(held_out)) for name in held_out.batch(index).ids]
+    assert len(ids) == len(set(ids)) == 16
+    assert len({name.partition(",")[0] for name in ids}) > 8, "of many files, not of the first"

@@ -16,6 +16,7 @@ from workbench.data.order import Shuffle, spread
 from workbench.data.reading import Skipped
 from workbench.data.source import BatchSource
 from workbench.data.streaming import open_stream
+from workbench.data.windows import Windows
 from workbench.errors import DataError
 
 if TYPE_CHECKING:
@@ -244,7 +245,9 @@ def _held_places(
     places = []
     for number, (part, share) in enumerate(zip(parts, probabilities, strict=True)):
         wanted = max(1, round(count * share)) if share else 0
-        places += [(number, place) for place in spread(part.held_count, wanted)]
+        # A stream is cut at a token, records by their number.
+        step = part.held.length if isinstance(part.held, Windows) else 1
+        places += [(number, place * step) for place in spread(part.held_count, wanted)]
     return places
 
 
