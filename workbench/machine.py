@@ -14,7 +14,7 @@ _PROC = Path("/proc")
 _CGROUP = Path("/sys/fs/cgroup")
 
 # Instructions that multiply bf16 natively: x86 (Cooper Lake and Zen 4 on), x86 matrix units, Arm.
-_NATIVE_BF16 = ("avx512_bf16", "amx_bf16", "bf16")
+NATIVE_BF16 = ("avx512_bf16", "amx_bf16", "bf16")
 
 
 def cpu_model(proc: Path = _PROC) -> str:
@@ -32,7 +32,7 @@ def cpu_flags(proc: Path = _PROC) -> set[str]:
 def native_bf16(proc: Path = _PROC) -> str | None:
     """The instruction set with which this CPU multiplies bf16; None when it only emulates it."""
     flags = cpu_flags(proc)
-    return next((flag for flag in _NATIVE_BF16 if flag in flags), None)
+    return next((flag for flag in NATIVE_BF16 if flag in flags), None)
 
 
 def cores() -> int:

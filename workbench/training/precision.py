@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import re
-from pathlib import Path
 from typing import NamedTuple
 
 import torch
 
-# Instructions that multiply bf16 natively: x86 (Cooper Lake and Zen 4 on), x86 matrix units, Arm.
-_NATIVE_FLAGS = ("avx512_bf16", "amx_bf16", "bf16")
-
+from workbench.machine import NATIVE_BF16, cpu_flags
 
 _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -53,17 +49,7 @@ def native_bf16(device: torch.device) -> str | None:
         major, minor = torch.cuda.get_device_capability(device)
         return f"CUDA capability {major}.{minor} computes bf16 natively" if major >= 8 else None
     flags = cpu_flags()
-    found = next((flag for flag in _NATIVE_FLAGS if flag in flags), None)
+    found = next((flag for flag in NATIVE_BF16 if flag in flags), None)
     if found is None or not torch.ops.mkldnn._is_mkldnn_bf16_supported():  # noqa: SLF001
         return None
     return f"this CPU computes bf16 natively ({found})"
-
-
-def cpu_flags() -> set[str]:
-    """The instruction sets of this CPU, as Linux names them; empty when it does not say."""
-    try:
-        text = Path("/proc/cpuinfo").read_text()
-    except OSError:
-        return set()
-    line = re.search(r"^(?:flags|Features)\s*:(.*)$", text, re.MULTILINE)
-    return set(line[1].split()) if line else set()

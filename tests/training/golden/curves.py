@@ -20,6 +20,7 @@ import torch
 
 from workbench.config.schema import Config
 from workbench.data.batches import IGNORE, MicroBatch
+from workbench.machine import cpu_flags
 from workbench.models.build import build_model
 from workbench.models.huggingface import config_from_hf
 from workbench.models.huggingface.configs import model_config
@@ -28,7 +29,6 @@ from workbench.models.moe_balance import balance_experts
 from workbench.training.distributed import World
 from workbench.training.engines.choose import make_engine
 from workbench.training.objective import Objective
-from workbench.training.precision import cpu_flags
 from workbench.training.schedule import learning_rate
 from workbench.training.step import compute_gradient
 
