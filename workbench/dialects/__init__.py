@@ -1,0 +1,1 @@
+"""Other systems' configs: read into layers, written back, nothing lost silently."""
