@@ -6,7 +6,8 @@ Both sides have the same weights, text and precision, and the first loss is comp
 forward, loss, backward and freeing the gradients; turns alternate, so that a busy moment hits all
 alike, and CPU-seconds are counted, so that waiting costs nothing. bf16 means fp32 weights and bf16
 products on both sides: theirs by autocast, ours by explicit casts. Theirs runs as it is plainly
-written (``eager`` attention and experts) and as fast as it can (``sdpa`` and ``grouped_mm``).
+written (``eager`` attention and experts) and as fast as it can (``sdpa`` and ``grouped_mm``). The
+heap is kept as a launched trainer keeps it (runs/launcher.py), for all of them.
 """
 
 from __future__ import annotations
@@ -213,5 +214,9 @@ def _our_turn(theirs: Any, precision: torch.dtype) -> Turn:
 
 
 if __name__ == "__main__":
+    from workbench.runs.launcher import HEAP
+
+    if not HEAP.keys() <= os.environ.keys():  # glibc reads them once, when a process begins
+        os.execve(sys.executable, [sys.executable, *sys.argv], HEAP | os.environ)  # noqa: S606
     asked = [int(each) for each in sys.argv[1:]]
     main(*(asked + [5, 1][len(asked) :]))

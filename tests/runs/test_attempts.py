@@ -18,6 +18,7 @@ from workbench.runs.control import pause, start, stop, wait_for_end, wait_for_st
 from workbench.runs.directory import RunDir
 from workbench.runs.files import read_json
 from workbench.runs.follow import Follower
+from workbench.runs.launcher import HEAP
 from workbench.runs.memory import kills, limit, risen
 from workbench.runs.restarts import Restarts, worth_it
 from workbench.runs.status import verdict
@@ -389,6 +390,18 @@ def test_arguments_and_environment_are_masked(make: Make, monkeypatch: pytest.Mo
     assert environment["set"]["CUDA_VISIBLE_DEVICES"] == ""
     assert {"MY_API_TOKEN", "SOMETHING_OF_MINE"} <= set(environment["names_only"])
     assert "harmless" not in str(environment)
+
+
+def test_the_trainer_keeps_its_heap_unless_somebody_says_otherwise(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MALLOC_TOP_PAD_", "131072")
+    run = make()
+    start(run, command=[*trainer("")[:-1], "pass"])
+    assert wait_for_end(run, 120).state == "finished"
+    told = read_json(run.attempt_dir(1) / "env.json")["set"]
+    assert told["MALLOC_TRIM_THRESHOLD_"] == HEAP["MALLOC_TRIM_THRESHOLD_"]
+    assert told["MALLOC_TOP_PAD_"] == "131072"
 
 
 # Memory.

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
 
 from workbench.config.origins import Mark
 from workbench.errors import ConfigError
@@ -97,6 +97,14 @@ class Entry:
     merge: bool = False
 
 
+class Repeated(NamedTuple):
+    """A key that stands twice, and the lines of both."""
+
+    path: KeyPath
+    first: int
+    second: int
+
+
 @dataclass(slots=True)
 class Document:
     """A file as plain values with their places.
@@ -139,16 +147,28 @@ class Document:
 
 
 def document(
-    root: MappingNode | None, text: str, name: str, fmt: Literal["yaml", "json"]
+    root: MappingNode | None,
+    text: str,
+    name: str,
+    fmt: Literal["yaml", "json"],
+    repeated: list[Repeated] | None = None,
 ) -> Document:
     """Values and marks from nodes.
+
+    Args:
+        root: The top-level mapping.
+        text: The text of the file.
+        name: What the file is called in messages.
+        fmt: How it is written.
+        repeated: Takes the keys that stand twice, of which the last counts; without it they are
+            refused.
 
     Raises:
         ConfigError: A duplicate key, a wrong merge, or more values than a config can need.
     """
     made = Document(name, {}, text=text, root=root, format=fmt)
     if root is not None:
-        made.tree = _Values(made).mapping(root, (), 1)
+        made.tree = _Values(made, repeated).mapping(root, (), 1)
     return made
 
 
@@ -164,8 +184,9 @@ def too_much(depth: int, where: str) -> ConfigError:
 class _Values:
     """Makes plain values from nodes, counting what it makes."""
 
-    def __init__(self, into: Document) -> None:
+    def __init__(self, into: Document, repeated: list[Repeated] | None) -> None:
         self._name = into.name
+        self._repeated = repeated
         self._marks = into.marks
         self._nodes = 0
 
@@ -205,7 +226,9 @@ class _Values:
         for entry in node.entries:
             first = merges[0] if entry.merge and merges else own.get(entry.key)
             if first is not None:
-                raise self._duplicate(first, entry, path)
+                if self._repeated is None or entry.merge:
+                    raise self._duplicate(first, entry, path)
+                self._repeated.append(Repeated((*path, entry.key), first.line, entry.line))
             if entry.merge:
                 merges.append(entry)
             else:

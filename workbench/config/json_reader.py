@@ -20,6 +20,7 @@ from workbench.config.document import (
     ListNode,
     MappingNode,
     Node,
+    Repeated,
     ScalarNode,
     document,
     line_starts,
@@ -46,19 +47,24 @@ _NOT_FINITE = {"NaN", "nan", "Infinity", "-Infinity", "inf", "-inf"}
 _MAX_DIGITS = 4000  # int() refuses longer text
 
 
-def read_json(text: str, name: str, *, comments: bool = False) -> Document:
+def read_json(
+    text: str, name: str, *, comments: bool = False, repeated: list[Repeated] | None = None
+) -> Document:
     """Parse a JSON object.
 
     Args:
         text: The text of the file.
         name: What the file is called in messages.
         comments: Accept ``//`` and ``/* */`` comments and a comma after the last item.
+        repeated: Takes keys that stand twice, of which the last counts; without it they are
+            refused.
 
     Raises:
         ConfigError: Not JSON, not an object, a duplicate key, or more than a config can need.
     """
     text = text.removeprefix("\ufeff")
-    return document(_Reader(text, name, comments=comments).root(), text, name, "json")
+    root = _Reader(text, name, comments=comments).root()
+    return document(root, text, name, "json", repeated)
 
 
 def plain_json(text: str, name: str) -> str:

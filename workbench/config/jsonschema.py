@@ -136,8 +136,8 @@ def _key(key: Key) -> dict[str, Any]:
         schema["type"] = [plain, "null"] if key.optional else plain
     if key.type == "list" and key.items:
         schema["items"] = {"type": _TYPES[key.items]}
-    if key.type == "mapping" and key.items:
-        schema["additionalProperties"] = {"type": _TYPES[key.items]}
+    if key.type == "mapping":
+        schema["additionalProperties"] = {"type": _TYPES[key.items]} if key.items else {}
     schema |= {_BOUNDS[name]: bound for name, bound in key.bounds.items()}
     schema["default"] = key.default
     return schema

@@ -218,10 +218,11 @@ def _kind(info: FieldInfo) -> dict[str, Any]:
         words = _or(inner)
     elif origin in (list, dict):
         kind |= {"type": "list" if origin is list else "mapping"}
-        kind["items"] = _TYPES[_bare(inner[-1])]
-        words = f"a list of {_PLURALS[kind['items']]}"
+        kind["items"] = _TYPES.get(_bare(inner[-1]))
+        many = _PLURALS[kind["items"]] if kind["items"] else "values of any kind"
+        words = f"a list of {many}"
         if origin is dict:
-            words = f"a mapping of names to {_PLURALS[kind['items']]}"
+            words = f"a mapping of names to {many}"
     else:
         kind["type"] = _TYPES[member]
         words = _WORDS[kind["type"]]

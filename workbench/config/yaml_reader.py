@@ -29,6 +29,7 @@ from workbench.config.document import (
     ListNode,
     MappingNode,
     Node,
+    Repeated,
     ScalarNode,
     document,
     line_at,
@@ -48,8 +49,14 @@ INVISIBLE = re.compile(
 )
 
 
-def read_yaml(text: str, name: str) -> Document:
+def read_yaml(text: str, name: str, *, repeated: list[Repeated] | None = None) -> Document:
     """Parse one YAML document whose top level is a mapping; an empty file is an empty mapping.
+
+    Args:
+        text: The text of the file.
+        name: What the file is called in messages.
+        repeated: Takes keys that stand twice, of which the last counts; without it they are
+            refused.
 
     Raises:
         ConfigError: Not YAML, several documents, a duplicate key, a key that is no text, a tag,
@@ -72,7 +79,7 @@ def read_yaml(text: str, name: str) -> Document:
         raise explain(error, text, name) from None
     except (yaml.reader.ReaderError, UnicodeEncodeError):
         raise unreadable_character(text, name) from None
-    return document(root, text, name, "yaml")
+    return document(root, text, name, "yaml", repeated)
 
 
 class _Parser:

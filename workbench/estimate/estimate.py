@@ -36,7 +36,7 @@ class Estimate:
         """The estimate of a config on a device; None is this machine's CPU."""
         unknown = tuple(why_unknown(config))
         return cls(
-            size=None if config.model.model_type == "t5" else size_of(config.model),
+            size=size_of(config.model, config.training.mtp, config.lora),
             batch=Batch.of(config, Degrees.of(config).data),
             memory=None if unknown else memory_of(config, hardware),
             unknown=unknown,

@@ -28,6 +28,7 @@ from workbench.runs.files import (
     tail_bytes,
 )
 from workbench.runs.heartbeat import Heart
+from workbench.runs.launcher import HEAP
 from workbench.runs.scrub import Scrubber
 
 if TYPE_CHECKING:
@@ -48,9 +49,9 @@ _LOOK_SECONDS: Final = 1.0
 _PR_SET_PDEATHSIG: Final = 1
 _PR_SET_CHILD_SUBREAPER: Final = 36
 _TOLD: Final = (
-    "AVA_", "CUDA_", "DS_", "FI_", "GLOO_", "HF_", "HIP_", "LD_", "MASTER_", "MKL_", "NCCL_",
-    "NVIDIA_", "OMP_", "ONEDNN_", "PATH", "PYTHON", "PYTORCH_", "ROCR_", "SLURM_", "TOKENIZERS_",
-    "TORCH", "TRITON_", "UCX_", "VIRTUAL_ENV", "WORLD_SIZE", "XDG_",
+    "AVA_", "CUDA_", "DS_", "FI_", "GLOO_", "HF_", "HIP_", "LD_", "MALLOC_", "MASTER_", "MKL_",
+    "NCCL_", "NVIDIA_", "OMP_", "ONEDNN_", "PATH", "PYTHON", "PYTORCH_", "ROCR_", "SLURM_",
+    "TOKENIZERS_", "TORCH", "TRITON_", "UCX_", "VIRTUAL_ENV", "WORLD_SIZE", "XDG_",
 )  # fmt: skip
 """Beginnings of variables that shape a training; of all others only the name is written down."""
 
@@ -193,6 +194,7 @@ class Attempt:
     def _spawn(self, cwd: str) -> None:
         argv = list(self.plan.argv)
         environment = {
+            **HEAP,
             **os.environ,
             **self.plan.env,
             process.MARKER: process.marker(self.run.path),

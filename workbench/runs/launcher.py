@@ -33,6 +33,19 @@ _MODULE: Final = "workbench.training"
 _HOSTFILE: Final = "hostfile"
 
 
+HEAP = {
+    "MALLOC_MMAP_THRESHOLD_": str(2**30),
+    "MALLOC_TRIM_THRESHOLD_": str(2**32),
+    "MALLOC_TOP_PAD_": str(2**26),
+}
+"""How glibc keeps the memory that a trainer lets go of: for its next step, which wants the same.
+
+Left to itself, glibc hands large blocks back to the kernel and gets them again, zeroed, page by
+page, in every step. Keeping them saved 8 to 15 % of the CPU time of a mixture of 8 experts (bf16, 3
+runs each, 2026-11-21) and nothing of a dense network's; neither grew.
+"""
+
+
 @dataclass(frozen=True, slots=True)
 class LaunchPlan:
     """How one attempt is started on this machine.

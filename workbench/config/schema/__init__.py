@@ -14,6 +14,7 @@ from workbench.config.schema.data import DataConfig
 from workbench.config.schema.deepspeed import DeepspeedConfig
 from workbench.config.schema.evaluation import EvaluationConfig
 from workbench.config.schema.fsdp import FsdpConfig
+from workbench.config.schema.imported import ImportedConfig
 from workbench.config.schema.logging import LoggingConfig
 from workbench.config.schema.lora import LoraConfig
 from workbench.config.schema.model import ModelConfig
@@ -31,6 +32,7 @@ __all__ = [
     "DeepspeedConfig",
     "EvaluationConfig",
     "FsdpConfig",
+    "ImportedConfig",
     "LoggingConfig",
     "LoraConfig",
     "ModelConfig",
@@ -61,3 +63,4 @@ class Config(Section):
     rlhf: RlhfConfig = Field(default_factory=RlhfConfig)
     quantization: QuantizationConfig = Field(default_factory=QuantizationConfig)
     rag: RagConfig = Field(default_factory=RagConfig)
+    imported: ImportedConfig = Field(default_factory=ImportedConfig)

@@ -73,7 +73,8 @@ def tail(tape: Tape, given: list[Tensor], s: Structure) -> Tensor:
     hidden_BTD = norm(tape, given[0], "norm", s)
     given.clear()
     name = "embedding" if s.tied else "lm_head.weight"
-    output = Parameter(tape, name, ("V", "D"), shared=s.tied)
+    narrow = tape.narrow and not s.tied
+    output = Parameter(tape, name, ("V", "D"), shared=s.tied, narrow=narrow)
     if s.tied:
         # It waits in the autograd engine until that of the embedding has come, too.
         output.has_gradient = False

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 def linear(tape: Tape, x: Tensor, name: str, inner: Dim, out: Dim, *, bias: bool = False) -> Tensor:
     """Map ``(..., inner)`` to ``(..., out)``."""
-    weight = Parameter(tape, f"{name}.weight", (out, inner))
+    weight = Parameter(tape, f"{name}.weight", (out, inner), narrow=tape.narrow)
     vector = Parameter(tape, f"{name}.bias", (out,)) if bias else None
     added = (
         None

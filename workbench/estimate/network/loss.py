@@ -33,8 +33,10 @@ def cross_entropy(tape: Tape, x: Tensor, weight: Tensor, s: Structure) -> Tensor
     width = x.width
     cast = ops.cast(tape, weight.detach(), width, "output matrix in the compute dtype")
     grad_x = tape.new(("B", "T", "D"), width, "gradient of the hidden states")
-    grad_weight = tape.new(("V", "D"), 4, "gradient of the output matrix")
-    grad_bias = None if bias is None else tape.new(("V",), 4, "gradient of the output bias")
+    grad_weight = tape.new(("V", "D"), weight.width, "gradient of the output matrix")
+    grad_bias = None
+    if bias is not None:
+        grad_bias = tape.new(("V",), bias.width, "gradient of the output bias")
     for index in range(s.chunks):
         rows: Dim = "Z" if index == s.chunks - 1 else "C"
         product = tape.new((rows, "V"), width, "logits of a chunk")
@@ -48,7 +50,7 @@ def cross_entropy(tape: Tape, x: Tensor, weight: Tensor, s: Structure) -> Tensor
         product = tape.new((rows, "D"), width, "gradient of the hidden states of a chunk")
         del product
         product = tape.new(("V", "D"), width, "gradient of the output matrix from a chunk")
-        if s.cpu and width != 4:
+        if s.cpu and width != weight.width:
             copy = tape.new(("V", "D"), 4, "the same in fp32, as a CPU adds")
             del copy
         del product
@@ -79,6 +81,9 @@ def _back(node: Node, grad: Tensor) -> Gradients:
     del x32
     result = ops.cast(tape, scaled, grad_x.width, "scaled gradient of the hidden states")
     del scaled
-    of_bias = [tape.new(each.shape, 4, "scaled gradient of the output bias") for each in grad_bias]
-    of_weight = tape.new(grad_weight.shape, 4, "scaled gradient of the output matrix")
+    label = "scaled gradient of the output bias"
+    of_bias = [tape.new(each.shape, each.width, label) for each in grad_bias]
+    of_weight = tape.new(
+        grad_weight.shape, grad_weight.width, "scaled gradient of the output matrix"
+    )
     return (result, of_weight, *of_bias)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from workbench.estimate.network.structure import Structure
-    from workbench.estimate.tape.tensor import Dim, Tensor
+    from workbench.estimate.tape.tensor import Dim, Parameter, Tensor
 
 KEPT = frozenset({"product", "attention"})
 """What ``selective`` keeps: matrix products and attention."""
@@ -28,7 +28,7 @@ class Sizes(NamedTuple):
         forward: The largest moment of the forward pass, the input included.
         backward: The largest moment of the backward pass.
         gradients: The gradients that it leaves behind.
-        weights: The fp32 weights.
+        weights: The weights between steps.
         shard: The part of the fp32 weights on the first of N devices that share each of them.
         whole: All of the weights as they are gathered for computing: padded to N equal parts.
         numbers: Number of weights.
@@ -53,12 +53,14 @@ class Segment:
         parameters: (name, shape) of its weights.
         groups: The moments behind each of `Sizes`.
         evaluate: `Sizes` as a tuple, from the symbols.
+        kept: Bytes of an element of each weight between steps.
     """
 
     name: str
     parameters: tuple[tuple[str, tuple[Dim, ...]], ...]
     groups: dict[str, tuple[Tally, ...]]
     evaluate: Callable[..., tuple[int, ...]]
+    kept: tuple[int, ...] = ()
 
 
 def record(
@@ -88,7 +90,13 @@ def record(
         waiting: Whether those are given up one by one, as each is copied into its bucket.
         weight_width: Bytes of an element of its weights while it computes.
     """
-    tape = Tape(accumulating=accumulating, weight_width=weight_width)
+    half = s.weights == "half"
+    tape = Tape(
+        accumulating=accumulating,
+        weight_width=2 if half else weight_width,
+        kept_width=2 if half else 4,
+        narrow=s.weights == "narrow",
+    )
     boundary = Boundary(tape) if has_input else None
     given = [tape.new(("B", "T", "D"), s.width, "residual stream", boundary)] if has_input else []
     if recomputed:
@@ -122,28 +130,35 @@ def record(
     def tallies(moments: list[int]) -> tuple[Tally, ...]:
         return tuple(Tally.of(tape, live, saved, gradients) for live in moments)
 
-    parameters = {each.name: each.shape for each in tape.parameters if not each.shared}
+    own = [each for each in tape.parameters if not each.shared]
+    parameters = {each.name: each.shape for each in own}
     groups = {
         "saved": tallies([saved]),
         "forward": tallies(largest(tape, forward)),
         "backward": tallies(largest(tape, tape.cut())),
         "gradients": tallies([gradients]),
-        **_weights(parameters, weight_width),
+        **_weights(own),
     }
     count = "+".join(size_of_shape(shape, 1) for shape in parameters.values()) or "0"
     return Segment(
-        name, tuple(parameters.items()), groups, compile_sums(groups, SYMBOLS, {"numbers": count})
+        name,
+        tuple(parameters.items()),
+        groups,
+        compile_sums(groups, SYMBOLS, {"numbers": count}),
+        tuple(each.kept for each in own),
     )
 
 
-def _weights(parameters: dict[str, tuple[Dim, ...]], width: int) -> dict[str, tuple[Tally, ...]]:
+def _weights(parameters: list[Parameter]) -> dict[str, tuple[Tally, ...]]:
     """The weights, whole and cut along their first dimension over N devices."""
     whole, shard, gathered = [], [], []
-    for name, shape in parameters.items():
+    for each in parameters:
+        name, shape = each.name, each.shape
         first = f"-(-({shape[0]})//N)"
-        whole.append(Entry(name, size_of_shape(shape, 4), 1, "weights"))
-        shard.append(Entry(name, size_of_shape((first, *shape[1:]), 4), 1, "weights"))
-        gathered.append(Entry(name, size_of_shape((first, *shape[1:], "N"), width), 1, "weights"))
+        cut = (first, *shape[1:])
+        whole.append(Entry(name, size_of_shape(shape, each.kept), 1, "weights"))
+        shard.append(Entry(name, size_of_shape(cut, 4), 1, "weights"))
+        gathered.append(Entry(name, size_of_shape((*cut, "N"), each.width), 1, "weights"))
     return {
         "weights": (Tally(tuple(whole)),),
         "shard": (Tally(tuple(shard)),),

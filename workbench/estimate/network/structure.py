@@ -15,6 +15,10 @@ if TYPE_CHECKING:
 
 Recompute = Literal["none", "block", "selective"]
 
+Weights = Literal["fp32", "narrow", "half"]
+"""How weights are kept: all in fp32; matrices in 16 bits (`training/optim/narrow.py`); all in 16
+bits, as DeepSpeed does with fp32 copies elsewhere."""
+
 
 @dataclass(frozen=True, slots=True)
 class Structure:
@@ -42,6 +46,7 @@ class Structure:
         blocked_attention: Whether a CPU attends in blocks (`ava_kernels.attention`).
         several_heads: Whether there is more than one query head.
         several_groups: Whether there is more than one key head.
+        weights: How weights are kept between steps.
     """
 
     cpu: bool
@@ -65,6 +70,7 @@ class Structure:
     blocked_attention: bool = False
     several_heads: bool = True
     several_groups: bool = True
+    weights: Weights = "fp32"
 
     @property
     def weight_width(self) -> int:
@@ -78,7 +84,13 @@ class Structure:
 
 
 def structure_of(
-    config: Config, *, cpu: bool, width: int, recompute: Recompute, sharded: bool = False
+    config: Config,
+    *,
+    cpu: bool,
+    width: int,
+    recompute: Recompute,
+    sharded: bool = False,
+    weights: Weights = "fp32",
 ) -> Structure:
     """The structure of a config.
 
@@ -88,6 +100,7 @@ def structure_of(
         width: Bytes of the compute dtype.
         recompute: What the backward pass computes again.
         sharded: Whether FSDP fetches the weights.
+        weights: How they are kept between steps.
     """
     model = config.model
     out_bias = model.attention_out_bias
@@ -114,6 +127,7 @@ def structure_of(
         blocked_attention=cpu and _blocked(config.data.max_length, width),
         several_heads=model.num_attention_heads > 1,
         several_groups=(model.num_key_value_heads or model.num_attention_heads) > 1,
+        weights=weights,
     )
 
 

@@ -75,11 +75,20 @@ class Tape:
         grad: Whether operations leave nodes behind.
         region: The recomputed part that is being executed; None outside of any.
         accumulating: Whether parameters already have gradients.
-        weight_width: Bytes of an element of a parameter.
+        weight_width: Bytes of an element of a parameter while it computes.
+        kept_width: Bytes of an element of a parameter between steps.
+        narrow: Whether matrices are kept in 16 bits.
         path: Where in the network the next tensor is made.
     """
 
-    def __init__(self, *, accumulating: bool = False, weight_width: int = 4) -> None:
+    def __init__(
+        self,
+        *,
+        accumulating: bool = False,
+        weight_width: int = 4,
+        kept_width: int = 4,
+        narrow: bool = False,
+    ) -> None:
         self.live = 0
         self.sizes: list[str] = []
         self.labels: list[str] = []
@@ -91,6 +100,8 @@ class Tape:
         self.clock = 0
         self.accumulating = accumulating
         self.weight_width = weight_width
+        self.kept_width = kept_width
+        self.narrow = narrow
 
     def new(
         self, shape: tuple[Dim, ...], width: int, label: str, node: Node | None = None
@@ -118,9 +129,10 @@ class Parameter(Tensor):
         has_gradient: Whether there is one from before, which new ones are added to.
         shared: Whether it is a parameter of another part of the network.
         waiting: The gradient of earlier micro-batches where it is given up for its bucket.
+        kept: Bytes of an element between steps.
     """
 
-    __slots__ = ("grad", "has_gradient", "name", "shared", "waiting")
+    __slots__ = ("grad", "has_gradient", "kept", "name", "shared", "waiting")
 
     def __init__(
         self,
@@ -129,8 +141,11 @@ class Parameter(Tensor):
         shape: tuple[Dim, ...],
         *,
         shared: bool = False,
+        narrow: bool = False,
     ) -> None:
-        super().__init__(None, shape, tape.weight_width)
+        width = 2 if narrow else tape.weight_width
+        super().__init__(None, shape, width)
+        self.kept = 2 if narrow else tape.kept_width
         self.name, self.grad, self.has_gradient = name, None, tape.accumulating
         self.needs_grad = True
         self.shared = shared

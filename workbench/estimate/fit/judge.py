@@ -1,0 +1,86 @@
+"""Whether a plan fits a device: what it takes, and what the device has for it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from workbench.estimate.fit.result import Need
+from workbench.estimate.memory import memory_of, why_unknown
+
+if TYPE_CHECKING:
+    from workbench.config.profile import HardwareProfile
+    from workbench.config.schema import Config
+    from workbench.estimate.memory import Memory
+
+
+def need_of(memory: Memory) -> Need:
+    """What a plan takes of its device, as close to what a driver shows as the ledger knows."""
+    lines = getattr(memory, "host", None)
+    host = sum(line.bytes for line in lines) if lines else None
+    whats: tuple[Literal["process", "reserved"], ...] = ("process", "reserved")
+    for what in whats:
+        size = getattr(memory, what, None)
+        if size is not None:
+            return Need(size, what, host)
+    return Need(memory.allocated, "allocated", host)
+
+
+@dataclass(slots=True)
+class Judge:
+    """Judges plans for one kind of device, and counts.
+
+    Attributes:
+        hardware: The device.
+        capacity: Its bytes; None where they are not known.
+        margin: Part of it to leave free.
+        computed: Plans whose memory has been computed.
+        unjudged: Why the ledger has no lines for a plan, and for how many.
+    """
+
+    hardware: HardwareProfile | None
+    capacity: int | None
+    margin: float
+    computed: int = 0
+    unjudged: dict[str, int] | None = None
+
+    @property
+    def usable(self) -> int | None:
+        """Bytes that a plan may take."""
+        return None if self.capacity is None else int(self.capacity * (1 - self.margin))
+
+    @property
+    def host_usable(self) -> int | None:
+        """Bytes of host memory that the devices of a node may take together."""
+        host = None if self.hardware is None else self.hardware.host_memory_bytes
+        return None if host is None else int(host * (1 - self.margin))
+
+    def knows(self, config: Config, times: int = 1) -> bool:
+        """Whether the ledger has lines for a plan; what it lacks is noted for ``times`` plans."""
+        missing = why_unknown(config)
+        if missing and self.unjudged is not None:
+            for why in missing:
+                self.unjudged[why] = self.unjudged.get(why, 0) + times
+        return not missing
+
+    def need(self, config: Config) -> Need:
+        """What a plan takes that the ledger knows."""
+        self.computed += 1
+        return need_of(memory_of(config, self.hardware))
+
+    def headroom(self, need: Need) -> int | None:
+        """What is left of the device; negative where it lacks bytes."""
+        return None if self.usable is None else self.usable - need.bytes
+
+    def fits(self, config: Config, need: Need) -> bool | None:
+        """Whether a plan fits its device, and its host; None where no size is known."""
+        headroom = self.headroom(need)
+        if headroom is None:
+            return None
+        return headroom >= 0 and not self.host_lacks(config, need)
+
+    def host_lacks(self, config: Config, need: Need) -> bool:
+        """Whether the processes of a node take more host memory than there is, as far as known."""
+        if need.host is None or self.host_usable is None:
+            return False
+        return need.host * config.parallel.devices_per_node > self.host_usable
