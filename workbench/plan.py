@@ -18,7 +18,9 @@ if TYPE_CHECKING:
     from workbench.config.document import Document
     from workbench.config.findings import Finding
     from workbench.config.layers import Composed, Layer
+    from workbench.config.profile import HardwareProfile
     from workbench.config.schema import Config
+    from workbench.estimate.estimate import Estimate
     from workbench.runs.directory import RunDir
 
 
@@ -197,6 +199,25 @@ class Plan:
         _stop_at_errors(findings)
         assert config is not None, "a plan without config has errors"
         return config
+
+    @property
+    def typed(self) -> Config | None:
+        """The typed config, even of a plan that may not be launched; None where a value is none."""
+        return self._checked[0]
+
+    @cached_property
+    def hardware(self) -> HardwareProfile | None:
+        """The hardware that the plan is for; None is this machine, or a name that nothing has."""
+        from workbench.hardware.devices import resolve
+
+        return None if self.typed is None else resolve(self.typed, self.composed.origins)[0]
+
+    @cached_property
+    def estimate(self) -> Estimate | None:
+        """What the plan takes; None where a value is none."""
+        from workbench.estimate.estimate import Estimate
+
+        return None if self.typed is None else Estimate.of(self.typed, self.hardware)
 
     @property
     def tree(self) -> dict[str, Any]:

@@ -67,8 +67,27 @@ def test_no_peak_no_figure() -> None:
         assert isinstance(found, Unknown)
         assert "ava measure" in found.fix
     assert isinstance(speed_of(plan(), None, flops=1e15, numbers=LLAMA_8B), Unknown)
-    fp8 = plan(training={"mixed_precision": "fp8"})
-    assert isinstance(speed_of(fp8, device("a100_80gb"), flops=1.0, numbers=LLAMA_8B), Unknown)
+
+
+def test_what_is_not_built_is_reckoned_as_what_is_trained_instead() -> None:
+    fp8, bf16 = (speed(plan(training={"mixed_precision": each})) for each in ("fp8", "bf16"))
+    assert fp8.step_seconds == bf16.step_seconds
+    assert (fp8.precision, fp8.peak) == ("bf16", 989.4e12)
+    assert any("the plan says fp8" in each for each in fp8.assumptions)
+
+
+def test_a_small_model_waits_for_its_host() -> None:
+    numbers = Numbers(parameters=10**6, trained=10**6, blocks=8, width=64)
+    config = plan(training={"gradient_accumulation_steps": 4})
+    found = speed_of(config, device("h100_80gb"), flops=1e9, numbers=numbers)
+    assert isinstance(found, Speed)
+    assert found.compute_seconds == pytest.approx(4 * 8 * 100 * 5e-6)
+    assert any("small model" in each for each in found.assumptions)
+    known = speed_of(
+        config, device("h100_80gb"), flops=1e9, numbers=numbers, measured=measured_here(0.3)
+    )
+    assert isinstance(known, Speed)
+    assert known.compute_seconds < found.compute_seconds
 
 
 @pytest.mark.parametrize(

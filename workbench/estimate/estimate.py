@@ -1,53 +1,229 @@
-"""Everything that follows from a plan before it costs anything: the one call of every face."""
+"""Everything that follows from a plan before it costs anything: the one call of every face.
+
+Each figure is computed when somebody asks for it, and once. What cannot be known is None, with the
+reason among the assumptions.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from workbench.config.degrees import Degrees
 from workbench.config.size import Size, size_of
 from workbench.estimate.batch import Batch
+from workbench.estimate.budget import Budget, budget_of
+from workbench.estimate.floor import floor_of
+from workbench.estimate.flops import Flops, flops_of
 from workbench.estimate.memory import Memory, memory_of, why_unknown
+from workbench.estimate.money import Bill, bill_of
+from workbench.estimate.speed import Efficiency, Interval, Speed, Unknown, speed_of
+from workbench.estimate.traffic import Numbers
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from workbench.config.profile import HardwareProfile
     from workbench.config.schema import Config
+    from workbench.estimate.ledger import Line
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Estimate:
     """What a plan will take.
 
     Attributes:
-        size: Parameters; None where they cannot be counted yet.
-        batch: The batch identity.
-        memory: Memory of one device; None where the ledger has no lines for the plan.
-        unknown: Why not: the keys that it has no lines for.
+        config: The plan.
+        hardware: The device that it is for; None is this machine's CPU.
+        origins: Keys that a layer sets; None: those that the config was made with.
+        sequences_per_epoch: Sequences of one pass over the text; None: not counted, or endless.
+        measured: What this machine reached with such a plan; None: not measured.
     """
 
-    size: Size | None
-    batch: Batch
-    memory: Memory | None
-    unknown: tuple[str, ...] = ()
+    config: Config = field(repr=False)
+    hardware: HardwareProfile | None = None
+    origins: Collection[str] | None = field(default=None, repr=False)
+    sequences_per_epoch: int | None = None
+    measured: Efficiency | None = None
 
     @classmethod
-    def of(cls, config: Config, hardware: HardwareProfile | None = None) -> Estimate:
+    def of(
+        cls,
+        config: Config,
+        hardware: HardwareProfile | None = None,
+        *,
+        origins: Collection[str] | None = None,
+        sequences_per_epoch: int | None = None,
+        measured: Efficiency | None = None,
+    ) -> Estimate:
         """The estimate of a config on a device; None is this machine's CPU."""
-        unknown = tuple(why_unknown(config))
-        return cls(
-            size=size_of(config.model, config.training.mtp, config.lora),
-            batch=Batch.of(config, Degrees.of(config).data),
-            memory=None if unknown else memory_of(config, hardware),
-            unknown=unknown,
+        return cls(config, hardware, origins, sequences_per_epoch, measured)
+
+    @cached_property
+    def size(self) -> Size:
+        """Parameters."""
+        return size_of(self.config.model, self.config.training.mtp, self.config.lora)
+
+    @cached_property
+    def batch(self) -> Batch:
+        """The batch identity."""
+        return Batch.of(self.config, Degrees.of(self.config).data)
+
+    @cached_property
+    def unknown(self) -> tuple[str, ...]:
+        """The keys that the ledger of memory has no lines for."""
+        return tuple(why_unknown(self.config))
+
+    @cached_property
+    def memory(self) -> Memory | None:
+        """Memory of one device; None where the ledger has no lines for the plan."""
+        return None if self.unknown else memory_of(self.config, self.hardware)
+
+    @cached_property
+    def floor(self) -> tuple[Line, ...]:
+        """The least that one device has to hold, whatever the ledger has no lines for."""
+        return floor_of(self.config, self.size)
+
+    @property
+    def capacity(self) -> int | None:
+        """Memory of the device; None where it is the host's."""
+        return None if self.hardware is None else self.hardware.memory_bytes
+
+    @cached_property
+    def needed(self) -> int:
+        """Bytes of one device that the plan needs; at least so many where memory is not known."""
+        memory = self.memory
+        if memory is None:
+            return sum(line.bytes for line in self.floor)
+        return memory.process or memory.reserved or memory.allocated
+
+    @property
+    def headroom(self) -> int | None:
+        """Bytes that the plan leaves free, negative where it needs more than there are.
+
+        None where the device's memory is not known, and where only a least is known that is there.
+        """
+        if self.capacity is None:
+            return None
+        left = self.capacity - self.needed
+        return None if self.memory is None and left >= 0 else left
+
+    @property
+    def fits(self) -> bool | None:
+        """Whether the plan fits into its device; None where nobody knows."""
+        headroom = self.headroom
+        return None if headroom is None else headroom >= 0
+
+    @cached_property
+    def flops(self) -> Flops:
+        """FLOPs of a step."""
+        return flops_of(self.config, cpu=self.hardware is None or self.hardware.kind == "cpu")
+
+    @cached_property
+    def _speed(self) -> Speed | Unknown:
+        return speed_of(
+            self.config,
+            self.hardware,
+            flops=self.flops.model,
+            numbers=Numbers.of(self.config, self.size),
+            measured=self.measured,
         )
+
+    @property
+    def speed(self) -> Speed | None:
+        """Time of a step and tokens per second; None where the device's peak is not known."""
+        return self._speed if isinstance(self._speed, Speed) else None
+
+    @property
+    def no_speed(self) -> Unknown | None:
+        """Why there is no speed, and what would make one possible."""
+        return self._speed if isinstance(self._speed, Unknown) else None
+
+    @cached_property
+    def budget(self) -> Budget:
+        """Optimizer steps of the whole training."""
+        training, given = self.config.training, self.origins
+        if given is None:
+            given = {f"training.{name}" for name in training.model_fields_set}
+        return budget_of(
+            training,
+            max_steps_given="training.max_steps" in given,
+            sequences_per_step=self.batch.sequences,
+            tokens_per_step=self.batch.tokens,
+            parameters=self.size.total,
+            sequences_per_epoch=self.sequences_per_epoch,
+        )
+
+    @cached_property
+    def bill(self) -> Bill | None:
+        """Hours, money and energy; None without a speed, or without an end."""
+        if self.speed is None or self.hardware is None or self.budget.steps is None:
+            return None
+        return bill_of(
+            self.config,
+            self.hardware,
+            self.speed,
+            steps=self.budget.steps,
+            parameters=self.size.active,
+        )
+
+    @property
+    def time(self) -> Interval | None:
+        """Hours from the first step to the last."""
+        return None if self.bill is None else self.bill.hours
+
+    @property
+    def cost(self) -> Interval | None:
+        """Dollars for all devices."""
+        return None if self.bill is None else self.bill.dollars
+
+    @property
+    def energy(self) -> Interval | None:
+        """Kilowatt-hours of all devices."""
+        return None if self.bill is None else self.bill.kilowatt_hours
+
+    @cached_property
+    def assumptions(self) -> tuple[str, ...]:
+        """What the figures rest on, and why others are missing, a sentence each."""
+        found = []
+        if self.unknown:
+            found.append(
+                "memory is not known line by line, for the ledger has no lines for "
+                + ", ".join(self.unknown)
+            )
+        if isinstance(self._speed, Unknown):
+            found.append(f"speed is not known: {self._speed.why}; {self._speed.fix}")
+        else:
+            found += self._speed.assumptions
+        if self.budget.steps is None:
+            found.append(f"the end is not known: the training is {self.budget.because}")
+        elif self.bill is not None:
+            found += self.bill.assumptions
+        return tuple(found)
 
     def to_dict(self) -> dict[str, Any]:
         """The estimate as JSON-ready data."""
+        speed, bill, memory = self.speed, self.bill, self.memory
         return {
-            "parameters": None if self.size is None else self.size.total,
-            "active_parameters": None if self.size is None else self.size.active,
+            "hardware": None if self.hardware is None else self.hardware.name,
+            "parameters": self.size.total,
+            "active_parameters": self.size.active,
+            "trainable_parameters": self.size.trainable,
+            "parts": dict(self.size.parts),
             "batch": self.batch.equation(),
-            "memory": None if self.memory is None else self.memory.to_dict(),
+            "tokens_per_step": self.batch.tokens,
+            "fits": self.fits,
+            "headroom": self.headroom,
+            "needed": self.needed,
+            "capacity": self.capacity,
+            "memory": None if memory is None else memory.to_dict(),
+            "floor": {line.name: line.bytes for line in self.floor},
             "unknown": list(self.unknown),
+            "flops": self.flops.to_dict(),
+            "speed": None if speed is None else speed.to_dict(),
+            "steps": self.budget.steps,
+            "length": self.budget.because,
+            "bill": None if bill is None else bill.to_dict(),
+            "assumptions": list(self.assumptions),
         }

@@ -1,43 +1,213 @@
-"""What optimizers keep for each weight, and what they need while they act.
+"""What each optimizer keeps for a weight, and what it needs while it moves one.
 
-As `workbench.training.optim` builds them: states in fp32, the step counter of AdamW a tensor of its
-own on the device.
+As `workbench.training.optim` writes them, statement by statement; states are fp32, and what there
+is one of per tensor, such as the step, is a tensor of its own. Gradients live until the update is
+done, so what an update needs on the side comes on top of them (`tests/estimate` compares the sums
+with the tracer).
+
+Shapes: n numbers of a tensor, R rows and C columns of its last two dimensions.
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+from workbench.estimate.rounding import up
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from workbench.config.schema import TrainingConfig
+    from workbench.estimate.tensors import Weight
+
+_BLOCK = 256
+"""Numbers that share a scale in AdamW with 8 bits (`optim/adamw_8bit.py`)."""
+
+_SMALL = 4096
+"""Tensors with fewer numbers keep their moments in fp32 there."""
+
+_VALUES = 511 * 4 + 1024
+"""Its table of values, and the middles between them, on the device."""
+
+_NOT_HIDDEN = ("embedding", "lm_head", "router", "head")
+"""Matrices that Muon leaves to AdamW, by name (`optim/groups.py`)."""
 
 
-class Rule(NamedTuple):
-    """What an optimizer keeps.
+class Kept(NamedTuple):
+    """States of one tensor.
 
     Attributes:
-        copies: Numbers of the size of the weight, each in fp32.
-        counters: Scalars per tensor, on the device.
-        text: The states by name.
+        text: What they are.
+        formula: Bytes, in symbols.
+        bytes: Their sum.
     """
 
+    text: str
+    formula: str
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """What an optimizer keeps and needs.
+
+    Attributes:
+        name: ``training.optimizer`` as the trainer takes it.
+        copies: Numbers of the size of each weight, in fp32, where all tensors are treated alike.
+        counters: Scalars per tensor on the device.
+        text: The states by name.
+        states: The states of one tensor where they depend on its shape.
+        passing: Bytes on the side while one tensor is moved, by the tensor and the alignment.
+        together: fp32 numbers on the side for each weight where all are moved at once.
+    """
+
+    name: str
     copies: float
     counters: int
     text: str
+    states: Callable[[Weight, int], Kept] | None = None
+    passing: Callable[[Weight, int], int] | None = None
+    together: int = 0
+
+    @property
+    def plain(self) -> bool:
+        """Whether an update needs nothing on the side."""
+        return self.passing is None and not self.together
 
 
-_RULES = {
-    "adamw": Rule(2, 1, "mean and mean square of each gradient"),
-    "adam": Rule(2, 1, "mean and mean square of each gradient"),
-    "moreh_adamw": Rule(2, 1, "mean and mean square of each gradient"),
-    "adagrad": Rule(1, 1, "sum of the squares of each gradient"),
-    "lion": Rule(1, 0, "mean of each gradient"),
-    "sgd": Rule(0, 0, "nothing"),
-}
+def rule_of(training: TrainingConfig, *, cpu: bool) -> Rule:
+    """The rule of ``training.optimizer``.
+
+    What is not built has been told, and is AdamW (`optim/make.py`).
+
+    Args:
+        training: The section.
+        cpu: Whether a CPU updates; torch's Adagrad moves all tensors at once on a GPU only.
+    """
+    match training.optimizer:
+        case "adafactor":
+            return Rule("adafactor", 0, 0, "", _adafactor_states, _adafactor_passing)
+        case "lamb":
+            return Rule("lamb", 2, 0, _MOMENTS, passing=_two_copies)
+        case "lion":
+            return Rule("lion", 1, 0, "mean of each gradient", passing=_one_copy)
+        case "muon":
+            passing = _muon_nesterov if training.nesterov else _muon_passing
+            return Rule("muon", 0, 0, "", _muon_states, passing)
+        case "adamw_8bit":
+            return Rule("adamw_8bit", 0, 0, "", _packed_states, _packed_passing)
+        case "adagrad":
+            text = "sum of the squares of each gradient"
+            if cpu:
+                return Rule("adagrad", 1, 1, text, passing=_three_copies)
+            return Rule("adagrad", 1, 1, text, together=2)
+        case "sgd":
+            copies = 1 if training.momentum else 0
+            return Rule("sgd", copies, 0, "momentum")
+    copies = 3 if training.amsgrad else 2
+    text = _MOMENTS + (", and the largest of these" if training.amsgrad else "")
+    name = "adam" if training.optimizer == "adam" else "adamw"
+    return Rule(name, copies, 1, text)
 
 
-def rule_of(name: str, *, momentum: float = 0.0, amsgrad: bool = False) -> Rule:
-    """What the optimizer of that name keeps."""
-    rule = _RULES.get(name, _RULES["adamw"])
-    if name == "sgd" and momentum:
-        return Rule(1, 0, "momentum")
-    if amsgrad and name in ("adamw", "adam"):
-        return rule._replace(copies=3, text=rule.text + ", and its largest")
-    return rule
+_MOMENTS = "mean and mean square of each gradient"
+
+
+def _one_copy(weight: Weight, alignment: int) -> int:
+    """Lion: the direction."""
+    return up(4 * weight.numbers, alignment)
+
+
+def _two_copies(weight: Weight, alignment: int) -> int:
+    """Adam's direction: the root, and the mean before it is divided by it."""
+    return 2 * up(4 * weight.numbers, alignment)
+
+
+def _three_copies(weight: Weight, alignment: int) -> int:
+    """Adagrad one by one: gradient with decay, root, and the root of the tensor before."""
+    largest = up(4 * weight.numbers, alignment)
+    return (2 if weight.once else 3) * largest if weight.is_matrix else largest
+
+
+def _adafactor_states(weight: Weight, alignment: int) -> Kept:
+    if len(weight.shape) < 2:
+        return Kept("mean square of each gradient", "4 P", up(4 * weight.numbers, alignment))
+    *stack, rows, columns = weight.whole
+    matrices = 1
+    for each in stack:
+        matrices *= each
+    size = up(4 * matrices * rows, alignment) + up(4 * matrices * columns, alignment)
+    return Kept("sums of squares by row and by column", "4 (R + C)", size)
+
+
+def _adafactor_passing(weight: Weight, alignment: int) -> int:
+    """The squares, the update, and what it is before its last factor or after it."""
+    return 3 * up(4 * weight.numbers, alignment)
+
+
+def _hidden(weight: Weight) -> bool:
+    return weight.is_matrix and not any(part in weight.name for part in _NOT_HIDDEN)
+
+
+def _muon_states(weight: Weight, alignment: int) -> Kept:
+    if _hidden(weight):
+        return Kept("momentum of matrices", "4 P", up(4 * weight.numbers, alignment))
+    return Kept(_MOMENTS, "8 P", 2 * up(4 * weight.numbers, alignment))
+
+
+def _muon_passing(weight: Weight, alignment: int) -> int:
+    """Newton-Schulz iterations in bf16 on the whole matrix, and their result in fp32."""
+    if not _hidden(weight):
+        return _two_copies(weight, alignment)
+    *stack, rows, columns = weight.whole
+    matrices = 1
+    for each in stack:
+        matrices *= each
+    short = min(rows, columns)
+    y = up(2 * matrices * rows * columns, alignment)
+    gram = up(2 * matrices * short * short, alignment)
+    exact = up(4 * matrices * rows * columns, alignment)
+    most = max(2 * y + 4 * gram, 4 * y + gram, y + exact)
+    if weight.divided:
+        # The whole momentum, gathered; then its own part of the result.
+        most += exact
+    return most
+
+
+def _muon_nesterov(weight: Weight, alignment: int) -> int:
+    """The momentum one step ahead lies beside the iterations."""
+    ahead = up(4 * weight.numbers, alignment) if _hidden(weight) else 0
+    return ahead + _muon_passing(weight, alignment)
+
+
+def _blocks(weight: Weight) -> tuple[int, int]:
+    """Numbers with each row filled up to whole blocks, and the blocks."""
+    columns = weight.shape[-1]
+    blocks = weight.numbers // columns * -(-columns // _BLOCK)
+    return blocks * _BLOCK, blocks
+
+
+def _in_8_bits(weight: Weight) -> bool:
+    numbers = 1
+    for each in weight.whole:
+        numbers *= each
+    return numbers >= _SMALL and len(weight.shape) > 1
+
+
+def _packed_states(weight: Weight, alignment: int) -> Kept:
+    if not _in_8_bits(weight):
+        return Kept(f"{_MOMENTS} of small tensors", "8 P", 2 * up(4 * weight.numbers, alignment))
+    _, blocks = _blocks(weight)
+    size = 2 * (up(weight.numbers, alignment) + up(4 * blocks, alignment))
+    return Kept(f"{_MOMENTS} in 8 bits", f"2 (P + 4 P / {_BLOCK})", size)
+
+
+def _packed_passing(weight: Weight, alignment: int) -> int:
+    """Packing the second moment: both in fp32, blocks, unit blocks, and their codes twice."""
+    exact = up(4 * weight.numbers, alignment)
+    if not _in_8_bits(weight):
+        return 2 * exact
+    padded, blocks = _blocks(weight)
+    wide, codes, scale = (up(each, alignment) for each in (4 * padded, padded, 4 * blocks))
+    return 2 * exact + 3 * wide + codes + scale + _VALUES

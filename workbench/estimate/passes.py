@@ -23,21 +23,30 @@ class Work(NamedTuple):
         forward: Of the forward pass.
         backward: Of the backward pass, as the kernels count it.
         plain: Of the backward pass, without what a fused attention computes a second time.
-        real: Forward and backward, attention over those positions alone that the kernel meets.
+        met: Of the forward pass, attention over those positions alone that the kernel meets.
+        met_backward: The same of the backward pass.
     """
 
-    forward: int = 0
-    backward: int = 0
-    plain: int = 0
-    real: int = 0
+    forward: int
+    backward: int
+    plain: int
+    met: int
+    met_backward: int
 
     def times(self, number: int) -> Work:
         """The same so many times."""
-        return Work(*(number * each for each in self))
+        one, two, three, four, five = self
+        return Work(number * one, number * two, number * three, number * four, number * five)
 
     def plus(self, other: Work) -> Work:
         """Both."""
-        return Work(*(one + two for one, two in zip(self, other, strict=True)))
+        return Work(
+            self[0] + other[0],
+            self[1] + other[1],
+            self[2] + other[2],
+            self[3] + other[3],
+            self[4] + other[4],
+        )
 
 
 class Pairs(NamedTuple):
@@ -75,7 +84,7 @@ class Pass:
 
     def add(self, kind: str, forward: int, backward: int) -> None:
         """Products that no attention is among."""
-        self.put(kind, Work(forward, backward, backward, forward + backward))
+        self.put(kind, Work(forward, backward, backward, forward, backward))
 
     def put(self, kind: str, work: Work) -> None:
         """Work of a kind."""
@@ -123,7 +132,7 @@ class Pass:
         q, k, v = qkv
         each = 2 * heads
         forward = each * (key + value)
-        plain = each * ((q or k or v) * (q + k) * key + (q or k) * value + v * value)
+        plain = each * ((q + k) * key + ((q or k) + v) * value)
         backward = plain
         if pairs.fused and any(qkv):
             backward = each * (3 * key + 2 * value)
@@ -133,17 +142,15 @@ class Pass:
                 pairs.square * forward,
                 pairs.square * backward,
                 pairs.square * plain,
-                pairs.met * (forward + backward),
+                pairs.met * forward,
+                pairs.met * backward,
             ),
         )
         self.last = 0
         self.wanted |= any(qkv)
         return any(qkv)
 
-    def forward(self) -> int:
-        """FLOPs of the forward pass."""
-        return sum(work.forward for work in self.work.values())
-
-    def normed(self, layernorm_biases: bool, *, x: bool) -> bool:  # noqa: FBT001
-        """Whether the gradient of a norm's result is wanted: its own weights may be trained."""
-        return x or self.lora is None or (layernorm_biases and self.lora.bias == "all")
+    def forward(self) -> tuple[int, int]:
+        """FLOPs of the forward pass: attention as a square, and as the kernel meets it."""
+        found = self.work.values()
+        return sum(work.forward for work in found), sum(work.met for work in found)

@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING
 
 from workbench.config.degrees import Degrees
 from workbench.config.offload import optimizer_place, parameters_place
+from workbench.config.size import num_expert_layers
 
 if TYPE_CHECKING:
     from workbench.config.schema import Config
+    from workbench.config.size import Size
 
 _BYTES = {"fp32": 4, "bf16": 2, "fp16": 2, "no": 4, "auto": 2, "fp8": 2}
 _MASTER = 4
@@ -58,6 +60,21 @@ class Numbers:
     width: int
     expert_layers: int = 0
     visited: int = 0
+
+    @classmethod
+    def of(cls, config: Config, size: Size) -> Numbers:
+        """The numbers of a plan, whose parameters are counted."""
+        model = config.model
+        return cls(
+            size.total,
+            size.trainable,
+            model.num_layers + (model.num_encoder_layers or model.num_layers)
+            if model.model_type == "t5"
+            else model.num_layers,
+            model.hidden_size,
+            num_expert_layers(model),
+            model.num_experts_per_token,
+        )
 
 
 def engine_of(config: Config) -> str:

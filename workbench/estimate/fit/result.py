@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from workbench.estimate.fit.pace import Pace
 
 MARGIN = 0.03
-"""Part of a card that a plan leaves free. The ledger's promise is an error of 0.5 % at most; what it
-cannot see, such as fragments of the allocator's pools, has the rest."""
+"""Part of a card that a plan leaves free. The ledger's promise is an error of 0.5 % at most; what
+it cannot see, such as fragments of the allocator's pools, has the rest."""
 
 
 @dataclass(frozen=True, slots=True)

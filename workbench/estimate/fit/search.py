@@ -1,9 +1,9 @@
 """Best first: the fastest plans that fit, without computing the memory of all the others.
 
 A variant's largest micro-batch is its fastest, so its pace bounds that of all its others. Variants
-wait in the order of that bound. The first of them is asked how large a micro-batch fits, by halving,
-for memory grows with it, and waits again at its true pace; when it comes first once more, nothing
-faster is left and it is a proposal.
+wait in the order of that bound. The first of them is asked how large a micro-batch fits, by
+halving, for memory grows with it, and waits again at its true pace; when it comes first once more,
+nothing faster is left and it is a proposal.
 """
 
 from __future__ import annotations
@@ -111,6 +111,13 @@ class Search:
             if settled is not None:
                 heapq.heappush(heap, (*self._rank(settled), next(ticket), settled))
 
+    def nearest(self) -> list[Candidate]:
+        """After `found` has ended: what does not fit and lacks least, one for each sharding."""
+        best: dict[str, Candidate] = {}
+        for each in sorted(self.smallest, key=_bytes):
+            best.setdefault(each.variant.sharding, each)
+        return list(best.values())
+
     def feasible(self) -> Candidate | None:
         """Some plan that fits, found fast: the most frugal ones are asked first."""
         for variant in sorted(self.variants, key=lambda each: -each.frugality):
@@ -172,6 +179,10 @@ class Search:
         if micro == self.micros[-1]:
             self.smallest.append(self._candidate(variant, micro, need))
         return None
+
+
+def _bytes(candidate: Candidate) -> int:
+    return 0 if candidate.need is None else candidate.need.bytes
 
 
 def divisors(number: int) -> list[int]:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from workbench.estimate.fit.result import Limits
 
 Edits = dict[str, Any]
+Sharding = tuple[str, int, Edits]
 
 # Where DeepSpeed's third stage can keep optimizer and parameters, the nearest first.
 _STAGE_3_PLACES = (
@@ -59,7 +60,7 @@ class Variant:
 def variants(config: Config, hardware: HardwareProfile | None, limits: Limits) -> list[Variant]:
     """All combinations, the plan's own first."""
     choices = product(
-        _shardings(config, limits),
+        shardings(config, limits),
         _recomputations(config, limits),
         _precisions(config, hardware, limits),
         _optimizers(config, limits),
@@ -102,21 +103,21 @@ def _fsdp_name(kind: str, *, cpu: bool) -> str:
     return f"FSDP {kind.replace('_', ' ')}" + (", all on cpu" if cpu else "")
 
 
-def _shardings(config: Config, limits: Limits) -> list[tuple[str, int, Edits]]:
+def shardings(config: Config, limits: Limits) -> list[Sharding]:
     """(name, how little it takes, edits) of each way to divide the training; the plan's first."""
     own = sharding_name(config)
-    found: dict[str, tuple[str, int, Edits]] = {}
+    found: dict[str, Sharding] = {}
     for each in _all_shardings(config, limits):
         found.setdefault(each[0], each)
     mine = found.pop(own, (own, 0, {}))
-    others = found.values() if limits.sharding else ()
+    others = list(found.values()) if limits.sharding else []
     if not limits.sharding and limits.offload:
         # The same engine and stage, with another place for what it holds.
         others = [each for name, each in found.items() if name.split(",")[0] == own.split(",")[0]]
     return [(own, mine[1], {}), *others]
 
 
-def _all_shardings(config: Config, limits: Limits) -> Iterator[tuple[str, int, Edits]]:
+def _all_shardings(config: Config, limits: Limits) -> Iterator[Sharding]:
     several = Degrees.of(config).devices > 1
     off: Edits = {"deepspeed.enabled": False}
     if not several:
@@ -200,9 +201,7 @@ def _recomputations(config: Config, limits: Limits) -> list[tuple[str, Edits]]:
     return found
 
 
-def _precisions(
-    config: Config, hardware: HardwareProfile | None, limits: Limits
-) -> list[Edits]:
+def _precisions(config: Config, hardware: HardwareProfile | None, limits: Limits) -> list[Edits]:
     """The plan's own, and bf16 where a GPU computes it natively."""
     better = limits.precision and config.training.mixed_precision in ("no", "fp16")
     if not better or hardware is None or hardware.kind == "cpu" or not hardware.computes("bf16"):

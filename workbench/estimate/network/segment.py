@@ -130,7 +130,8 @@ def record(
     def tallies(moments: list[int]) -> tuple[Tally, ...]:
         return tuple(Tally.of(tape, live, saved, gradients) for live in moments)
 
-    own = [each for each in tape.parameters if not each.shared]
+    # A recomputed part meets its weights twice.
+    own = list({each.name: each for each in tape.parameters if not each.shared}.values())
     parameters = {each.name: each.shape for each in own}
     groups = {
         "saved": tallies([saved]),

@@ -79,6 +79,8 @@ class Phantom(TorchDispatchMode):  # type: ignore[no-untyped-call]
             return args[0]
         if self._cpu and func in _MIXING:
             self._promote(tensors)
+        if func is _aten._safe_softmax.default:  # noqa: SLF001
+            return self._safe_softmax(func, args, kwargs)
         if func._schema.is_mutable:  # noqa: SLF001
             return self._mutate(func, args, kwargs)
         return self._allocate(func, args, kwargs)
@@ -91,6 +93,14 @@ class Phantom(TorchDispatchMode):  # type: ignore[no-untyped-call]
         common = torch.result_type(*tensors)
         copies = [torch.empty(each.shape, dtype=common) for each in whole if each.dtype != common]
         self._watch("promotion", copies)
+
+    def _safe_softmax(self, func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
+        """A softmax, where it is undefined, and the two together (SoftMax.cpp)."""
+        on_the_way = [self._allocate(func, args, kwargs), torch.empty_like(args[0], dtype=torch.bool)]
+        result = self._allocate(func, args, kwargs)
+        if self._watch is not None:
+            self._watch(func, [*on_the_way, result])
+        return result
 
     def _mutate(self, func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
         """Leave the target as it is."""

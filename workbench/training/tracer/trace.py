@@ -21,12 +21,13 @@ from torch.distributed.fsdp._fully_shard import _fsdp_param, _fsdp_param_group
 from torch.nn.parallel import DistributedDataParallel
 from torch.testing._internal.distributed.fake_pg import FakeStore
 
-from workbench.models.base import Batch
 from workbench.models.build import build_model
 from workbench.training.distributed import World
 from workbench.training.engines.base import all_tensors
 from workbench.training.engines.choose import make_engine
 from workbench.training.objective import Objective
+from workbench.training.tracer.attention import attends
+from workbench.training.tracer.batch import batch_of
 from workbench.training.tracer.phantom import Phantom
 from workbench.training.tracer.storages import Storages
 
@@ -87,6 +88,7 @@ def trace(
         stack.enter_context(_resizes(storages))
         if not cpu:
             stack.enter_context(_cuda_kernels())
+        stack.enter_context(attends(cpu=cpu))
         stack.enter_context(Phantom(storages.see, cpu=cpu))
         return _trace(config, compute_dtype, recompute, world, storages)
 
@@ -143,20 +145,12 @@ def _step(engine: Any, config: Config) -> None:
     training = config.training
     accumulation = training.gradient_accumulation_steps
     for micro in range(accumulation):
-        engine.accumulate(_batch(config), targets=1, last=micro == accumulation - 1)
+        engine.accumulate(batch_of(config), targets=1, last=micro == accumulation - 1)
     norm = engine.gradient_norm()
     engine.update(
         learning_rate=training.learning_rate,
         gradient_norm=norm,
         max_norm=training.max_gradient_norm,
-    )
-
-
-def _batch(config: Config) -> Batch:
-    shape = (config.training.batch_size, config.data.max_length)
-    return Batch(
-        torch.randint(0, config.model.vocab_size, shape),
-        torch.randint(0, config.model.vocab_size, shape),
     )
 
 
@@ -243,10 +237,21 @@ def _cuda_kernels() -> Iterator[None]:
         y: torch.Tensor = _FusedRMSNorm.apply(x, weight)  # type: ignore[no-untyped-call]
         return y
 
+    def dropout(
+        x: torch.Tensor,
+        p: float = 0.5,
+        training: bool = True,  # noqa: FBT001, FBT002 - torch's signature
+        inplace: bool = False,  # noqa: FBT001, FBT002
+    ) -> torch.Tensor:
+        del inplace
+        y: torch.Tensor = torch.native_dropout(x, p, train=True)[0] if training and p else x
+        return y
+
     # The blocked attention is for CPUs; its refusal looks at the device, which is one here.
     sdpa = causal_attention.implementations[-1:]
     with (
         mock.patch.object(F, "rms_norm", rms_norm),
+        mock.patch.object(F, "dropout", dropout),
         mock.patch.object(causal_attention, "implementations", sdpa),
     ):
         yield

@@ -1,0 +1,151 @@
+"""From a text with flags to a reading."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from workbench.dialects.aws_fsdp.manifest import Manifest, find_manifest, instances
+from workbench.dialects.aws_fsdp.meaning import Meaning
+from workbench.dialects.aws_fsdp.size import name_and_size
+from workbench.dialects.aws_fsdp.source import Launch, Source, shell_source
+from workbench.dialects.aws_fsdp.words import Given, parse_words
+from workbench.dialects.building import Builder
+from workbench.dialects.parsing import parse
+from workbench.errors import ConfigError
+
+if TYPE_CHECKING:
+    from workbench.dialects.base import Foreign, Reading, Remark
+
+AROUND: Final = "around the flags"
+ORDER: Final = "order of the flags"
+REPEATED: Final = "repeated flags"
+WORDS: Final = "other words"
+"""Names in the residue that no flag can have."""
+
+
+def located(foreign: Foreign) -> tuple[Manifest | None, Source, tuple[Remark, ...]]:
+    """Where the flags of a text stand.
+
+    Raises:
+        ConfigError: The text is neither YAML nor words.
+    """
+    if is_yaml(foreign):
+        document, remarks = parse(foreign, last_wins=True)
+        manifest = find_manifest(document.tree, document.marks, str(foreign.path))
+        if manifest is not None:
+            return manifest, manifest.source, remarks
+        if "kind" in document.tree:
+            return Manifest(document.tree, Source(())), Source(()), remarks
+    return None, shell_source(foreign.text, str(foreign.path)), ()
+
+
+def is_yaml(foreign: Foreign) -> bool:
+    """Whether a text is to be taken for YAML: a list of flags and a script are not."""
+    if foreign.text.startswith("#!"):
+        return False
+    lines = (line.strip() for line in foreign.text.splitlines())
+    first = next((line for line in lines if line and not line.startswith("#")), "")
+    named = foreign.path.suffix.lower() in (".yaml", ".yml")
+    return named or ": " in first or first.endswith((":", "---"))
+
+
+def read(foreign: Foreign) -> Reading:
+    """Understand a text with flags.
+
+    Raises:
+        ConfigError: There are no flags of the trainer in it, or those of several models.
+    """
+    manifest, source, remarks = located(foreign)
+    if not source.words:
+        raise _no_flags(foreign)
+    given = parse_words(source.words, source.variables)
+    _one_model(foreign, given)
+    tree = dict(manifest.tree) if manifest else {}
+    for name, value in given.values.items():
+        if name in tree:
+            given.words.append(f"--{name}={value}")
+        else:
+            tree[name] = value
+    apart = {
+        AROUND: source.around if manifest is None else None,
+        WORDS: given.words,
+        REPEATED: given.repeated,
+        ORDER: list(given.values),
+    }
+    tree.update({name: value for name, value in apart.items() if value})
+    builder = Builder("aws_fsdp", foreign, tree, given.marks, (*remarks, *given.remarks))
+    Meaning(builder, given.broken).understand()
+    _machines(builder, source.launch, foreign)
+    _keep_rest(builder, manifest)
+    name_and_size(builder, manifest.tree if manifest else {}, source)
+    return builder.reading(rest="the trainer has no such flag")
+
+
+def _machines(builder: Builder, launch: Launch, foreign: Foreign) -> None:
+    """Nodes, processes, and the instance type."""
+    from workbench.hardware.devices import device, names
+
+    types = instances(foreign.text)
+    profile = types[0] if len(types) == 1 and types[0] in names() else None
+    if profile is not None:
+        builder.put("run.hardware", profile)
+        builder.remark((), "translated", f"the instance type {profile} is run.hardware here")
+    elif types:
+        why = "there is no profile of it" if len(types) == 1 else "there is more than one"
+        builder.assume((), f"no hardware is set: the file names {', '.join(types)}, and {why}")
+    nodes, devices = launch.nodes, launch.devices
+    if nodes is None and devices is None:
+        builder.assume((), "the file does not say on how many machines: one device is assumed; "
+                       "--parallel.num_nodes and --parallel.devices_per_node say more")  # fmt: skip
+        return
+    _number(builder, "parallel.num_nodes", nodes, "machines", 1)
+    per_node = device(profile).devices_per_node if profile else 1
+    _number(builder, "parallel.devices_per_node", devices, "devices on each machine", per_node)
+
+
+def _number(builder: Builder, ours: str, text: str | None, what: str, assumed: int) -> None:
+    text = text or ""
+    least = text.partition(":")[0]
+    if least.isdecimal() and 0 < int(least) < 10**6:
+        builder.put(ours, int(least))
+        if least != text:
+            builder.assume((), f"between {text.replace(':', ' and ')} {what}: {least} are assumed")
+        return
+    builder.put(ours, assumed)
+    said = f"{text} is filled in when the file is used" if text else f"it does not say how many {what}"
+    builder.assume((), f"{said}: {assumed} assumed for {ours}")
+
+
+def _keep_rest(builder: Builder, manifest: Manifest | None) -> None:
+    if manifest is not None:
+        for name in manifest.tree:
+            builder.keep((name,), "the manifest around the flags; it goes back as it stands")
+    builder.keep((AROUND,), "the script around the flags; it goes back as it stands")
+    builder.keep((ORDER,), "which flags stood there, and in what order")
+    builder.keep((REPEATED,), "a later one of the same flag counts")
+    builder.keep((WORDS,), "they belong to no flag")
+
+
+def _one_model(foreign: Foreign, given: Given) -> None:
+    """Refuse a page with the flags of several models."""
+    widths = [*given.repeated.get("hidden_width", ()), given.values.get("hidden_width")]
+    if len(set(map(str, widths))) > 1:
+        raise ConfigError(
+            f"the file holds the flags of {len(widths)} models: --hidden_width is "
+            + ", ".join(map(str, widths)),
+            where=f"{foreign.path}:{given.marks['hidden_width',].line}",
+            fix="cut one of them out into a file of its own",
+        )
+
+
+def _no_flags(foreign: Foreign) -> ConfigError:
+    template: Any = "{{" in foreign.text
+    return ConfigError(
+        "there are no flags of the trainer in it",
+        where=str(foreign.path),
+        why="it is a template: the flags are put in by generate-sbatch-training-files.py"
+        if template
+        else None,
+        fix="give a list of flags (models/*.txt), a script with TRAINING_ARGS=( … ), "
+        "or a manifest whose command has them",
+    )

@@ -1,0 +1,312 @@
+"""What each key of the main files means here, and what has no place; one table per question."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from workbench.dialects.building import Keep, To
+from workbench.dialects.claims import Claim, Claims
+from workbench.dialects.deepseek_v3.words import (
+    either,
+    none_is_zero,
+    prefers,
+    switch,
+    words,
+    zero_is_none,
+)
+
+_SPEECH = "the workbench trains language models on text"
+_CLEANED = "a corpus is cleaned and mixed before the run, by tools of its own"
+_JOB = "job scripts are not part of a plan; ava export cluster writes one"
+_NOTE = "a note for people"
+
+_DECAY = words(
+    {"cosine": "cosine", "linear": "linear", "constant": "constant"}, "learning-rate schedule"
+)
+_BALANCE = words({"entropy": "entropy", "load": "load"}, "balance loss")
+_KERNEL = words({"auto": "auto", "sparse": "sparse", "dense": "dense"}, "kernel")
+_NORM = words({"rmsnorm": "rmsnorm", "layernorm": "layernorm"}, "norm")
+_FORMAT = words(
+    {"deepspeed": "deepspeed", "pytorch": "torch", "safetensors": "safetensors"},
+    "checkpoint format",
+)
+_CARRIER = words({"nccl": "nccl", "gloo": "gloo", "mpi": "mpi"}, "backend")
+_LAUNCHER = words(
+    {"deepspeed": "deepspeed", "torchrun": "torchrun", "slurm": "slurm"}, "launcher"
+)
+_SCALED = words({"bfloat16": "bf16", "float16": "fp16", "float32": "no"}, "precision")
+_DEVICE = words({"cpu": "cpu", "cuda": "cuda", "auto": "auto"}, "device")
+
+
+def plain(theirs: str, ours: str, *, writes: bool = True, note: str = "") -> Claim:
+    """A key whose values are the same on both sides."""
+    return Claim(theirs, To(ours, writes=writes, note=note))
+
+
+def turned(
+    theirs: str, ours: str, pair: tuple[Any, Any], *, writes: bool = True, note: str = ""
+) -> Claim:
+    """A key whose values have to be translated."""
+    return Claim(theirs, To(ours, pair[0], pair[1], note=note, writes=writes))
+
+
+MODEL = (
+    plain("model.num_layers", "model.num_layers"),
+    plain("model.vocab_size", "model.vocab_size"),
+    turned("model.norm_type", "model.norm_type", _NORM),
+    plain("model.norm_eps", "model.layer_norm_eps"),
+    plain("model.tie_word_embeddings", "model.tie_word_embeddings"),
+    plain("model.init_method_std", "model.initializer_range"),
+    plain("model.dense_layer_interval", "model.moe.dense_layer_interval"),
+    plain("model.mla.d_model", "model.hidden_size"),
+    plain("model.mla.d_latent", "model.mla.kv_lora_rank"),
+    plain("model.mla.num_heads", "model.num_attention_heads"),
+    plain("model.mla.num_kv_heads", "model.num_key_value_heads"),
+    plain("model.mla.use_fp8_kv", "model.mla.use_fp8_kv"),
+    plain("model.mla.max_context_length", "model.max_position_embeddings"),
+    turned("model.mla.flash_mla_backend", "model.mla.backend", _KERNEL),
+    plain("model.mla.fallback_to_dense", "model.mla.fallback_to_dense"),
+    turned("model.mla.use_rope", "model.position_embedding_type", either("rope", "none")),
+    plain("model.mla.rope_theta", "model.rope_theta"),
+    plain("model.mla.sliding_window", "model.sliding_window"),
+    plain("model.mla.attn_dropout", "model.attention_dropout"),
+    plain("model.moe.num_experts", "model.num_experts"),
+    plain("model.moe.num_experts_per_token", "model.num_experts_per_token"),
+    plain("model.moe.expert_intermediate_size", "model.moe.expert_intermediate_size"),
+    plain("model.moe.expert_dim", "model.moe.expert_intermediate_size"),
+    plain("model.moe.dropout", "model.expert_dropout"),
+    plain("model.moe.num_expert_segments", "model.moe.num_expert_segments"),
+    plain("model.moe.expert_segment_sizes", "model.moe.expert_segment_sizes"),
+    plain("model.moe.segment_routing", "model.moe.segment_routing"),
+    plain("model.moe.num_shared_experts", "model.moe.num_shared_experts"),
+    turned(
+        "model.moe.shared_intermediate_size",
+        "model.moe.shared_intermediate_size",
+        (zero_is_none, none_is_zero),
+    ),
+    plain("model.moe.router_aux_loss_weight", "model.router_aux_loss_coef"),
+    plain("model.moe.router_temperature", "model.moe.router_temperature"),
+    plain("model.moe.router_noise_std", "model.moe.router_noise_std"),
+    plain("model.moe.router_bias_decay", "model.moe_balancing.bias_decay"),
+    plain("model.moe.capacity_factor", "model.expert_capacity_factor"),
+    turned(
+        "model.moe.use_aux_loss_free",
+        "model.moe_balancing.method",
+        either("loss_free", "aux_loss"),
+    ),
+    turned("model.moe.balance_loss_type", "model.moe_balancing.loss_type", _BALANCE),
+    plain("model.moe.min_expert_capacity", "model.moe.min_expert_capacity"),
+    plain("model.moe.use_deep_ep", "parallel.use_deep_ep"),
+    plain("model.moe.deep_ep_fp8", "parallel.deep_ep_fp8"),
+    plain("model.moe.deep_ep_async", "parallel.deep_ep_async"),
+)
+
+TRAINING = (
+    plain("training.micro_batch_size", "training.batch_size"),
+    plain("training.seq_length", "data.max_length"),
+    plain("training.tokens_per_parameter_ratio", "training.tokens_per_parameter_ratio"),
+    plain("training.total_training_tokens", "training.total_training_tokens"),
+    plain("training.learning_rate", "training.learning_rate"),
+    plain("training.min_learning_rate", "training.lr_end"),
+    plain("training.lr_warmup_steps", "training.warmup_steps"),
+    turned("training.lr_decay_style", "training.lr_scheduler_type", _DECAY),
+    plain("training.weight_decay", "training.weight_decay"),
+    plain("training.grad_clip", "training.max_gradient_norm"),
+    turned("training.use_fp8", "training.mixed_precision", switch("fp8")),
+    turned("training.use_bf16", "training.mixed_precision", switch("bf16")),
+    turned("training.use_fp16", "training.mixed_precision", switch("fp16")),
+    turned(
+        "gpu_optimization.autocast_dtype", "training.mixed_precision", _SCALED, writes=False
+    ),
+    plain("training.use_mtp", "training.mtp.enabled"),
+    plain("training.num_predict_tokens", "training.mtp.num_future_tokens"),
+    plain("training.mtp_tokens", "training.mtp.num_future_tokens"),
+    plain("training.lm_loss_weight", "training.mtp.primary_loss_weight"),
+    plain("training.mtp_loss_weight", "training.mtp.loss_weight"),
+    plain("training.mtp_loss_weights", "training.mtp.loss_weights"),
+    plain("training.train_steps", "training.max_steps"),
+    plain("training.eval_interval", "training.eval_steps"),
+    plain("validation.eval_interval", "training.eval_steps"),
+    plain("training.save_interval", "training.save_steps"),
+    plain("checkpointing.save_interval", "training.save_steps"),
+    plain("training.log_interval", "training.logging_steps"),
+    plain("logging.log_interval", "training.logging_steps"),
+    plain("training.optimizer", "training.optimizer"),
+    plain("training.adam_beta1", "training.beta1"),
+    plain("training.adam_beta2", "training.beta2"),
+    plain("training.adam_eps", "training.eps"),
+    turned("training.device", "run.device", _DEVICE, writes=False),
+    plain("training.gradient_checkpointing", "training.gradient_checkpointing", writes=False),
+    plain(
+        "memory_optimization.use_gradient_checkpointing",
+        "training.gradient_checkpointing",
+        writes=False,
+    ),
+    turned(
+        "training.memory_efficient_attention",
+        "model.attention_implementation",
+        prefers("sdpa", "auto"),
+        writes=False,
+    ),
+    turned(
+        "gpu_optimization.flash_attention",
+        "model.attention_implementation",
+        prefers("flash", "auto"),
+        writes=False,
+    ),
+    plain("gpu_optimization.torch_compile", "training.compile.enabled", writes=False),
+)
+
+REST = (
+    plain("experiment_name", "run.name"),
+    plain("output_dir", "run.runs_dir"),
+    plain("seed", "run.seed"),
+    plain("data.dataset_name", "data.dataset_name"),
+    plain("data.dataset", "data.dataset_name", writes=False),
+    plain("data.dataset_version", "data.dataset_config_name"),
+    plain("data.version", "data.dataset_config_name", writes=False),
+    plain("data.cache_dir", "data.cache_dir"),
+    plain("data.max_samples", "data.max_train_examples", writes=False),
+    plain("data.preprocessing.num_workers", "data.dataloader_num_workers"),
+    plain("data.preprocessing.shuffle", "data.shuffle"),
+    plain("data.preprocessing.shuffle_seed", "data.shuffle_seed"),
+    plain("data.preprocessing.streaming", "data.streaming"),
+    plain("data.preprocessing.buffer_size", "data.buffer_size"),
+    plain("data.preprocessing.prefetch_factor", "data.dataloader_prefetch_factor"),
+    plain("data.preprocessing.pin_memory", "data.dataloader_pin_memory"),
+    turned("distributed.backend", "parallel.backend", _CARRIER),
+    turned("distributed.launcher", "parallel.launcher", _LAUNCHER),
+    plain("distributed.tensor_parallel_size", "parallel.tensor_parallel_size"),
+    plain("distributed.pipeline_parallel_size", "parallel.pipeline_parallel_size"),
+    plain("distributed.expert_parallel_size", "parallel.expert_parallel_size"),
+    plain("distributed.zero_stage", "deepspeed.zero_stage"),
+    plain("distributed.zero_offload", "deepspeed.cpu_offload"),
+    plain("distributed.overlap_grad_reduce", "parallel.overlap_grad_reduce"),
+    plain("distributed.overlap_param_gather", "parallel.overlap_param_gather"),
+    plain("distributed.deepspeed.enabled", "deepspeed.enabled"),
+    plain("checkpointing.save_total_limit", "training.save_total_limit"),
+    plain("checkpointing.resume_from_checkpoint", "checkpointing.resume_from_checkpoint"),
+    turned("checkpointing.checkpoint_format", "checkpointing.format", _FORMAT),
+    plain("checkpointing.save_optimizer_states", "checkpointing.save_optimizer_states"),
+    plain("checkpointing.load_pretrained_text_model", "model.pretrained_path", writes=False),
+    plain("logging.wandb.enabled", "logging.wandb.enabled"),
+    plain("logging.wandb.project", "logging.wandb.project"),
+    plain("logging.wandb.entity", "logging.wandb.entity"),
+    plain("logging.wandb.name", "logging.wandb.name"),
+    plain("logging.wandb.tags", "logging.wandb.tags"),
+    plain("logging.tensorboard.enabled", "logging.tensorboard.enabled"),
+    plain("logging.tensorboard.log_dir", "logging.tensorboard.log_dir"),
+    turned("validation.enabled", "training.eval_strategy", either("steps", "no")),
+    plain("validation.eval_samples", "data.max_eval_examples"),
+    plain("validation.metrics", "evaluation.metrics"),
+)
+
+MAIN = Claims((*MODEL, *TRAINING, *REST))
+"""Every key of a main file that is a key here, except those that `reading` has to reckon with."""
+
+KEPT: dict[str, Keep] = {
+    "model.mla.use_flash_mla": Keep("FlashMLA's kernels are for inference; see model.mla.backend"),
+    "model.moe.use_segmented_experts": Keep("model.moe.num_expert_segments says it"),
+    "model.audio": Keep(_SPEECH),
+    "training.moe_aux_loss_weight": Keep("model.moe.router_aux_loss_weight says it"),
+    "training.audio_loss_weight": Keep(_SPEECH),
+    "training.text_loss_weight": Keep(_SPEECH),
+    "data.chinchilla_tokens": Keep(
+        "a note: training.train_steps decides how long the training is"
+    ),
+    "data.sources": Keep(
+        "parts of a dataset by name; data.mixture weighs files or folders, so name those there"
+    ),
+    "data.preprocessing": Keep(_CLEANED),
+    "data.pipeline": Keep(_CLEANED),
+    "data.deduplication": Keep(_CLEANED),
+    "data.quality_filter": Keep(_CLEANED),
+    "data.heuristic_filters": Keep(_CLEANED),
+    "data.ranking_filter": Keep(_CLEANED),
+    "data.domain_mixer": Keep(_CLEANED),
+    "data.sanitization": Keep(_CLEANED),
+    "data.max_articles": Keep("it counts articles; data.max_train_examples counts sequences"),
+    "data.focus_historical": Keep(_CLEANED),
+    "data.boost_hiroshima_content": Keep(_CLEANED),
+    **dict.fromkeys(
+        (
+            "data.dataset_type", "data.tsv_path", "data.audio_root_source",
+            "data.audio_root_target", "data.clips_dir", "data.clips_translated_dir", "data.task",
+            "data.max_audio_tokens", "data.augment", "vocoder",
+        ),
+        Keep(_SPEECH),
+    ),
+    "distributed.deepspeed.config_file": Keep("that file stands by itself: import it as well"),
+    "distributed.deepspeed": Keep("DeepSpeed's own settings: import them as a file of their own"),
+    "distributed.slurm": Keep(_JOB),
+    "gpu_optimization.cuda_graphs": Keep("training.compile.mode: reduce-overhead says it"),
+    "gpu_optimization.fused_kernels": Keep("the fastest kernel that fits is chosen by itself"),
+    "memory_optimization.clear_cache_interval": Keep(
+        "PyTorch's allocator looks after device memory"
+    ),
+    "memory_optimization.activation_checkpointing_ratio": Keep(
+        "recomputation is for all blocks or none"
+    ),
+    "memory_optimization.cpu_offload": Keep("deepspeed.cpu_offload says it"),
+    "memory_optimization.max_memory_mb": Keep("the system gives a process what it asks for"),
+    "target_prompts": Keep("evaluation.prompt is one text"),
+    "description": Keep(_NOTE),
+    "notes": Keep(_NOTE),
+    "customization_notes": Keep(_NOTE),
+    "use_cases": Keep(_NOTE),
+    "domain_distribution": Keep(_NOTE),
+    "corpus_info": Keep(_NOTE),
+    "citation": Keep(_NOTE),
+}  # fmt: skip
+"""Keys of a main file that have no place here; a section stands for all its keys."""
+
+IGNORED: dict[str, str] = {
+    "model.norm_type": "every norm is an RMSNorm",
+    "model.tie_word_embeddings": "the output matrix is never tied",
+    "model.mla.num_kv_heads": "the blocks do not hand it on: every head has keys of its own",
+    "model.mla.flash_mla_backend": "the blocks do not hand it on",
+    "model.mla.fallback_to_dense": "the blocks do not hand it on",
+    "model.mla.use_rope": "the attention always has rotary positions",
+    "model.mla.sliding_window": "the attention always sees the whole sequence",
+    "model.moe.balance_loss_type": "no code reads it",
+    "model.moe.expert_dim": "the loader sets it to expert_intermediate_size",
+    "model.moe.deep_ep_fp8": "no code reads it",
+    "model.moe.deep_ep_async": "no code reads it",
+    "model.audio": "the loader does not hand it on",
+    "training.use_fp16": "the trainer computes in float32",
+    "training.use_bf16": "the trainer computes in float32",
+    "training.use_fp8": "the trainer computes in float32",
+    "training.use_mtp": "the head for further tokens is always built",
+    "training.mtp_tokens": "the loader sets it to num_predict_tokens",
+    "training.lr_decay_style": "the schedule is always a cosine",
+    "training.optimizer": "the optimizer is always AdamW",
+    "training.moe_aux_loss_weight": "deprecated: router_aux_loss_weight says it",
+    "training.tokens_per_parameter_ratio": "only printed: train_steps decides",
+    "training.total_training_tokens": "only printed: train_steps decides",
+    "distributed.tensor_parallel_size": "only printed: every process holds the whole model",
+    "distributed.pipeline_parallel_size": "only printed: every process holds the whole model",
+    "distributed.expert_parallel_size": "only printed: every process holds the whole model",
+    "distributed.data_parallel_size": "only printed: the launcher decides",
+    "distributed.zero_stage": "the trainer never calls deepspeed.initialize",
+    "distributed.zero_offload": "the trainer never calls deepspeed.initialize",
+    "distributed.overlap_grad_reduce": "gradients are not exchanged at all",
+    "distributed.overlap_param_gather": "parameters are not sharded",
+    "distributed.launcher": "run_training.py always starts with deepspeed",
+    "checkpointing.save_interval": "training.save_interval counts",
+    "checkpointing.save_total_limit": "every checkpoint is kept",
+    "checkpointing.checkpoint_format": "a checkpoint is always one file of torch.save",
+    "checkpointing.save_optimizer_states": "they are always saved",
+    "logging.log_interval": "training.log_interval counts",
+    "logging.tensorboard": "the log goes to a folder of the output directory",
+    "validation.eval_interval": "training.eval_interval counts",
+    "validation.eval_samples": "no code reads it",
+    "validation.metrics": "no code reads it",
+    "data.dataset_version": "the data loader takes the version from each source",
+    "data.preprocessing.buffer_size": "no code reads it",
+    "data.preprocessing.prefetch_factor": "no code reads it",
+    "gpu_optimization": "the loader does not read the section",
+    "memory_optimization": "the loader does not read the section",
+    "vocoder": "the loader does not read the section",
+    "target_prompts": "the loader does not read it",
+}
+"""What the system's trainer does not read, although its loader takes it; and why."""

@@ -1,0 +1,508 @@
+"""What DeepSpeed would refuse in a config, with its own message.
+
+Two readers judge a file: ``DeepSpeedConfig``, when the file is loaded, and the engine, when
+``deepspeed.initialize`` builds optimizer and schedule. The words are those of release 0.19.8; a test
+asks the installed DeepSpeed about the same files.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator
+from typing import Any, Literal, NamedTuple
+
+from workbench.dialects.deepspeed.fields import SECTIONS
+from workbench.dialects.deepspeed.removed import REMOVED, REMOVED_ZERO
+from workbench.dialects.deepspeed.strict import complaints, number_of, truth_of
+
+BATCH = ("train_batch_size", "train_micro_batch_size_per_gpu", "gradient_accumulation_steps")
+OPTIMIZERS = ("adagrad", "adam", "adamw", "lamb", "muadam", "muadamw", "musgd", "lion", "muon")
+TORCH_OPTIMIZERS = (
+    "ASGD", "Adadelta", "Adafactor", "Adagrad", "Adam", "AdamW", "Adamax", "LBFGS", "Muon", "NAdam",
+    "RAdam", "RMSprop", "Rprop", "SGD", "SparseAdam",
+)  # fmt: skip
+ZERO_OPTIMIZERS = ("adam", "adamw", "adagrad", "lion", "muon", "Adam", "AdamW", "Adagrad")
+SCHEDULERS: dict[str, frozenset[str]] = {
+    "LRRangeTest": frozenset(
+        "lr_range_test_min_lr lr_range_test_step_size lr_range_test_step_rate "
+        "lr_range_test_staircase last_batch_iteration".split()
+    ),
+    "OneCycle": frozenset(
+        "cycle_min_lr cycle_max_lr decay_lr_rate cycle_first_step_size cycle_second_step_size "
+        "cycle_first_stair_count cycle_second_stair_count decay_step_size cycle_momentum "
+        "cycle_min_mom cycle_max_mom decay_mom_rate last_batch_iteration".split()
+    ),
+    "WarmupLR": frozenset(
+        "warmup_min_lr warmup_max_lr warmup_num_steps warmup_type last_batch_iteration".split()
+    ),
+    "WarmupDecayLR": frozenset(
+        "total_num_steps warmup_min_lr warmup_max_lr warmup_num_steps warmup_type "
+        "last_batch_iteration".split()
+    ),
+    "WarmupCosineLR": frozenset(
+        "total_num_steps warmup_min_ratio warmup_num_steps cos_min_ratio warmup_type "
+        "last_batch_iteration".split()
+    ),
+}
+REQUIRED = {
+    "OneCycle": ("cycle_min_lr", "cycle_max_lr"),
+    "WarmupDecayLR": ("total_num_steps",),
+    "WarmupCosineLR": ("total_num_steps",),
+}
+_MAPPINGS = (
+    "optimizer", "scheduler", "activation_checkpointing", "flops_profiler", "autotuning",
+    "pipeline", "data_efficiency", "checkpoint", "data_types", "torch_autocast", "timers",
+    "expert_parallel",
+)  # fmt: skip
+_FORMATS = ("fp16", "bf16", "fp32")
+_WIDE = {
+    "torch.float16": "fp16", "fp16": "fp16", "float16": "fp16", "half": "fp16",
+    "torch.float32": "fp32", "fp32": "fp32", "float32": "fp32", "float": "fp32",
+    "torch.int8": "int8", "int8": "int8",
+    "torch.bfloat16": "bf16", "bf16": "bf16", "bfloat16": "bf16",
+}  # fmt: skip
+_TORCH = {"fp16": "torch.float16", "bf16": "torch.bfloat16", "fp32": "torch.float32"}
+
+
+class Refusal(NamedTuple):
+    """Something that DeepSpeed refuses.
+
+    Attributes:
+        path: The key.
+        message: DeepSpeed's message.
+        by: Who refuses: ``config``, when the file is loaded, or ``engine``, at the start.
+    """
+
+    path: tuple[str, ...]
+    message: str
+    by: Literal["config", "engine"] = "config"
+
+
+def refusals(tree: dict[str, Any], world: int) -> list[Refusal]:
+    """Everything that DeepSpeed refuses in a config.
+
+    Args:
+        tree: The config.
+        world: Data-parallel processes.
+    """
+    found = list(_shape(tree))
+    if found:
+        return found  # the rest reads inside what has the wrong shape
+    found += _removed(tree)
+    found += _strict(tree)
+    found += _top_level(tree)
+    found += _batch(tree, world)
+    found += _precision(tree)
+    found += _sections(tree)
+    found += _optimizer(tree)
+    found += _scheduler(tree)
+    return found
+
+
+def stage_of(tree: dict[str, Any]) -> int:
+    """The ZeRO stage of a config."""
+    zero = tree.get("zero_optimization", {})
+    if isinstance(zero, bool):
+        return int(zero)
+    stage = number_of(zero.get("stage", 0)) if isinstance(zero, dict) else 0
+    return int(stage) if stage in (0, 1, 2, 3) else 0
+
+
+def enabled(tree: dict[str, Any], section: str, key: str = "enabled") -> bool:
+    """Whether a section's switch is on."""
+    inner = tree.get(section)
+    return isinstance(inner, dict) and truth_of(inner.get(key)) is True
+
+
+def supported(name: str) -> bool:
+    """Whether DeepSpeed knows the optimizer."""
+    return name.lower() in OPTIMIZERS or name in TORCH_OPTIMIZERS
+
+
+def _shape(tree: dict[str, Any]) -> Iterator[Refusal]:
+    for name in (*SECTIONS, *_MAPPINGS):
+        value = tree.get(name, {})
+        if isinstance(value, dict):
+            continue
+        if name == "zero_optimization" and isinstance(value, bool):
+            continue  # as files of 2020 have it
+        if value is None and name in ("bf16", "bfloat16", "checkpoint", "expert_parallel"):
+            continue
+        kind = "NoneType" if value is None else type(value).__name__
+        yield Refusal((name,), f"{name} must be a mapping, not {kind}")
+    for name in ("optimizer", "scheduler"):
+        section = tree.get(name)
+        if isinstance(section, dict):
+            yield from _shape_of_choice(name, section)
+
+
+def _shape_of_choice(name: str, section: dict[str, Any]) -> Iterator[Refusal]:
+    kind, params = section.get("type"), section.get("params")
+    if kind is not None and not isinstance(kind, str):
+        yield Refusal((name, "type"), f"'{type(kind).__name__}' object has no attribute 'lower'")
+    if params is not None and not isinstance(params, dict):
+        yield Refusal(
+            (name, "params"), f"{name}.params must be a mapping, not {type(params).__name__}"
+        )
+
+
+def _removed(tree: dict[str, Any]) -> Iterator[Refusal]:
+    for name, message in REMOVED.items():
+        if name in tree:
+            yield Refusal((name,), message)
+    zero = tree.get("zero_optimization")
+    for name, message in REMOVED_ZERO.items():
+        if isinstance(zero, dict) and name in zero:
+            yield Refusal(("zero_optimization", name), message)
+
+
+def _strict(tree: dict[str, Any]) -> Iterator[Refusal]:
+    for name, section in SECTIONS.items():
+        value = tree.get(name)
+        if not isinstance(value, dict) or (name == "bfloat16" and tree.get("bf16") is not None):
+            continue
+        known = REMOVED_ZERO if name == "zero_optimization" else {}
+        for path, message in complaints(section, value, (name,)):
+            if path[-1] not in known:
+                yield Refusal(path, _with_meant(path, message, section))
+    throughput = tree.get("timers", {}).get("throughput", {})
+    if isinstance(throughput, dict):
+        from workbench.dialects.deepspeed.fields import THROUGHPUT
+
+        for path, message in complaints(THROUGHPUT, throughput, ("timers", "throughput")):
+            yield Refusal(path, message)
+    yield from _zero(tree)
+
+
+def _with_meant(path: tuple[str, ...], message: str, section: Any) -> str:
+    """The message, with the key that was perhaps meant."""
+    if not message.startswith("Extra") or len(path) != 2:
+        return message
+    close = difflib.get_close_matches(path[-1], section, n=1)
+    return f"{message} (did you mean {close[0]}?)" if close else message
+
+
+def _zero(tree: dict[str, Any]) -> Iterator[Refusal]:
+    zero = tree.get("zero_optimization")
+    if not isinstance(zero, dict):
+        return
+    stage = stage_of(tree)
+    offload = zero.get("offload_optimizer")
+    ratio = number_of(offload.get("ratio", 1.0)) if isinstance(offload, dict) else 1.0
+    if ratio is not None and ratio < 1 and stage != 3:
+        yield Refusal(
+            ("zero_optimization", "offload_optimizer", "ratio"),
+            "Partial offloading only supported for ZeRO Stage 3.",
+        )
+    if truth_of(zero.get("compute_grad_norm", True)) is False and stage not in (1, 2):
+        yield Refusal(
+            ("zero_optimization", "compute_grad_norm"),
+            "compute_grad_norm=false is supported only with ZeRO Stage 1 or 2",
+        )
+    pairs = (
+        ("cpu_offload", "offload_optimizer"),
+        ("cpu_offload_param", "offload_param"),
+        ("stage3_gather_fp16_weights_on_model_save", "gather_16bit_weights_on_model_save"),
+    )
+    for old, new in pairs:
+        spelled = (new, f"stage3_{new}")
+        if _given(zero, old) and any(_given(zero, each) for each in spelled):
+            yield Refusal(
+                ("zero_optimization", old),
+                f"Cannot provide deprecated parameter '{old}' and replacing parameter '{new}' "
+                "together",
+            )
+
+
+def _given(section: dict[str, Any], key: str) -> bool:
+    return key in section and section[key] != "auto"
+
+
+def _top_level(tree: dict[str, Any]) -> Iterator[Refusal]:
+    for name in ("communication_data_type", "seq_parallel_communication_data_type"):
+        value = tree.get(name)
+        if value is not None and (not isinstance(value, str) or value.lower() not in _FORMATS):
+            yield Refusal(
+                (name,),
+                "Invalid communication_data_type. Supported data types: ['fp16', 'bf16', 'fp32']. "
+                f"Got: {str(value).lower()}",
+            )
+    operation = tree.get("gradient_allreduce_op", "mean")
+    word = operation.lower() if isinstance(operation, str) else operation
+    if word not in ("mean", "sum"):
+        yield Refusal(
+            ("gradient_allreduce_op",),
+            "Invalid gradient_allreduce_op. Supported operations: ['mean', 'sum']. "
+            f"Got: {word!r}",
+        )
+    if word == "sum":
+        yield from _sum(tree)
+    breakdown, profiler = tree.get("wall_clock_breakdown", False), tree.get("flops_profiler", {})
+    for path, value in (
+        (("wall_clock_breakdown",), breakdown),
+        (("flops_profiler", "enabled"), profiler.get("enabled", False)),
+    ):
+        if not isinstance(value, int):
+            yield Refusal(
+                path, f"unsupported operand type(s) for |: '{type(value).__name__}' and 'bool'"
+            )
+
+
+def _sum(tree: dict[str, Any]) -> Iterator[Refusal]:
+    zero = tree.get("zero_optimization")
+    for what, holds in (
+        ("ZeRO stage 3", stage_of(tree) == 3),
+        ("ZenFlow", isinstance(zero, dict) and isinstance(zero.get("zenflow"), dict)),
+        ("DeepCompile", enabled(tree, "compile", "deepcompile")),
+    ):
+        if holds:
+            yield Refusal(
+                ("gradient_allreduce_op",),
+                f"gradient_allreduce_op='sum' is not supported with {what}",
+            )
+
+
+def _batch(tree: dict[str, Any], world: int) -> Iterator[Refusal]:
+    given = [tree.get(name) for name in BATCH]
+    for name, value in zip(BATCH, given, strict=True):
+        if isinstance(value, str):
+            yield Refusal(
+                (name,),
+                "'>' not supported between instances of 'str' and 'int'"
+                + (": only Hugging Face's Trainer fills in auto" if value == "auto" else ""),
+            )
+        elif value is not None and not isinstance(value, int | float):
+            yield Refusal((name,), f"'>' not supported between '{type(value).__name__}' and 'int'")
+    if any(value is not None and not isinstance(value, int | float) for value in given):
+        return
+    whole, micro, steps = given
+    if whole is None and micro is None:
+        yield Refusal(
+            ("train_batch_size",),
+            "Either train_batch_size or train_micro_batch_size_per_gpu needs to be provided",
+        )
+        return
+    try:
+        whole, micro, steps = triple(whole, micro, steps, world)
+    except ZeroDivisionError:
+        yield Refusal(("train_batch_size",), "integer division or modulo by zero")
+        return
+    yield from _identity(whole, micro, steps, world)
+
+
+def _identity(whole: float, micro: float, steps: float, world: int) -> Iterator[Refusal]:
+    for name, value, words in zip(
+        BATCH,
+        (whole, micro, steps),
+        ("Train batch size", "Micro batch size per gpu", "Gradient accumulation steps"),
+        strict=True,
+    ):
+        if value <= 0:
+            yield Refusal((name,), f"{words}: {value} has to be greater than 0")
+            return
+    if whole != micro * steps * world:
+        yield Refusal(
+            ("train_batch_size",),
+            "Check batch related parameters. train_batch_size is not equal to "
+            f"micro_batch_per_gpu * gradient_acc_step * world_size {whole} != {micro} * {steps} * "
+            f"{world}",
+        )
+
+
+def triple(whole: Any, micro: Any, steps: Any, world: int) -> tuple[Any, Any, Any]:
+    """The three batch figures, those that are missing derived as DeepSpeed derives them.
+
+    Raises:
+        ZeroDivisionError: A given one is 0.
+    """
+    if whole is not None and micro is not None:
+        return whole, micro, whole // micro // world if steps is None else steps
+    if whole is not None:
+        steps = 1 if steps is None else steps
+        return whole, whole // world // steps, steps
+    steps = 1 if steps is None else steps
+    return micro * steps * world, micro, steps
+
+
+def _precision(tree: dict[str, Any]) -> Iterator[Refusal]:
+    bf16 = "bf16" if tree.get("bf16") is not None else "bfloat16"
+    if enabled(tree, "fp16") and enabled(tree, bf16):
+        yield Refusal(
+            (bf16, "enabled"), "bfloat16 and fp16 modes cannot be simultaneously enabled"
+        )
+    yield from _loss_scale(tree)
+    stage = stage_of(tree)
+    for section, key, words in (
+        ("fp16", "fp16_master_weights_and_grads", "Fp16_master_weights_and_grads"),
+        (bf16, "bf16_master_weights_and_grads", "Bf16_master_weights_and_grads"),
+        (bf16, "bf16_optimizer_states", "bf16_optimizer_states"),
+    ):
+        if enabled(tree, section, key) and stage == 0:
+            yield Refusal(
+                (section, key), f"{words} is only supported with ZeRO Stage 1, 2, or 3."
+            )
+    if enabled(tree, bf16, "bf16_optimizer_states") and not enabled(
+        tree, bf16, "bf16_master_weights_and_grads"
+    ):
+        yield Refusal(
+            (bf16, "bf16_optimizer_states"),
+            "bf16_optimizer_states requires bf16_master_weights_and_grads to be enabled.",
+        )
+    dtypes = tree.get("data_types", {})
+    model = "fp16" if enabled(tree, "fp16") else "bf16" if enabled(tree, bf16) else "fp32"
+    yield from _data_types(dtypes, model, stage)
+
+
+def _data_types(dtypes: dict[str, Any], model: str, stage: int) -> Iterator[Refusal]:
+    for key in ("grad_accum_dtype", "param_dtype"):
+        value = dtypes.get(key)
+        if value is None:
+            continue
+        if value not in _WIDE:
+            yield Refusal(("data_types", key), f"'{value}' is not a valid DtypeEnum", "engine")
+        elif key == "param_dtype" and _WIDE[value] != model:
+            yield Refusal(
+                ("data_types", key),
+                f"data_types.param_dtype='{value}' conflicts with the enabled precision mode "
+                f"(model dtype {_TORCH[model]}). Set the matching fp16/bf16 'enabled' flag or omit "
+                "data_types.param_dtype.",
+                "engine",
+            )
+        elif key == "grad_accum_dtype" and stage == 0 and _WIDE[value] != model:
+            yield Refusal(
+                ("data_types", key),
+                f"unsupported mix of model_dtype={_TORCH[model]} and "
+                f"grad_accum_dtype=torch.{value}",
+                "engine",
+            )
+    names = dtypes.get("keep_in_fp32_modules", "auto")
+    listed = isinstance(names, list) and all(isinstance(name, str) for name in names)
+    if names != "auto" and not listed:
+        yield Refusal(
+            ("data_types", "keep_in_fp32_modules"),
+            f'data_types.keep_in_fp32_modules must be "auto" or a list of name patterns, got '
+            f"{names!r}",
+        )
+
+
+def _loss_scale(tree: dict[str, Any]) -> Iterator[Refusal]:
+    fp16 = tree.get("fp16", {})
+    scale = fp16.get("loss_scale", 0)
+    if scale == "auto":
+        scale = 0
+    number = None if isinstance(scale, bool) else number_of(scale)
+    if number is None:
+        kind = ", not bool" if isinstance(scale, bool) else ""
+        yield Refusal(("fp16", "loss_scale"), f"fp16.loss_scale must be a number{kind}")
+    elif number < 0:
+        yield Refusal(
+            ("fp16", "loss_scale"),
+            "fp16.loss_scale must be >= 0 (0 enables dynamic loss scaling)",
+        )
+    for key in ("loss_scale_window", "min_loss_scale"):
+        value = fp16.get(key, 1)
+        if isinstance(value, bool):
+            yield Refusal(("fp16", key), f"fp16.{key} must be an integer, not bool")
+        elif enabled(tree, "fp16") and number == 0 and (number_of(value) or 1) <= 0:
+            yield Refusal(
+                ("fp16", key),
+                f"fp16.{key} must be > 0 when dynamic loss scaling is enabled (loss_scale=0)",
+            )
+
+
+def _sections(tree: dict[str, Any]) -> Iterator[Refusal]:
+    checkpoint = tree.get("checkpoint") or {}
+    mode = checkpoint.get("tag_validation", "Warn")
+    if not isinstance(mode, str) or mode.upper() not in ("WARN", "IGNORE", "FAIL"):
+        yield Refusal(
+            ("checkpoint", "tag_validation"),
+            f"Checkpoint config contains invalid tag_validation value of {str(mode).upper()}, "
+            "expecting one of ['WARN', 'IGNORE', 'FAIL']",
+        )
+    dtype = tree.get("torch_autocast", {}).get("dtype")
+    if dtype is not None and dtype not in _WIDE:
+        yield Refusal(("torch_autocast", "dtype"), f"'{dtype}' is not a valid DtypeEnum")
+    sampling = tree.get("data_efficiency", {}).get("data_sampling", {})
+    if not isinstance(sampling, dict):
+        return
+    for name, needed, words in (
+        ("curriculum_learning", "curriculum_metrics", "Curriculum learning is enabled,"),
+        ("dynamic_batching", "max_tokens", "Dynamic batching is enabled, so"),
+    ):
+        inner = sampling.get(name, {})
+        if isinstance(inner, dict) and inner.get("enabled") and needed not in inner:
+            yield Refusal(
+                ("data_efficiency", "data_sampling", name),
+                f"{words} {needed} must be specified",
+            )
+
+
+def _optimizer(tree: dict[str, Any]) -> Iterator[Refusal]:
+    section = tree.get("optimizer", {})
+    name, params = section.get("type"), section.get("params") or {}
+    if name is None:
+        return
+    if not supported(name):
+        yield Refusal(
+            ("optimizer", "type"), f"{name} is not a supported DeepSpeed Optimizer", "engine"
+        )
+        return
+    if "max_grad_norm" in params:
+        yield Refusal(
+            ("optimizer", "params", "max_grad_norm"),
+            "'max_grad_norm' is not supported as an optimizer parameter, please switch to using "
+            "the deepspeed parameter 'gradient_clipping'",
+            "engine",
+        )
+    known = name.lower() if name.lower() in OPTIMIZERS else name
+    scale = number_of(tree.get("fp16", {}).get("loss_scale", 0))
+    if known == "lamb" and scale:
+        yield Refusal(
+            ("optimizer", "type"),
+            "DeepSpeed lamb optimizer requires dynamic loss scaling",
+            "engine",
+        )
+    untested = known not in ZERO_OPTIMIZERS and stage_of(tree) > 0
+    if untested and not tree.get("zero_allow_untested_optimizer", False):
+        yield Refusal(
+            ("optimizer", "type"),
+            'You are using an untested ZeRO Optimizer. Please add <"zero_allow_untested_optimizer":'
+            " true> in the configuration file to use it.",
+            "engine",
+        )
+
+
+def _scheduler(tree: dict[str, Any]) -> Iterator[Refusal]:
+    section = tree.get("scheduler", {})
+    name, params = section.get("type"), section.get("params")
+    if name is None or name not in SCHEDULERS:
+        if name is not None and not name.endswith(("LR", "Restarts", "Plateau", "Lambda")):
+            yield Refusal(
+                ("scheduler", "type"), f"DeepSpeed does not recognize LR scheduler {name}", "engine"
+            )
+        return
+    given = params or {}
+    for key in given:
+        if key not in SCHEDULERS[name]:
+            yield Refusal(
+                ("scheduler", "params", key),
+                f"{name}.__init__() got an unexpected keyword argument '{key}'",
+                "engine",
+            )
+    missing = [key for key in REQUIRED.get(name, ()) if key not in given]
+    if missing:
+        yield Refusal(
+            ("scheduler", "params"),
+            f"{name}.__init__() missing {len(missing)} required positional argument"
+            f"{'s' if len(missing) > 1 else ''}: {' and '.join(map(repr, missing))}",
+            "engine",
+        )
+    steps = given.get("warmup_num_steps", 1000)
+    if name.startswith("Warmup") and (
+        isinstance(steps, bool) or not isinstance(steps, int) or steps <= 0
+    ):
+        yield Refusal(
+            ("scheduler", "params", "warmup_num_steps"),
+            f"warmup_num_steps must be a positive integer, got {steps}",
+            "engine",
+        )

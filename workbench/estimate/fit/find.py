@@ -1,0 +1,155 @@
+"""Make it fit: the fastest plans that see the same sequences in a step and fit the device."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from workbench.estimate.estimate import Estimate
+from workbench.estimate.fit.accepted import Gate
+from workbench.estimate.fit.edits import effective
+from workbench.estimate.fit.judge import Judge
+from workbench.estimate.fit.pace import Pacer
+from workbench.estimate.fit.remedies import remedies
+from workbench.estimate.fit.result import FitResult, Limits, Proposal
+from workbench.estimate.fit.search import Search
+from workbench.estimate.fit.words import changes
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from workbench.config.origins import Origin
+    from workbench.config.profile import HardwareProfile
+    from workbench.config.schema import Config
+    from workbench.estimate.fit.pace import Pace
+    from workbench.estimate.fit.result import Need
+    from workbench.estimate.fit.search import Candidate
+    from workbench.estimate.speed import Efficiency
+
+_NEAREST = 3
+
+
+def fit(
+    config: Config,
+    hardware: HardwareProfile | None,
+    *,
+    origins: Mapping[str, Origin] | None = None,
+    limits: Limits | None = None,
+    profiles: Sequence[HardwareProfile] = (),
+    measured: Efficiency | None = None,
+    capacity: int | None = None,
+) -> FitResult:
+    """Search for plans that fit. The sequences of a step stay what they are.
+
+    Args:
+        config: The plan.
+        hardware: Its device; None is this machine's CPU.
+        origins: Where its values came from, for the rules.
+        limits: What may change; by default everything but the optimizer.
+        profiles: Devices to look at where nothing fits this one; none are looked at by default.
+        measured: What this machine reached with such a plan (``ava measure``).
+        capacity: Bytes of the device; by default those of its profile.
+    """
+    limits = limits or Limits()
+    if capacity is None and hardware is not None:
+        capacity = hardware.memory_bytes
+    judge = Judge(hardware, capacity, limits.margin, unjudged={})
+    pacer = Pacer(config, hardware, measured)
+    search = Search(config, limits, judge, pacer)
+    gate = Gate(config, origins, hardware)
+    refused: dict[str, int] = {}
+    proposals: list[Proposal] = []
+    if judge.usable is not None:
+        for candidate in accepted(search, gate, config, refused):
+            proposals.append(_proposal(candidate, config, judge))
+            if len(proposals) == limits.most:
+                break
+    plan = as_it_is(config, judge, pacer)
+    nearest: list[Proposal] = []
+    if not proposals and judge.usable is not None:
+        nearest = [_proposal(each, config, judge) for each in search.nearest()[:_NEAREST]]
+    unjudged = dict(judge.unjudged or {})
+    found = (
+        remedies(config, hardware, origins, limits, profiles, measured)
+        if not proposals and hardware is not None and judge.computed
+        else ()
+    )
+    return FitResult(
+        plan,
+        tuple(proposals),
+        tuple(nearest),
+        found,
+        capacity,
+        limits.margin,
+        search.considered,
+        judge.computed,
+        unjudged,
+        refused,
+        tuple(_notes(plan, judge, hardware)),
+    )
+
+
+def accepted(
+    search: Search, gate: Gate, plan: Config, refused: dict[str, int]
+) -> Iterator[Candidate]:
+    """What fits and the rules accept; not what a faster one with the same sharding does better."""
+    room: dict[str, int] = {}
+    closed: set[str] = set()
+    for candidate in search.found():
+        sharding = candidate.variant.sharding
+        assert candidate.need is not None, "what is found has been computed"
+        if (
+            sharding in closed
+            or room.get(sharding, candidate.need.bytes + 1) <= candidate.need.bytes
+        ):
+            continue
+        edits = effective(plan, candidate.edits)
+        why = gate.refuses(candidate.config, edits) if edits else None
+        if why is not None:
+            refused[why] = refused.get(why, 0) + 1
+            if why.partition(":")[0].partition(".")[0] in ("deepspeed", "fsdp", "parallel"):
+                closed.add(sharding)
+            continue
+        room[sharding] = candidate.need.bytes
+        yield candidate
+
+
+def as_it_is(config: Config, judge: Judge, pacer: Pacer) -> Proposal:
+    """The plan without a change."""
+    need = judge.need(config) if judge.knows(config, 0) else None
+    return _told(config, {}, need, pacer(config), judge)
+
+
+def _proposal(candidate: Candidate, plan: Config, judge: Judge) -> Proposal:
+    edits = effective(plan, candidate.edits)
+    return _told(candidate.config, edits, candidate.need, candidate.pace, judge, plan)
+
+
+def _told(
+    config: Config,
+    edits: dict[str, Any],
+    need: Need | None,
+    pace: Pace,
+    judge: Judge,
+    plan: Config | None = None,
+) -> Proposal:
+    return Proposal(
+        edits,
+        changes(plan or config, config),
+        None if need is None else judge.fits(config, need),
+        None if need is None else judge.headroom(need),
+        need,
+        pace,
+        config,
+        judge.hardware,
+        Estimate.of(config, judge.hardware),
+    )
+
+
+def _notes(plan: Proposal, judge: Judge, hardware: HardwareProfile | None) -> Iterator[str]:
+    if judge.usable is None:
+        name = "this machine" if hardware is None else hardware.title
+        yield f"how much memory {name} has is not known, so nothing can be judged"
+    if plan.need is not None and plan.need.what == "allocated":
+        yield "compared: what tensors take; the allocator's pools and the driver come on top"
+    if plan.pace.seconds is None:
+        yield "the speed is not known: plans are in the order of what they compute and send"

@@ -1,0 +1,201 @@
+"""What if: the plan with one thing changed, for many things, each beside the plan as it is.
+
+One call for all faces. Nothing here is checked by the rules: it is a look around, no proposal.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from workbench.config.degrees import Degrees
+from workbench.estimate.fit.edits import changed, effective
+from workbench.estimate.fit.judge import Judge
+from workbench.estimate.fit.pace import Pacer
+from workbench.estimate.fit.result import MARGIN, Limits
+from workbench.estimate.fit.variants import shardings
+from workbench.estimate.fit.words import RECOMPUTE
+from workbench.estimate.memory import why_unknown
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from workbench.config.profile import HardwareProfile
+    from workbench.config.schema import Config
+    from workbench.estimate.fit.pace import Pace
+    from workbench.estimate.fit.result import Need
+    from workbench.estimate.speed import Efficiency
+
+_SHORTEST = 64
+_FORMATS = {"no": "fp32", "bf16": "bf16", "fp16": "fp16"}
+
+
+@dataclass(frozen=True, slots=True)
+class WhatIf:
+    """The plan with one thing changed.
+
+    Attributes:
+        group: What is changed: ``devices``, ``sequence``, ``micro-batch``, ``recompute``,
+            ``precision``, ``sharding``, ``card``; ``plan`` for the plan as it is.
+        name: To what.
+        edits: What sets it.
+        need: What it takes of a device; None where the ledger has no lines for it.
+        fits: Whether it fits with the margin; None where that is not known.
+        headroom: Bytes that are left beside the margin.
+        pace: How fast it is.
+        more_bytes: What it takes more than the plan.
+        faster: Its tokens per second over those of the plan.
+        unknown: What the ledger has no lines for.
+    """
+
+    group: str
+    name: str
+    edits: dict[str, Any]
+    need: Need | None
+    fits: bool | None
+    headroom: int | None
+    pace: Pace
+    more_bytes: int | None
+    faster: float | None
+    unknown: tuple[str, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """The variant as JSON-ready data."""
+        return {
+            "group": self.group,
+            "name": self.name,
+            "edits": dict(self.edits),
+            "bytes": None if self.need is None else self.need.bytes,
+            "fits": self.fits,
+            "headroom": self.headroom,
+            "more_bytes": self.more_bytes,
+            "faster": self.faster,
+            "unknown": list(self.unknown),
+            **self.pace.to_dict(),
+        }
+
+
+def what_if(
+    config: Config,
+    hardware: HardwareProfile | None,
+    *,
+    cards: Sequence[HardwareProfile] = (),
+    margin: float = MARGIN,
+    measured: Efficiency | None = None,
+    capacity: int | None = None,
+) -> tuple[WhatIf, ...]:
+    """The plan as it is, and then with one thing changed at a time.
+
+    Args:
+        config: The plan.
+        hardware: Its device; None is this machine's CPU.
+        cards: Other devices to put it on.
+        margin: Part of a device to leave free.
+        measured: What this machine reached with such a plan (``ava measure``).
+        capacity: Bytes of the device; by default those of its profile.
+    """
+    if capacity is None and hardware is not None:
+        capacity = hardware.memory_bytes
+    look = _Look(Judge(hardware, capacity, margin), Pacer(config, hardware, measured))
+    plan = look(config, "plan", "as it is", {}, None)
+    found = [plan]
+    for group, name, edits in _changes(config, hardware):
+        new = effective(config, edits)
+        if new:
+            found.append(look(changed(config, new), group, name, new, plan))
+    for card in cards:
+        if hardware is not None and card.name == hardware.name:
+            continue
+        there = _Look(Judge(card, card.memory_bytes, margin), Pacer(config, card))
+        edits = {"run.hardware": card.name}
+        found.append(there(changed(config, edits), "card", card.name, edits, plan))
+    return tuple(found)
+
+
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """Looks at plans on one kind of device."""
+
+    judge: Judge
+    pacer: Pacer
+
+    def __call__(
+        self, config: Config, group: str, name: str, edits: dict[str, Any], plan: WhatIf | None
+    ) -> WhatIf:
+        """One variant beside the plan."""
+        unknown = tuple(why_unknown(config))
+        need = None if unknown else self.judge.need(config)
+        pace = self.pacer(config)
+        more = faster = None
+        if plan is not None and plan.need is not None and need is not None:
+            more = need.bytes - plan.need.bytes
+        if plan is not None and plan.pace.tokens_per_second and pace.tokens_per_second:
+            faster = pace.tokens_per_second / plan.pace.tokens_per_second
+        fits = None if need is None else self.judge.fits(config, need)
+        headroom = None if need is None else self.judge.headroom(need)
+        return WhatIf(group, name, edits, need, fits, headroom, pace, more, faster, unknown)
+
+
+def _changes(
+    config: Config, hardware: HardwareProfile | None
+) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    """(group, name, edits) of everything to look at on the same kind of device."""
+    yield from _devices(config)
+    length = config.data.max_length
+    for other in (2 * length, length // 2):
+        if other >= _SHORTEST:
+            yield "sequence", f"{other:,} tokens", _length(config, other)
+    yield from _micro_batches(config)
+    for kind, words in RECOMPUTE.items():
+        edits: dict[str, Any] = {"training.gradient_checkpointing": kind != "none"}
+        if kind != "none":
+            edits["training.gradient_checkpointing_kind"] = kind
+        yield "recompute", words, edits
+    for value, name in _FORMATS.items():
+        if hardware is None or hardware.computes(value):
+            yield "precision", name, {"training.mixed_precision": value}
+    for name, _, edits in shardings(config, Limits())[1:]:
+        yield "sharding", name, edits
+
+
+def _devices(config: Config) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    """Twice the devices and half of them, by nodes where there are several; the batch stays."""
+    parallel, degrees = config.parallel, Degrees.of(config)
+    key = "num_nodes" if parallel.num_nodes > 1 else "devices_per_node"
+    number = getattr(parallel, key)
+    if degrees.asked is not None:
+        return
+    if (less := _spread(config, 1, 2)) is not None:
+        yield "devices", f"{2 * degrees.devices} devices", {f"parallel.{key}": 2 * number} | less
+    if number % 2 == 0 and (more := _spread(config, 2, 1)) is not None:
+        yield "devices", f"{degrees.devices // 2} devices", {f"parallel.{key}": number // 2} | more
+
+
+def _spread(config: Config, times: int, over: int) -> dict[str, Any] | None:
+    """The micro-batches of a device for a part of its sequences; None where they do not divide."""
+    training = config.training
+    for key in ("gradient_accumulation_steps", "batch_size"):
+        number = getattr(training, key) * times
+        if number % over == 0:
+            return {f"training.{key}": number // over}
+    return None
+
+
+def _micro_batches(config: Config) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    """Twice the micro-batch and half of it, with as many sequences in a step."""
+    training = config.training
+    micro, steps = training.batch_size, training.gradient_accumulation_steps
+    for new, times in ((2 * micro, steps / 2), (micro // 2, steps * micro / max(1, micro // 2))):
+        if new and times == int(times) and times:
+            edits = {
+                "training.batch_size": new,
+                "training.gradient_accumulation_steps": int(times),
+            }
+            yield "micro-batch", f"{new} × {int(times)}", edits
+
+
+def _length(config: Config, length: int) -> dict[str, Any]:
+    edits: dict[str, Any] = {"data.max_length": length}
+    if length > config.model.max_position_embeddings:
+        edits["model.max_position_embeddings"] = length
+    return edits
