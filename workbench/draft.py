@@ -136,8 +136,13 @@ class Draft:
 
     # ------------------------------------------------------------------ edits
 
-    def set(self, path: str, text: str) -> None:
+    def set(self, path: str, text: str, *, amend: bool = False) -> None:
         """Set a key to what was typed; findings say what is wrong with the value.
+
+        Args:
+            path: The key, or its last name.
+            text: As it was typed.
+            amend: Whether this takes the place of the last step: the value is still being typed.
 
         Raises:
             UsageError: There is no such key.
@@ -146,13 +151,13 @@ class Draft:
         from workbench.config.overrides import find, parse
 
         found = find(path)
-        self.put({found: parse(found, text)}, f"{found} = {text}")
+        self.put({found: parse(found, text)}, f"{found} = {text}", amend=amend)
 
-    def put(self, values: dict[str, Any], title: str = "") -> None:
+    def put(self, values: dict[str, Any], title: str = "", *, amend: bool = False) -> None:
         """Set several keys as one step."""
         edits = self._state.edits | values
         state = replace(self._state, edits=edits, removed=self._state.removed - values.keys())
-        self._step(title or ", ".join(values), state)
+        self._step(title or ", ".join(values), state, amend=amend)
 
     def reset(self, path: str) -> None:
         """Take back what was set here: the value of the layers below holds again."""
@@ -218,10 +223,11 @@ class Draft:
             self.put({"training.gradient_accumulation_steps": steps}, f"{wanted:,} sequences kept")
         return None
 
-    def _step(self, title: str, state: _State) -> None:
+    def _step(self, title: str, state: _State, *, amend: bool = False) -> None:
         if state == self._state:
             return
-        self._past = [*self._past[-_STEPS:], (title, self._state)]
+        before = self._past.pop()[1] if amend and self._past else self._state
+        self._past = [*self._past[-_STEPS:], (title, before)]
         self._future = []
         self._state = state
 

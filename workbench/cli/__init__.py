@@ -12,9 +12,13 @@ COMMANDS = {
     "train": ("workbench.cli.train", "train a recipe or your own layers, and watch it learn"),
     "launch": ("workbench.cli.train", "the same, in the background; prints the run's name"),
     "runs": ("workbench.cli.runs", "what happened: list, show, watch, stop, resume, compare …"),
+    "estimate": ("workbench.cli.estimate", "will it fit, how fast, how long, what it costs"),
     "hardware": ("workbench.cli.hardware", "devices: list, show, detect what is here"),
     "data": ("workbench.cli.data", "texts made ready: tokenise once, learn a vocabulary"),
     "config": ("workbench.cli.config", "what a config says: show, check, explain, diff, keys"),
+    "import": ("workbench.cli.import_", "configs of other systems, explained and made layers"),
+    "lint": ("workbench.cli.import_", "the same without writing: would the system start?"),
+    "export": ("workbench.cli.export", "a plan as another system's files, and what was lost"),
 }
 
 HELP = """\

@@ -168,8 +168,14 @@ class Builder:
             self.remark(path, "translated", meaning.note)
         return True
 
-    def put(self, ours: str, value: Any, *, source: Path = ()) -> None:
+    def put(self, ours: str, value: Any, *, source: Path = (), said_by: Path = ()) -> None:
         """Set a key here, from the foreign key `source`, which counts as understood.
+
+        Args:
+            ours: The key here.
+            value: Its value.
+            source: The foreign key.
+            said_by: The foreign key that says so without being used up by it.
 
         Raises:
             NoPlace: The key does not take the value; nothing was set.
@@ -180,8 +186,8 @@ class Builder:
         self._ours[ours] = value
         if source:
             self.understood(source, ours)
-            if (mark := self._marks.get(names(source))) is not None:
-                self._our_marks[tuple(ours.split("."))] = mark
+        if (mark := self._marks.get(names(source or said_by))) is not None:
+            self._our_marks[tuple(ours.split("."))] = mark
 
     def understood(self, path: Path, *ours: str) -> None:
         """A foreign key, or all leaves of a section, went to these keys here."""

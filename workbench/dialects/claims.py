@@ -33,16 +33,18 @@ class Claim:
         path: The foreign key, dotted.
         to: What it means; with ``writes`` it is how a writer says the key by itself.
         tell: The foreign value of a whole plan, for keys that say two of ours at once.
+        alone: What a value means that is `SILENT`, where no other claim speaks.
     """
 
     path: str
     to: To
     tell: Callable[[Teller], Any] | None = None
+    alone: Callable[[Any], Any] | None = None
 
 
 @dataclass(slots=True)
 class _Group:
-    """All claims on one key, those of a file first."""
+    """All claims on one key, in the order of precedence."""
 
     ours: str
     claims: list[Claim] = field(default_factory=list)
@@ -77,7 +79,7 @@ class Claims:
                 builder.put(group.ours, meaning, source=winner.path)
                 if winner.to.note:
                     builder.remark(winner.path, "translated", winner.to.note)
-            if not self._guessable(present, winner, meaning):
+            if not self._guessable(group, present, winner, meaning):
                 travel |= {names(claim.path): value for claim, value in present}
         for path, found in verdicts.items():
             ours = [each for each, reason in found if not reason]
@@ -129,7 +131,14 @@ class Claims:
             except NoPlace:
                 continue
             if meaning is not SILENT:
-                return claim, fit(ours, meaning)
+                return claim, meaning
+        for claim, value in present:
+            if claim.alone is None:
+                continue
+            try:
+                return claim, fit(ours, claim.alone(value))
+            except NoPlace:
+                continue
         return None, None
 
     def _against(
@@ -162,16 +171,20 @@ class Claims:
 
     @staticmethod
     def _guessable(
-        present: list[tuple[Claim, Any]], winner: Claim | None, meaning: Any
+        group: _Group, present: list[tuple[Claim, Any]], winner: Claim | None, meaning: Any
     ) -> bool:
         """Whether a writer that knows nothing of the file would write just this."""
-        if winner is None or not winner.to.writes or len(present) > 1 or winner.tell is not None:
+        writers = [claim for claim in group.claims if claim.to.writes]
+        if winner is None or [claim for claim, _ in present] != writers:
             return False
         try:
-            back = winner.to.back(meaning) if winner.to.back else meaning
+            return all(
+                claim.tell is None
+                and _equal(claim.to.back(meaning) if claim.to.back else meaning, value)
+                for claim, value in present
+            )
         except NoPlace:
             return False
-        return _equal(back, present[0][1])
 
 
 def carry(reading: Reading, travel: dict[tuple[str, ...], Any]) -> None:
@@ -203,4 +216,3 @@ def _equal(one: Any, other: Any) -> bool:
     if isinstance(one, list) and isinstance(other, list):
         return len(one) == len(other) and all(map(_equal, one, other))
     return bool(one == other)
-

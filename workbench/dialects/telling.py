@@ -79,6 +79,11 @@ class Teller:
         for path in ours:
             self._lost.pop(path, None)
 
+    def unsay(self, ours: str, reason: str) -> None:
+        """A key of ours that was said is not in the files after all."""
+        self._said.discard(ours)
+        self.lose(ours, reason)
+
     def lose(self, ours: str, reason: str) -> None:
         """A key of ours cannot be said, for that reason."""
         if ours not in self._said:

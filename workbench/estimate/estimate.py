@@ -96,7 +96,8 @@ class Estimate:
         memory = self.memory
         if memory is None:
             return sum(line.bytes for line in self.floor)
-        return memory.process or memory.reserved or memory.allocated
+        reserved = getattr(memory, "process", None) or getattr(memory, "reserved", None)
+        return reserved or memory.allocated
 
     @property
     def headroom(self) -> int | None:

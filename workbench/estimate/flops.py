@@ -14,10 +14,10 @@ One multiplication and one addition are two FLOPs, and matrix products are all t
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal
 
 from workbench.config.degrees import Degrees
+from workbench.estimate.network.lengths import lengths_of
 from workbench.estimate.network_flops import Network
 from workbench.estimate.passes import Pairs
 
@@ -89,8 +89,9 @@ def flops_of(config: Config, *, cpu: bool = False, blocked: bool | None = None) 
             `ava_kernels.attention` decides.
     """
     training, batch = config.training, config.training.batch_size
-    write, read = lengths_of(config)
-    kernel = _kernel(config, cpu=cpu, blocked=blocked)
+    lengths = lengths_of(config)
+    write, read = lengths.written, lengths.read
+    kernel = _kernel(config, cpu=cpu, blocked=blocked, documents=lengths.documents)
     model = config.model
     # What a decoder sees of its encoder has nothing learned added to it.
     composed = model.attention_implementation == "eager" or (cpu and model.attention_dropout)
@@ -142,7 +143,7 @@ _SENTENCES: dict[Kernel, str] = {
 }
 
 
-def _kernel(config: Config, *, cpu: bool, blocked: bool | None) -> Kernel:
+def _kernel(config: Config, *, cpu: bool, blocked: bool | None, documents: bool) -> Kernel:
     """The attention that runs: `workbench.models.attend` and PyTorch's own choice.
 
     A CPU has no fused kernel for value heads of another width, for dropout, and for scores that
@@ -153,7 +154,7 @@ def _kernel(config: Config, *, cpu: bool, blocked: bool | None) -> Kernel:
         return "composed"
     causal = model.model_type == "decoder"
     window = model.sliding_window is not None and model.sliding_window < length
-    masked = window or model.position_embedding_type == "alibi" or config.data.packing != "stream"
+    masked = window or model.position_embedding_type == "alibi" or documents
     if not cpu:
         return "skipping" if causal and not masked else "fused"
     plain = model.attention_implementation == "auto" and not model.attention_dropout
@@ -181,33 +182,3 @@ def _pairs(sequences: int, queries: int, keys: int, kernel: Kernel) -> Pairs:
             for row in range(0, queries, _ROWS)
         )
     return Pairs(sequences * square, sequences * met, kernel != "composed")
-
-
-def lengths_of(config: Config) -> tuple[int, int]:
-    """Positions of a sequence, and of what an encoder reads beside it: for a t5 they differ.
-
-    A t5 that learns from plain text reads it with holes and writes what is missing (arXiv
-    1910.10683, section 3.1.4; `workbench.data.corrupt`); else both may be as long as
-    ``data.max_length``.
-    """
-    data = config.data
-    if config.model.model_type != "t5" or data.format != "text":
-        return data.max_length, data.max_length
-    return _with_holes(data.max_length, data.noise_density, data.mean_noise_span_length)
-
-
-@lru_cache(maxsize=256)
-def _with_holes(length: int, density: float, mean_length: float) -> tuple[int, int]:
-    """(written, read) of the longest text that an encoder of ``length`` positions reads."""
-
-    def holes(raw: int) -> tuple[int, int]:
-        noise = min(max(round(raw * density), 1), raw - 1)
-        spans = min(max(round(noise / mean_length), 1), noise, raw - noise)
-        return noise + spans + 1, raw - noise + spans + 1
-
-    raw = length
-    while holes(raw + 1)[1] <= length:
-        raw += 1
-    while raw > 2 and holes(raw)[1] > length:
-        raw -= 1
-    return holes(raw)

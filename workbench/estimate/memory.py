@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from workbench.estimate.engines import ddp, fsdp, single
+from workbench.estimate.engines.states import Updates
 from workbench.estimate.network.network import sized
 from workbench.estimate.network.structure import structure_of
 from workbench.estimate.network.symbols import CUDA_ALIGNMENT, symbols_of
-from workbench.estimate.optimizer import rule_of
 from workbench.estimate.setting import Setting
 
 if TYPE_CHECKING:
@@ -73,20 +73,8 @@ def why_unknown(config: Config) -> list[str]:
         "fsdp.sharding_strategy: hybrid": config.fsdp.sharding_strategy == "hybrid",
         "fsdp.cpu_offload": parallel.strategy == "fsdp" and config.fsdp.cpu_offload,
         "fsdp.offload_activations": parallel.strategy == "fsdp" and config.fsdp.offload_activations,
-        f"training.optimizer: {config.training.optimizer}": config.training.optimizer
-        not in ("adamw", "adam", "moreh_adamw"),
-        "training.use_ema": config.training.use_ema,
-        "weights in 16 bits": (
-            config.training.kahan_summation
-            or config.training.stochastic_rounding
-            or config.training.split_weights
-        ),
         "training.label_smoothing": config.training.label_smoothing > 0,
         "training.losses": config.training.losses != type(config.training.losses)(),
-        f"training.mixed_precision: {config.training.mixed_precision}": (
-            config.training.mixed_precision in ("fp16", "fp8")
-        ),
-        "training.amsgrad": config.training.amsgrad,
         "training.compile": config.training.compile.enabled,
         "data.packing": config.data.packing != "stream",
         "tensor, pipeline and context parallelism": (
@@ -107,18 +95,24 @@ def memory_of(config: Config, hardware: HardwareProfile | None = None) -> Memory
         hardware: The device; None is this machine's CPU.
     """
     setting = Setting.of(config, hardware)
-    training = config.training
+    updates = Updates.of(
+        config.training,
+        cpu=setting.cpu,
+        width=setting.width,
+        copies=setting.strategy in ("single", "ddp"),
+        sharded=setting.strategy == "fsdp",
+    )
     structure = structure_of(
         config,
         cpu=setting.cpu,
         width=setting.width,
         recompute=setting.recompute,
         sharded=setting.strategy == "fsdp",
+        weights="fp32" if updates.rounding is None else "narrow",
     )
     symbols = symbols_of(
         config, alignment=1 if setting.cpu else CUDA_ALIGNMENT, shards=setting.shards
     )
-    rule = rule_of(training.optimizer, momentum=training.momentum, amsgrad=training.amsgrad)
     # What a pass finds: gradients that stand are added to, and leave nothing behind.
     standing = setting.strategy == "ddp" or (setting.strategy == "single" and setting.accumulating)
     net = sized(
@@ -130,22 +124,24 @@ def memory_of(config: Config, hardware: HardwareProfile | None = None) -> Memory
     )
     match setting.strategy:
         case "fsdp":
-            base = fsdp.standing(net, rule, accumulating=setting.accumulating)
+            base = fsdp.standing(net, updates, accumulating=setting.accumulating)
             reshards = config.fsdp.sharding_strategy != "shard_grad_op"
             moments = fsdp.moments(
                 net,
                 base,
+                updates=updates,
                 width=setting.width,
                 accumulating=setting.accumulating,
                 reshard=config.fsdp.reshard_after_forward and reshards,
             )
         case "ddp":
-            moments = ddp.moments(net, ddp.standing(net, rule), accumulating=setting.accumulating)
+            base = ddp.standing(net, updates)
+            moments = ddp.moments(net, base, updates=updates, accumulating=setting.accumulating)
         case _:
             base = single.standing(
-                net, rule, accumulating=standing, gradients="of earlier micro-batches"
+                net, updates, accumulating=standing, gradients="of earlier micro-batches"
             )
-            moments = single.moments(net, base)
+            moments = single.moments(net, base, updates=updates)
     peak = max(moments, key=lambda moment: moment.bytes)
     capacity = hardware.memory_bytes if hardware is not None else None
     return Memory(setting, tuple(moments), peak, capacity)

@@ -1,4 +1,4 @@
-"""The parts of every family, walked once on paper: what `workbench.models` multiplies, in its order.
+"""The parts of every family, walked on paper: what `workbench.models` multiplies, in its order.
 
 Shapes: B sequences of a micro-batch, T positions, S positions of an encoder.
 """
@@ -304,7 +304,9 @@ class Network:
             layers = {layer.name: layer for layer in group.linears}
             if "join_proj" in layers:
                 joined = self._normed(x=self.lora is None) or self._normed(x=known)
-                x = part.linear("multi-token prediction", layers["join_proj"], self.tokens, x=joined)
+                x = part.linear(
+                    "multi-token prediction", layers["join_proj"], self.tokens, x=joined
+                )
                 routed = not any(name.startswith("block.feed_forward.down") for name in layers)
                 x = self._decoder_block(part, layers, x=x, routed=routed, prefix="block.")
                 known = out = self._normed(x=x)

@@ -54,7 +54,7 @@ class Rule:
 
     Attributes:
         name: ``training.optimizer`` as the trainer takes it.
-        copies: Numbers of the size of each weight, in fp32, where all tensors are treated alike.
+        copies: Numbers of the size of each weight, in fp32; about, where `states` says it exactly.
         counters: Scalars per tensor on the device.
         text: The states by name.
         states: The states of one tensor where they depend on its shape.
@@ -76,14 +76,15 @@ class Rule:
         return self.passing is None and not self.together
 
 
-def rule_of(training: TrainingConfig, *, cpu: bool) -> Rule:
+def rule_of(training: TrainingConfig, *, cpu: bool, sharded: bool = False) -> Rule:
     """The rule of ``training.optimizer``.
 
     What is not built has been told, and is AdamW (`optim/make.py`).
 
     Args:
         training: The section.
-        cpu: Whether a CPU updates; torch's Adagrad moves all tensors at once on a GPU only.
+        cpu: Whether a CPU updates; on a GPU torch's Adagrad moves all tensors at once.
+        sharded: Whether FSDP has the weights, for which SGD has no fused kernel.
     """
     match training.optimizer:
         case "adafactor":
@@ -94,17 +95,17 @@ def rule_of(training: TrainingConfig, *, cpu: bool) -> Rule:
             return Rule("lion", 1, 0, "mean of each gradient", passing=_one_copy)
         case "muon":
             passing = _muon_nesterov if training.nesterov else _muon_passing
-            return Rule("muon", 0, 0, "", _muon_states, passing)
+            return Rule("muon", 1, 0, "", _muon_states, passing)
         case "adamw_8bit":
-            return Rule("adamw_8bit", 0, 0, "", _packed_states, _packed_passing)
+            return Rule("adamw_8bit", 0.5, 0, "", _packed_states, _packed_passing)
         case "adagrad":
             text = "sum of the squares of each gradient"
             if cpu:
-                return Rule("adagrad", 1, 1, text, passing=_three_copies)
+                decayed = training.weight_decay > 0
+                return Rule("adagrad", 1, 1, text, passing=_three_copies if decayed else _roots)
             return Rule("adagrad", 1, 1, text, together=2)
         case "sgd":
-            copies = 1 if training.momentum else 0
-            return Rule("sgd", copies, 0, "momentum")
+            return _sgd(training, cpu=cpu, sharded=sharded)
     copies = 3 if training.amsgrad else 2
     text = _MOMENTS + (", and the largest of these" if training.amsgrad else "")
     name = "adam" if training.optimizer == "adam" else "adamw"
@@ -127,7 +128,23 @@ def _two_copies(weight: Weight, alignment: int) -> int:
 def _three_copies(weight: Weight, alignment: int) -> int:
     """Adagrad one by one: gradient with decay, root, and the root of the tensor before."""
     largest = up(4 * weight.numbers, alignment)
-    return (2 if weight.once else 3) * largest if weight.is_matrix else largest
+    return largest + _roots(weight, alignment) if weight.is_matrix else largest
+
+
+def _roots(weight: Weight, alignment: int) -> int:
+    """Adagrad's root, and that of the tensor before."""
+    return (1 if weight.alone else 2) * up(4 * weight.numbers, alignment)
+
+
+def _sgd(training: TrainingConfig, *, cpu: bool, sharded: bool) -> Rule:
+    copies = 1 if training.momentum else 0
+    decayed = training.weight_decay > 0
+    if not sharded or not (decayed or training.nesterov):
+        return Rule("sgd", copies, 0, "momentum")
+    if cpu:
+        both = decayed and training.nesterov
+        return Rule("sgd", copies, 0, "momentum", passing=_two_copies if both else _one_copy)
+    return Rule("sgd", copies, 0, "momentum", together=1)
 
 
 def _adafactor_states(weight: Weight, alignment: int) -> Kept:
@@ -142,8 +159,9 @@ def _adafactor_states(weight: Weight, alignment: int) -> Kept:
 
 
 def _adafactor_passing(weight: Weight, alignment: int) -> int:
-    """The squares, the update, and what it is before its last factor or after it."""
-    return 3 * up(4 * weight.numbers, alignment)
+    """The squares, the update, what it is before its last factor, and the factors."""
+    factors = _adafactor_states(weight, alignment).bytes if len(weight.shape) > 1 else 0
+    return 3 * up(4 * weight.numbers, alignment) + factors
 
 
 def _hidden(weight: Weight) -> bool:
@@ -201,6 +219,13 @@ def _packed_states(weight: Weight, alignment: int) -> Kept:
     _, blocks = _blocks(weight)
     size = 2 * (up(weight.numbers, alignment) + up(4 * blocks, alignment))
     return Kept(f"{_MOMENTS} in 8 bits", f"2 (P + 4 P / {_BLOCK})", size)
+
+
+def replaced(weight: Weight, rule: Rule, alignment: int) -> int:
+    """New states of the first moment beside the old ones, where somebody still holds these."""
+    if rule.name != "adamw_8bit" or not _in_8_bits(weight):
+        return 0
+    return _packed_states(weight, alignment).bytes // 2
 
 
 def _packed_passing(weight: Weight, alignment: int) -> int:

@@ -230,12 +230,17 @@ def speed_of(
 
 
 def reach_of(config: Config, hardware: HardwareProfile) -> tuple[Efficiency, float] | None:
-    """The share of the peak that a plan is taken to reach while it computes, and FLOP/s of the peak.
+    """The share of the peak that a plan is taken to reach while it computes, and that peak.
 
     None where the device's peak in the plan's number format is not known.
     """
     peak = _peak(config, hardware)
-    return None if peak is None else (_efficiency(config, hardware, peak[0]), peak[1])
+    return None if peak is None else (_efficiency(config, hardware), peak[1])
+
+
+def launch_seconds(config: Config, numbers: Numbers) -> float:
+    """Seconds that it takes the host to start the kernels of a step."""
+    return _waiting(config, numbers, Degrees.of(config))
 
 
 def _peak(config: Config, hardware: HardwareProfile) -> tuple[str, float] | None:

@@ -25,6 +25,7 @@ class Weight(NamedTuple):
         shape: Sizes of what this device has of it.
         whole: Sizes of all of it.
         kept: Bytes of an element between steps.
+        single: Whether an optimizer of its own moves it.
     """
 
     name: str
@@ -33,6 +34,7 @@ class Weight(NamedTuple):
     shape: tuple[int, ...]
     whole: tuple[int, ...]
     kept: int
+    single: bool = False
 
     @property
     def numbers(self) -> int:
@@ -55,9 +57,9 @@ class Weight(NamedTuple):
         return len(self.whole) > 1 and not self.name.endswith("bias")
 
     @property
-    def once(self) -> bool:
-        """Whether no other tensor of its size comes before it."""
-        return self.part == "front"
+    def alone(self) -> bool:
+        """Whether no other tensor of its size comes before it in an optimizer that goes on."""
+        return self.part == "front" or self.single
 
 
 def weights_of(net: Sized, shards: int = 1) -> list[Weight]:
@@ -79,7 +81,6 @@ def weights_of(net: Sized, shards: int = 1) -> list[Weight]:
             shape = whole if shards == 1 else (-(-whole[0] // shards), *whole[1:])
             found.append(Weight(name, part, times, shape, whole, kept))
     return found
-
 
 
 def _shapes(segment: Segment) -> Callable[..., tuple[tuple[int, ...], ...]]:

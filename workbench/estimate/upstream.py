@@ -11,11 +11,23 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Sequence
 
     from workbench.config.schema import ModelConfig
 
 _FOLDERS = ("gpu/", "hardware/", "distributed/", "research/", "rlhf/")
+
+# These layers bring GPT-2's vocabulary in Ava's own files, over the base's; here the base decides.
+_GPT2_VOCABULARY = 50257
+_WITH_GPT2_VOCABULARY = frozenset(
+    {
+        "hardware/a100_80gb",
+        "hardware/h100_80gb",
+        "distributed/deepspeed_zero1",
+        "distributed/deepspeed_zero2",
+        "research/quantization_nvfp4",
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,12 +38,14 @@ class AvaSize:
         total: All of them.
         active: Those that one token meets.
         plain: All of them, were the experts plain feed-forward networks.
+        vocabulary: The tokens of its embedding.
         formula: The total in symbols.
     """
 
     total: int
     active: int
     plain: int
+    vocabulary: int
     formula: str
 
     def to_dict(self) -> dict[str, Any]:
@@ -40,23 +54,27 @@ class AvaSize:
             "total": self.total,
             "active": self.active,
             "plain_experts": self.plain,
+            "vocab_size": self.vocabulary,
             "formula": self.formula,
         }
 
 
-def is_ava(stack: Iterable[str]) -> bool:
-    """Whether a stack of layers is one of Ava's presets."""
-    return any(name.startswith(_FOLDERS) for name in stack)
-
-
-def ava_size(model: ModelConfig) -> AvaSize | None:
-    """What Ava's code builds of a model; None where it would build what we build.
+def ava_size(model: ModelConfig, stack: Sequence[str]) -> AvaSize | None:
+    """What Ava's files and code make of one of its presets; None for everything else.
 
     Its embedding and output matrix are always two, and attention always has biases.
+
+    Args:
+        model: The model as it is here.
+        stack: Names of the layers that it came from.
     """
+    if not any(name.startswith(_FOLDERS) for name in stack):
+        return None
     if model.model_type != "decoder" or model.num_experts == 1:
         return None
     h, i, v = model.hidden_size, model.intermediate_size, model.vocab_size
+    if not _WITH_GPT2_VOCABULARY.isdisjoint(stack):
+        v = _GPT2_VOCABULARY
     layers, experts = model.num_layers, model.num_experts
     chosen = min(model.num_experts_per_token, experts)
     feed_forward = 2 * h * i + i + h
@@ -73,6 +91,7 @@ def ava_size(model: ModelConfig) -> AvaSize | None:
         total=whole(experts, expert),
         active=whole(chosen, expert),
         plain=whole(experts, feed_forward),
+        vocabulary=v,
         formula=(
             "2 V h + 2 h + L (4 h² + 8 h + E h + E + E (network + mask + gate)); "
             "network 2 h I + I + h, mask h I/4 + I²/4 + 5 I/4, gate h I/8 + I/4 + 1"

@@ -16,9 +16,10 @@ from workbench.estimate.fit.result import MARGIN, Limits
 from workbench.estimate.fit.variants import shardings
 from workbench.estimate.fit.words import RECOMPUTE
 from workbench.estimate.memory import why_unknown
+from workbench.estimate.setting import Setting
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Collection, Iterator, Sequence
 
     from workbench.config.profile import HardwareProfile
     from workbench.config.schema import Config
@@ -80,6 +81,7 @@ def what_if(
     hardware: HardwareProfile | None,
     *,
     cards: Sequence[HardwareProfile] = (),
+    origins: Collection[str] | None = None,
     margin: float = MARGIN,
     measured: Efficiency | None = None,
     capacity: int | None = None,
@@ -90,13 +92,14 @@ def what_if(
         config: The plan.
         hardware: Its device; None is this machine's CPU.
         cards: Other devices to put it on.
+        origins: Keys that a layer sets; None: those that the config was made with.
         margin: Part of a device to leave free.
         measured: What this machine reached with such a plan (``ava measure``).
         capacity: Bytes of the device; by default those of its profile.
     """
     if capacity is None and hardware is not None:
         capacity = hardware.memory_bytes
-    look = _Look(Judge(hardware, capacity, margin), Pacer(config, hardware, measured))
+    look = _Look(Judge(hardware, capacity, margin), Pacer(config, hardware, measured, origins))
     plan = look(config, "plan", "as it is", {}, None)
     found = [plan]
     for group, name, edits in _changes(config, hardware):
@@ -106,7 +109,7 @@ def what_if(
     for card in cards:
         if hardware is not None and card.name == hardware.name:
             continue
-        there = _Look(Judge(card, card.memory_bytes, margin), Pacer(config, card))
+        there = _Look(Judge(card, card.memory_bytes, margin), Pacer(config, card, None, origins))
         edits = {"run.hardware": card.name}
         found.append(there(changed(config, edits), "card", card.name, edits, plan))
     return tuple(found)
@@ -151,8 +154,9 @@ def _changes(
         if kind != "none":
             edits["training.gradient_checkpointing_kind"] = kind
         yield "recompute", words, edits
+    now = Setting.of(config, hardware).precision
     for value, name in _FORMATS.items():
-        if hardware is None or hardware.computes(value):
+        if name != now and (hardware is None or hardware.computes(value)):
             yield "precision", name, {"training.mixed_precision": value}
     for name, _, edits in shardings(config, Limits())[1:]:
         yield "sharding", name, edits

@@ -46,6 +46,7 @@ KEYS: tuple[Key, ...] = (
         "enter", "launch", "launch", "launch the recipe: it asks for a name first", "recipe", _LIST
     ),
     _key("enter", "widen", "open", "show the run in the full width", "run list", _LIST),
+    _key("e b", "build", "edit", "change the plan before it is launched", "recipe", _LIST),
     _key("escape left", "back", "list", "back to the list", "full", _LIST),
     _key("s", "stop", "stop", "stop the run: it finishes the step and saves", "run live", _RUN),
     _key("r", "resume", "resume", "go on from the last checkpoint", "run resumable", _RUN),
@@ -63,6 +64,74 @@ KEYS: tuple[Key, ...] = (
     _key("ctrl+z", "suspend", "", "pause and go to the shell; fg comes back"),
 )
 
+_EDIT, _PLAN = "With a key", "With the plan"
+
+BUILD_KEYS: tuple[Key, ...] = (
+    _key(
+        "enter", "edit", "edit", "type another value; everything follows as you type", group=_EDIT
+    ),
+    _key(
+        "space",
+        "turn(1)",
+        "turn",
+        "switch it, the next choice, the next larger number",
+        group=_EDIT,
+    ),
+    _key(
+        "plus equals_sign",
+        "turn(1)",
+        "",
+        "the next larger: counts double, others 1, 2, 5, 10",
+        group=_EDIT,
+    ),
+    _key("minus", "turn(-1)", "", "the next smaller, the choice before", group=_EDIT),
+    _key("x backspace", "reset", "", "take back what was set here", group=_EDIT),
+    _key("f1", "explain", "F1 help", "everything about the key", group=_EDIT),
+    _key("slash", "search", "search", "find keys by name, other spelling or meaning", group=_EDIT),
+    _key("a", "all", "all", "all keys, or only those that are set", group=_EDIT),
+    _key(
+        "left_curly_bracket right_curly_bracket",
+        "section(1)",
+        "",
+        "to the next section and the one before",
+        group=_EDIT,
+    ),
+    _key("u ctrl+z", "undo", "undo", "take the last edit back", "undoable", group=_PLAN),
+    _key("U ctrl+y ctrl+r", "redo", "", "do it again", "redoable", group=_PLAN),
+    _key(
+        "1 2 3 4 5 6 7 8 9",
+        "fix(1)",
+        "",
+        "make the repair with this number",
+        "fixable",
+        group=_PLAN,
+    ),
+    _key("h", "hardware", "hardware", "plan for another device", group=_PLAN),
+    _key("g", "keep", "", "keep the sequences of a step: accumulation follows", group=_PLAN),
+    _key("m", "fit", "make it fit", "plans that fit, the fastest first", group=_PLAN),
+    _key(
+        "w",
+        "what_if",
+        "what if",
+        "another card, more devices, other lengths, side by side",
+        group=_PLAN,
+    ),
+    _key("i", "layer", "", "lay another layer over the plan", group=_PLAN),
+    _key(
+        "tab", "panel(1)", "", "the next panel: estimate, differences, YAML, command", group=_PLAN
+    ),
+    _key(
+        "d", "panel('diff')", "diff", "what differs from the plan that you began with", group=_PLAN
+    ),
+    _key("y", "panel('yaml')", "YAML", "the plan as a layer file", group=_PLAN),
+    _key("c", "panel('command')", "", "the command line that does the same", group=_PLAN),
+    _key("s", "save", "save", "save as a layer", group=_PLAN),
+    _key("l", "launch", "launch", "launch it: it says first what will happen", group=_PLAN),
+    _key("escape q", "leave", "back", "back to the recipes and runs", group="Everywhere"),
+    _key("t", "theme", "", "dark or light"),
+    _key("question_mark", "help", "help", "this page"),
+)
+
 _SHOWN = {
     "question_mark": "?",
     "right_square_bracket": "]",
@@ -75,6 +144,12 @@ _SHOWN = {
     "ctrl+q": "ctrl-q",
     "ctrl+z": "ctrl-z",
     "f1": "F1",
+    "slash": "/",
+    "left_curly_bracket": "{",
+    "right_curly_bracket": "}",
+    "backspace": "⌫",
+    "ctrl+y": "ctrl-y",
+    "ctrl+r": "ctrl-r",
 }
 
 
@@ -83,21 +158,21 @@ def shown(key: str) -> str:
     return _SHOWN.get(key, key)
 
 
-def bindings() -> list[Binding]:
+def bindings(table: tuple[Key, ...] = KEYS) -> list[Binding]:
     """The table as Textual bindings; a key with several lines tries them in order."""
     return [
-        Binding(",".join(key.keys), f"screen.{key.action}", key.label, show=False) for key in KEYS
+        Binding(",".join(key.keys), f"screen.{key.action}", key.label, show=False) for key in table
     ]
 
 
-def footer(facts: frozenset[str]) -> list[Key]:
+def footer(facts: frozenset[str], table: tuple[Key, ...] = KEYS) -> list[Key]:
     """The keys to show when these facts hold."""
-    return [key for key in KEYS if key.label and key.when <= facts]
+    return [key for key in table if key.label and key.when <= facts]
 
 
-def groups() -> dict[str, list[Key]]:
+def groups(table: tuple[Key, ...] = KEYS) -> dict[str, list[Key]]:
     """The whole table under its headings."""
     result: dict[str, list[Key]] = {}
-    for key in KEYS:
+    for key in table:
         result.setdefault(key.group, []).append(key)
     return result

@@ -37,6 +37,15 @@ _PALETTE: dict[str, tuple[str, str, str]] = {
     "good": ("#7fd88f", "#2e7d32", "bold"),
     "warn": ("#ffb454", "#b35c00", "bold"),
     "error": ("#ff7b72", "#c62828", "bold"),
+    # Memory by category, after Okabe and Ito (2008): told apart with every colour blindness.
+    "cat:weights": ("#56b4e9", "#0072b2", ""),
+    "cat:optimizer": ("#e69f00", "#b35c00", ""),
+    "cat:gradients": ("#2fc79b", "#00795a", ""),
+    "cat:activations": ("#f0e442", "#8a7f00", ""),
+    "cat:temporaries": ("#cc79a7", "#a0497a", ""),
+    "cat:communication": ("#ff8a5c", "#c24400", ""),
+    "cat:inputs": ("#b9c6d8", "#5c6670", ""),
+    "cat:process": ("#8693a6", "#5c6670", ""),
     "sample": ("#b9c6d8", "#3b4652", ""),
 }
 
@@ -60,7 +69,8 @@ _ASCII: dict[int, str] = {
         ("●◌◐▲✓■✗◆▸", "*.o!+=xo>"),
         ("━╸─│┤└┬┌┐┘╭╮╰╯", "=>-|++++++++++"),
         ("×·–—…’‘“”→←↑↓", "x.--~''\"\"><^v"),  # noqa: RUF001
-        ("▁▂▃▄▅▆▇█▊▌▎▐▕▏", "||||||||||||||"),
+        ("▁▂▃▄▅▆▇▊▌▎▐▕▏┃", "||||||||||||||"),
+        ("█▓▒░▚▞▪▫", "WOGATCIP"),
     )
     for sign, plain in zip(signs, plains, strict=True)
 }

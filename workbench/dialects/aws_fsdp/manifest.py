@@ -28,7 +28,9 @@ if TYPE_CHECKING:
     from workbench.config.origins import Mark
 
 GPU: Final = "nvidia.com/gpu"
-_INSTANCE: Final = re.compile(r"\b(?:ml\.)?((?:p|g|trn|inf)\d\w*(?:-\w+)?\.(?:\d+)?(?:x?large|metal))\b")
+_INSTANCE: Final = re.compile(
+    r"\b(?:ml\.)?((?:p|g|trn|inf)\d\w*(?:-\w+)?\.(?:\d+)?(?:x?large|metal))\b"
+)
 
 
 @dataclass(frozen=True, slots=True)

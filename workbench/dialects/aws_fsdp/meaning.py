@@ -200,9 +200,7 @@ class Meaning:
                 "ava runs resume",
             )
         else:
-            self._put(
-                "checkpointing.resume_from_checkpoint", resume, "resume_from_checkpoint"
-            )
+            self._put("checkpointing.resume_from_checkpoint", resume, "resume_from_checkpoint")
 
     def _tiers(self) -> None:
         """Managed tiered checkpointing: a fast tier in memory and a safe one in S3."""
@@ -231,7 +229,9 @@ class Meaning:
             self._to.ignored(("dataset",), "--local_dataset_path wins over it")
         if not path:
             self._put("data.streaming", True)
-        tokens = [n for begin, n in TOKENS.items() if str(self._value("tokenizer")).startswith(begin)]
+        tokens = [
+            n for begin, n in TOKENS.items() if str(self._value("tokenizer")).startswith(begin)
+        ]
         size = self._value("vocab_size")
         if not tokens or not isinstance(size, int):
             return

@@ -112,7 +112,9 @@ def _number(builder: Builder, ours: str, text: str | None, what: str, assumed: i
             builder.assume((), f"between {text.replace(':', ' and ')} {what}: {least} are assumed")
         return
     builder.put(ours, assumed)
-    said = f"{text} is filled in when the file is used" if text else f"it does not say how many {what}"
+    said = (
+        f"{text} is filled in when the file is used" if text else f"it does not say how many {what}"
+    )
     builder.assume((), f"{said}: {assumed} assumed for {ours}")
 
 

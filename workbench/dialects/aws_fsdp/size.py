@@ -23,7 +23,9 @@ def name_and_size(builder: Builder, tree: dict[str, Any], source: Source) -> Non
     meta = tree.get("metadata")
     name = str(meta.get("name", "")) if isinstance(meta, dict) else ""
     if source.around and not name:
-        job = re.search(r"^#SBATCH\s+(?:--job-name|-J)[= ]\s*([^\s#]+)", source.around, re.MULTILINE)
+        job = re.search(
+            r"^#SBATCH\s+(?:--job-name|-J)[= ]\s*([^\s#]+)", source.around, re.MULTILINE
+        )
         name = job[1] if job else ""
     name = name or builder.foreign.path.name
     found = _SIZE.search(name)
@@ -51,6 +53,9 @@ def _parameters(builder: Builder) -> int | None:
         if path.startswith("model.") and (value := builder.ours(path, builder)) is not builder:
             plant(tree, tuple(path.split(".")), value)
     config, _ = validate(Composed(tree, {}))
-    if not isinstance(config, Config) or config.model.hidden_size % config.model.num_attention_heads:
+    if (
+        not isinstance(config, Config)
+        or config.model.hidden_size % config.model.num_attention_heads
+    ):
         return None
     return size_of(config.model).total

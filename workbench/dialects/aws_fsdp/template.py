@@ -87,7 +87,11 @@ def new_manifest(config: Config, name: str, flags: list[str]) -> str:
         "kind": "PyTorchJob",
         "metadata": {"name": job},
         "spec": {
-            "elasticPolicy": {"rdzvBackend": "c10d", "minReplicas": 1, "maxReplicas": max(1, nodes)},
+            "elasticPolicy": {
+                "rdzvBackend": "c10d",
+                "minReplicas": 1,
+                "maxReplicas": max(1, nodes),
+            },
             "pytorchReplicaSpecs": {"Worker": worker},
         },
     }

@@ -104,9 +104,7 @@ def _lose_structure(teller: Teller, family: str) -> None:
             teller.lose(path, f"--model_type={family} always has {shown}")
 
 
-def _into_manifest(
-    teller: Teller, tree: dict[str, Any], flags: list[str], name: str
-) -> Writing:
+def _into_manifest(teller: Teller, tree: dict[str, Any], flags: list[str], name: str) -> Writing:
     from workbench.dialects.aws_fsdp.manifest import find_manifest
     from workbench.dialects.aws_fsdp.template import as_yaml
 
@@ -144,7 +142,9 @@ def _into_script(teller: Teller, around: str, flags: list[str], name: str) -> Wr
     text = around.replace(MARKER, gap.join(map(quoted, flags)))
     text = _with_hardware(teller, text)
     teller.said("parallel.strategy")
-    return teller.writing({name: text}, command=f"sbatch {shlex.quote(name)}", rest="no flag says it")
+    return teller.writing(
+        {name: text}, command=f"sbatch {shlex.quote(name)}", rest="no flag says it"
+    )
 
 
 def _renumbered(text: str, path: str, written: str | None, wanted: int, line: int | None) -> str:

@@ -30,6 +30,7 @@ _FORMAT = words(
     {"deepspeed": "deepspeed", "pytorch": "torch", "safetensors": "safetensors"},
     "checkpoint format",
 )
+_STRATEGY = words({"deepspeed": "deepspeed"}, "strategy")
 _CARRIER = words({"nccl": "nccl", "gloo": "gloo", "mpi": "mpi"}, "backend")
 _LAUNCHER = words(
     {"deepspeed": "deepspeed", "torchrun": "torchrun", "slurm": "slurm"}, "launcher"
@@ -174,7 +175,8 @@ REST = (
     plain("data.preprocessing.buffer_size", "data.buffer_size"),
     plain("data.preprocessing.prefetch_factor", "data.dataloader_prefetch_factor"),
     plain("data.preprocessing.pin_memory", "data.dataloader_pin_memory"),
-    turned("distributed.backend", "parallel.backend", _CARRIER),
+    turned("distributed.backend", "parallel.backend", _CARRIER, writes=False),
+    turned("distributed.backend", "parallel.strategy", _STRATEGY, writes=False),
     turned("distributed.launcher", "parallel.launcher", _LAUNCHER),
     plain("distributed.tensor_parallel_size", "parallel.tensor_parallel_size"),
     plain("distributed.pipeline_parallel_size", "parallel.pipeline_parallel_size"),
@@ -301,7 +303,8 @@ IGNORED: dict[str, str] = {
     "validation.eval_interval": "training.eval_interval counts",
     "validation.eval_samples": "no code reads it",
     "validation.metrics": "no code reads it",
-    "data.dataset_version": "the data loader takes the version from each source",
+    "data.dataset_version": "it is not handed on: data.sources make it v1_6, nothing makes it v1_7",
+    "data.preprocessing.streaming": "the text is always streamed",
     "data.preprocessing.buffer_size": "no code reads it",
     "data.preprocessing.prefetch_factor": "no code reads it",
     "gpu_optimization": "the loader does not read the section",

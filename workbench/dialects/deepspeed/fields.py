@@ -135,7 +135,7 @@ COMET: Section = {
     "samples_log_interval": Field("int"),
     "online": Field("bool", optional=True),
     **dict.fromkeys(
-        "project workspace api_key experiment_name experiment_key mode".split(), _TEXT
+        ["project", "workspace", "api_key", "experiment_name", "experiment_key", "mode"], _TEXT
     ),
 }
 COMMS_LOGGER: Section = {
@@ -206,14 +206,45 @@ INNER: dict[str, Section] = {
 """The strict sections inside others, by the name in `Field.section`."""
 
 TOP_LEVEL = frozenset(
-    "train_batch_size train_micro_batch_size_per_gpu gradient_accumulation_steps "
-    "managed_gradient_accumulation steps_per_print dump_state disable_python_gc disable_allgather "
-    "communication_data_type seq_parallel_communication_data_type prescale_gradients "
-    "gradient_predivide_factor gradient_allreduce_op activation_checkpointing gradient_clipping "
-    "torch_autocast optimizer zero_allow_untested_optimizer zero_force_ds_cpu_optimizer scheduler "
-    "flops_profiler wall_clock_breakdown memory_breakdown autotuning "
-    "use_data_before_expert_parallelism pipeline data_efficiency checkpoint data_types aio "
-    "dataloader_drop_last log_level datastates timers expert_parallel vocabulary_size "
-    "sequence_parallel_size allgather_size".split()
+    [
+        "train_batch_size",
+        "train_micro_batch_size_per_gpu",
+        "gradient_accumulation_steps",
+        "managed_gradient_accumulation",
+        "steps_per_print",
+        "dump_state",
+        "disable_python_gc",
+        "disable_allgather",
+        "communication_data_type",
+        "seq_parallel_communication_data_type",
+        "prescale_gradients",
+        "gradient_predivide_factor",
+        "gradient_allreduce_op",
+        "activation_checkpointing",
+        "gradient_clipping",
+        "torch_autocast",
+        "optimizer",
+        "zero_allow_untested_optimizer",
+        "zero_force_ds_cpu_optimizer",
+        "scheduler",
+        "flops_profiler",
+        "wall_clock_breakdown",
+        "memory_breakdown",
+        "autotuning",
+        "use_data_before_expert_parallelism",
+        "pipeline",
+        "data_efficiency",
+        "checkpoint",
+        "data_types",
+        "aio",
+        "dataloader_drop_last",
+        "log_level",
+        "datastates",
+        "timers",
+        "expert_parallel",
+        "vocabulary_size",
+        "sequence_parallel_size",
+        "allgather_size",
+    ]
 ) | frozenset(SECTIONS)
 """Every key at the top of the file that DeepSpeed reads; it ignores all others in silence."""

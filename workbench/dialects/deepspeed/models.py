@@ -98,7 +98,7 @@ def _bert(title: str, width: int, layers: int, heads: int) -> Named:
     )
 
 
-def _t5(title: str, width: int, layers: int, heads: int, inner: int) -> Named:
+def _t5(title: str, width: int, layers: int, heads: int, inner: int, head: int = 64) -> Named:
     return Named(
         title,
         {
@@ -107,7 +107,7 @@ def _t5(title: str, width: int, layers: int, heads: int, inner: int) -> Named:
             "num_layers": layers,
             "num_encoder_layers": layers,
             "num_attention_heads": heads,
-            "head_dim": 64 if heads != 32 or width != 1024 else 128,
+            "head_dim": head,
             "intermediate_size": inner,
             "vocab_size": 32128,
             "max_position_embeddings": 512,
@@ -177,5 +177,5 @@ _MODELS: tuple[tuple[str, Named], ...] = (
     (r"t5_?small", _t5("T5 small", 512, 6, 8, 2048)),
     (r"t5_?base", _t5("T5 base", 768, 12, 12, 3072)),
     (r"t5_?large", _t5("T5 large", 1024, 24, 16, 4096)),
-    (r"t5_?(xl|3b)", _t5("T5 3B (XL)", 1024, 24, 32, 16384)),
+    (r"t5_?(xl|3b)", _t5("T5 3B (XL)", 1024, 24, 32, 16384, 128)),
 )

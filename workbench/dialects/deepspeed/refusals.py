@@ -1,19 +1,21 @@
 """What DeepSpeed would refuse in a config, with its own message.
 
 Two readers judge a file: ``DeepSpeedConfig``, when the file is loaded, and the engine, when
-``deepspeed.initialize`` builds optimizer and schedule. The words are those of release 0.19.8; a test
-asks the installed DeepSpeed about the same files.
+``deepspeed.initialize`` builds optimizer and schedule. The words are those of release 0.19.8; a
+test asks the installed DeepSpeed about the same files.
 """
 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator
-from typing import Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-from workbench.dialects.deepspeed.fields import SECTIONS
+from workbench.dialects.deepspeed.fields import SECTIONS, THROUGHPUT
 from workbench.dialects.deepspeed.removed import REMOVED, REMOVED_ZERO
 from workbench.dialects.deepspeed.strict import complaints, number_of, truth_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 BATCH = ("train_batch_size", "train_micro_batch_size_per_gpu", "gradient_accumulation_steps")
 OPTIMIZERS = ("adagrad", "adam", "adamw", "lamb", "muadam", "muadamw", "musgd", "lion", "muon")
@@ -24,24 +26,59 @@ TORCH_OPTIMIZERS = (
 ZERO_OPTIMIZERS = ("adam", "adamw", "adagrad", "lion", "muon", "Adam", "AdamW", "Adagrad")
 SCHEDULERS: dict[str, frozenset[str]] = {
     "LRRangeTest": frozenset(
-        "lr_range_test_min_lr lr_range_test_step_size lr_range_test_step_rate "
-        "lr_range_test_staircase last_batch_iteration".split()
+        [
+            "lr_range_test_min_lr",
+            "lr_range_test_step_size",
+            "lr_range_test_step_rate",
+            "lr_range_test_staircase",
+            "last_batch_iteration",
+        ]
     ),
     "OneCycle": frozenset(
-        "cycle_min_lr cycle_max_lr decay_lr_rate cycle_first_step_size cycle_second_step_size "
-        "cycle_first_stair_count cycle_second_stair_count decay_step_size cycle_momentum "
-        "cycle_min_mom cycle_max_mom decay_mom_rate last_batch_iteration".split()
+        [
+            "cycle_min_lr",
+            "cycle_max_lr",
+            "decay_lr_rate",
+            "cycle_first_step_size",
+            "cycle_second_step_size",
+            "cycle_first_stair_count",
+            "cycle_second_stair_count",
+            "decay_step_size",
+            "cycle_momentum",
+            "cycle_min_mom",
+            "cycle_max_mom",
+            "decay_mom_rate",
+            "last_batch_iteration",
+        ]
     ),
     "WarmupLR": frozenset(
-        "warmup_min_lr warmup_max_lr warmup_num_steps warmup_type last_batch_iteration".split()
+        [
+            "warmup_min_lr",
+            "warmup_max_lr",
+            "warmup_num_steps",
+            "warmup_type",
+            "last_batch_iteration",
+        ]
     ),
     "WarmupDecayLR": frozenset(
-        "total_num_steps warmup_min_lr warmup_max_lr warmup_num_steps warmup_type "
-        "last_batch_iteration".split()
+        [
+            "total_num_steps",
+            "warmup_min_lr",
+            "warmup_max_lr",
+            "warmup_num_steps",
+            "warmup_type",
+            "last_batch_iteration",
+        ]
     ),
     "WarmupCosineLR": frozenset(
-        "total_num_steps warmup_min_ratio warmup_num_steps cos_min_ratio warmup_type "
-        "last_batch_iteration".split()
+        [
+            "total_num_steps",
+            "warmup_min_ratio",
+            "warmup_num_steps",
+            "cos_min_ratio",
+            "warmup_type",
+            "last_batch_iteration",
+        ]
     ),
 }
 REQUIRED = {
@@ -167,8 +204,6 @@ def _strict(tree: dict[str, Any]) -> Iterator[Refusal]:
                 yield Refusal(path, _with_meant(path, message, section))
     throughput = tree.get("timers", {}).get("throughput", {})
     if isinstance(throughput, dict):
-        from workbench.dialects.deepspeed.fields import THROUGHPUT
-
         for path, message in complaints(THROUGHPUT, throughput, ("timers", "throughput")):
             yield Refusal(path, message)
     yield from _zero(tree)
@@ -232,8 +267,7 @@ def _top_level(tree: dict[str, Any]) -> Iterator[Refusal]:
     if word not in ("mean", "sum"):
         yield Refusal(
             ("gradient_allreduce_op",),
-            "Invalid gradient_allreduce_op. Supported operations: ['mean', 'sum']. "
-            f"Got: {word!r}",
+            f"Invalid gradient_allreduce_op. Supported operations: ['mean', 'sum']. Got: {word!r}",
         )
     if word == "sum":
         yield from _sum(tree)
@@ -327,9 +361,7 @@ def triple(whole: Any, micro: Any, steps: Any, world: int) -> tuple[Any, Any, An
 def _precision(tree: dict[str, Any]) -> Iterator[Refusal]:
     bf16 = "bf16" if tree.get("bf16") is not None else "bfloat16"
     if enabled(tree, "fp16") and enabled(tree, bf16):
-        yield Refusal(
-            (bf16, "enabled"), "bfloat16 and fp16 modes cannot be simultaneously enabled"
-        )
+        yield Refusal((bf16, "enabled"), "bfloat16 and fp16 modes cannot be simultaneously enabled")
     yield from _loss_scale(tree)
     stage = stage_of(tree)
     for section, key, words in (
@@ -338,9 +370,7 @@ def _precision(tree: dict[str, Any]) -> Iterator[Refusal]:
         (bf16, "bf16_optimizer_states", "bf16_optimizer_states"),
     ):
         if enabled(tree, section, key) and stage == 0:
-            yield Refusal(
-                (section, key), f"{words} is only supported with ZeRO Stage 1, 2, or 3."
-            )
+            yield Refusal((section, key), f"{words} is only supported with ZeRO Stage 1, 2, or 3.")
     if enabled(tree, bf16, "bf16_optimizer_states") and not enabled(
         tree, bf16, "bf16_master_weights_and_grads"
     ):

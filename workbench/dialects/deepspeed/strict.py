@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from workbench.dialects.deepspeed.fields import INNER
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from workbench.dialects.deepspeed.fields import Field, Section
 
 _TRUE = {"1", "on", "t", "true", "y", "yes"}
@@ -23,7 +25,9 @@ class Complaint(NamedTuple):
     message: str
 
 
-def complaints(section: Section, tree: dict[str, Any], path: tuple[str, ...]) -> Iterator[Complaint]:
+def complaints(
+    section: Section, tree: dict[str, Any], path: tuple[str, ...]
+) -> Iterator[Complaint]:
     """Everything that a strict section refuses in a mapping."""
     for name, value in tree.items():
         here = (*path, name)
@@ -64,71 +68,77 @@ def truth_of(value: Any) -> bool | None:
 
 
 def _refusal(field: Field, value: Any) -> str | None:
+    if field.kind == "any":
+        return None
     if value is None:
         name = _NAMES.get(field.kind, field.kind)
-        return None if field.optional or field.kind == "any" else f"Input should be a valid {name}"
-    if field.kind == "bool":
-        return None if truth_of(value) is not None else (
-            "Input should be a valid boolean, unable to interpret input"
-        )
-    if field.kind in ("int", "float"):
-        return _number_refusal(field, value)
-    if field.kind == "text":
-        if not isinstance(value, str):
-            return "Input should be a valid string"
-        return _choice_refusal(field, value)
-    if field.kind in ("list", "texts"):
-        return _list_refusal(field, value)
-    if field.kind == "mapping" and not isinstance(value, dict):
-        return "Input should be a valid dictionary"
-    return None
+        return None if field.optional else f"Input should be a valid {name}"
+    return _CHECKS[field.kind](field, value)
 
 
-def _list_refusal(field: Field, value: Any) -> str | None:
+def _truth(_field: Field, value: Any) -> str | None:
+    if truth_of(value) is not None:
+        return None
+    return "Input should be a valid boolean, unable to interpret input"
+
+
+def _text(field: Field, value: Any) -> str | None:
+    return _choice(field, value) if isinstance(value, str) else "Input should be a valid string"
+
+
+def _mapping(_field: Field, value: Any) -> str | None:
+    return None if isinstance(value, dict) else "Input should be a valid dictionary"
+
+
+def _list(field: Field, value: Any) -> str | None:
     if not isinstance(value, list):
         return "Input should be a valid list"
     if field.kind == "list":
         return None
-    if not all(isinstance(item, str) for item in value):
-        return "Input should be a valid string"
-    return next((said for item in value if (said := _choice_refusal(field, item))), None)
+    return next((said for item in value if (said := _text(field, item)) is not None), None)
 
 
-def _choice_refusal(field: Field, value: Any) -> str | None:
+def _choice(field: Field, value: Any) -> str | None:
     if not field.choices or value in field.choices:
         return None
     *first, last = (repr(choice) for choice in field.choices)
     return f"Input should be {', '.join(first)} or {last}"
 
 
-def _number_refusal(field: Field, value: Any) -> str | None:
+def _number(field: Field, value: Any) -> str | None:
     number = number_of(value)
     whole = field.kind == "int"
-    if whole and isinstance(value, str) and not value.strip().lstrip("+-").replace("_", "").isdigit():
-        number = number if number is not None and _is_plain_whole(value) else None
-    if number is None:
-        return (
-            f"Input should be a valid {'integer' if whole else 'number'}, unable to parse string as "
-            f"{'an integer' if whole else 'a number'}"
-            if isinstance(value, str)
-            else f"Input should be a valid {'integer' if whole else 'number'}"
-        )
+    if number is None or (whole and isinstance(value, str) and not _WHOLE.fullmatch(value.strip())):
+        name = "integer" if whole else "number"
+        unable = ", unable to parse string as a" + ("n integer" if whole else " number")
+        return f"Input should be a valid {name}" + (unable if isinstance(value, str) else "")
     if whole and (not math.isfinite(number) or number != int(number)):
         return "Input should be a valid integer, got a number with a fractional part"
-    if field.choices:
-        return _choice_refusal(field, number)
-    for bound, holds, words in (
-        (field.ge, lambda b: number >= b, "greater than or equal to"),
-        (field.gt, lambda b: number > b, "greater than"),
-        (field.le, lambda b: number <= b, "less than or equal to"),
-        (field.lt, lambda b: number < b, "less than"),
+    return _choice(field, number) or _outside(field, number)
+
+
+_WHOLE = re.compile(r"[+-]?[0-9][0-9_]*(\.0*)?")
+"""``8.0`` is a whole number to pydantic, ``8e0`` is not."""
+
+
+def _outside(field: Field, number: float) -> str | None:
+    for bound, outside, words in (
+        (field.ge, number < (field.ge or 0), "greater than or equal to"),
+        (field.gt, number <= (field.gt or 0), "greater than"),
+        (field.le, number > (field.le or 0), "less than or equal to"),
+        (field.lt, number >= (field.lt or 0), "less than"),
     ):
-        if bound is not None and not holds(bound):
+        if bound is not None and outside:
             return f"Input should be {words} {bound:g}"
     return None
 
 
-def _is_plain_whole(text: str) -> bool:
-    """``8.0`` is a whole number to pydantic, ``8e0`` is not."""
-    head, dot, tail = text.strip().partition(".")
-    return bool(dot) and head.lstrip("+-").isdigit() and set(tail) <= {"0"}
+_CHECKS = {
+    "bool": _truth,
+    "int": _number,
+    "float": _number,
+    "text": _text,
+    "list": _list,
+    "texts": _list,
+    "mapping": _mapping,
+}

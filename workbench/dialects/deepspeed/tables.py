@@ -114,7 +114,7 @@ ZERO: Table = {
     },
     **{
         f"offload_optimizer.{name}": To(f"deepspeed.offload_optimizer.{name}", plain)
-        for name in "device nvme_path buffer_count ratio cpuadam_cores_perc".split()
+        for name in ["device", "nvme_path", "buffer_count", "ratio", "cpuadam_cores_perc"]
     },
     **_switches(
         "deepspeed.offload_optimizer",

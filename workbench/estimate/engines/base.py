@@ -77,6 +77,19 @@ def sizes_of(net: Sized, segment: str | int) -> Sizes:
     return net.front if segment == "front" else net.tail
 
 
+def parts_with_weights(net: Sized) -> list[tuple[str, str | int, int]]:
+    """(what, part, how often) of everything that has weights."""
+    counts: dict[int, int] = {}
+    for kind, count in net.runs:
+        counts[kind] = counts.get(kind, 0) + count
+    found: list[tuple[str, str | int, int]] = [("embedding", "front", 1)]
+    for kind, count in counts.items():
+        name = net.network.blocks[kind].name
+        found.append((name if count == 1 else f"{count} {name}s", kind, count))
+    found.append(("output", "tail", 1))
+    return [each for each in found if sizes_of(net, each[1]).weights]
+
+
 def segment_of(net: Sized, segment: str | int) -> Segment:
     """The closed forms of a part."""
     if isinstance(segment, int):

@@ -13,23 +13,27 @@ from workbench.estimate.engines.base import Part
 
 if TYPE_CHECKING:
     from workbench.estimate.engines.base import Standing
+    from workbench.estimate.engines.states import Updates
     from workbench.estimate.ledger import Moment
     from workbench.estimate.network.network import Sized
-    from workbench.estimate.optimizer import Rule
 
 
-def standing(net: Sized, rule: Rule) -> Standing:
+def standing(net: Sized, updates: Updates) -> Standing:
     """Weights, optimizer, inputs, and the buckets."""
-    return single.standing(net, rule, accumulating=True, gradients="buckets of DDP's reducer")
+    return single.standing(net, updates, accumulating=True, gradients="buckets of DDP's reducer")
 
 
-def moments(net: Sized, base: Standing, *, accumulating: bool) -> list[Moment]:
+def moments(
+    net: Sized, base: Standing, *, updates: Updates, accumulating: bool
+) -> list[Moment]:
     """The moments of a step, the buckets being there all the time.
 
     With several micro-batches the gradients of all but the last one lie beside the buckets, for
     nothing is sent before the last; each is copied over when the last one has been added to it.
     """
     if not accumulating:
-        return single.moments(net, base)
+        return single.moments(net, base, updates=updates)
     waiting = [Part("front", "weights"), *(Part(kind, "weights", n) for kind, n in net.runs)]
-    return single.moments(net, base, waiting=(*waiting, Part("tail", "weights")))
+    return single.moments(
+        net, base, updates=updates, waiting=(*waiting, Part("tail", "weights"))
+    )

@@ -12,59 +12,42 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from workbench.estimate.engines.base import Part, Standing, moment, sizes_of
-from workbench.estimate.engines.single import INPUTS, tensors_of, weights_of
+from workbench.estimate.engines.base import (
+    Part,
+    Standing,
+    moment,
+    parts_with_weights,
+    sizes_of,
+)
+from workbench.estimate.engines.states import INPUTS, state_lines, update_lines
 from workbench.estimate.ledger import Line
+from workbench.estimate.rounding import up
 
 if TYPE_CHECKING:
+    from workbench.estimate.engines.states import Updates
     from workbench.estimate.ledger import Category, Moment, Stream
     from workbench.estimate.network.network import Sized
-    from workbench.estimate.optimizer import Rule
 
 _LATE = "buffer that the last block was fetched into"
 SOURCE = "torch/distributed/fsdp/_fully_shard/_fsdp_collectives.py"
 
 
-def standing(net: Sized, rule: Rule, *, accumulating: bool) -> Standing:
+def standing(net: Sized, updates: Updates, *, accumulating: bool) -> Standing:
     """This device's part of weights and optimizer, the inputs, and gradients that wait."""
     lines = []
-    alignment = net.symbols[0]
-    counter = -(-4 // alignment) * alignment
-    for what, segment, times in weights_of(net):
-        shard = times * sizes_of(net, segment).shard
-        if not shard:
-            continue
-        of = what if times == 1 else f"{times} {what}s"
+    alignment, shards = net.symbols[:2]
+    for of, part, times in parts_with_weights(net):
         many = "" if times == 1 else f"{times} × "
-        lines.append(Line(f"shards of {of}", f"{many}4 P/N", shard, "weights", "fp32 masters"))
-        if rule.copies:
-            lines.append(
-                Line(
-                    f"optimizer of the shards of {of}: {rule.text}",
-                    f"{many}{4 * rule.copies:g} P/N",
-                    round(rule.copies * shard),
-                    "optimizer",
-                    "fp32",
-                )
-            )
-        if rule.counters:
-            tensors = times * tensors_of(net, segment) * rule.counters
-            lines.append(
-                Line(
-                    f"step counters of {of}",
-                    f"{tensors} × 4 B, rounded up",
-                    tensors * counter,
-                    "optimizer",
-                    "torch.optim keeps one per tensor",
-                )
-            )
+        size = times * sizes_of(net, part).shard
+        formula = f"{many}4 P/N"
+        lines.append(Line(f"shards of {of}", formula, size, "weights", "fp32 masters"))
         if accumulating:
-            lines.append(
-                Line(f"gradients of the shards of {of}", f"{many}4 P/N", shard, "gradients", SOURCE)
-            )
+            name = f"gradients of the shards of {of}"
+            lines.append(Line(name, formula, size, "gradients", SOURCE))
+    lines += state_lines(net, updates, shards=shards)
     tokens = net.symbols[2] * net.symbols[3]
-    each = -(-8 * tokens // alignment) * alignment
-    lines.append(Line("tokens and targets", "2 × 8 B T", 2 * each, "inputs", INPUTS))
+    size = 2 * up(8 * tokens, alignment)
+    lines.append(Line("tokens and targets", "2 × 8 B T", size, "inputs", INPUTS))
     return Standing.of(*lines)
 
 
@@ -75,6 +58,7 @@ class _Step:
     Attributes:
         net: The network.
         base: What stands.
+        updates: How weights are updated.
         width: Bytes of the dtype that blocks compute in.
         accumulating: Whether sharded gradients stand.
         reshard: Whether weights are given back after the forward pass.
@@ -83,6 +67,7 @@ class _Step:
 
     net: Sized
     base: Standing
+    updates: Updates
     width: int
     accumulating: bool
     reshard: bool
@@ -234,22 +219,30 @@ class _Step:
             _line("fp32 buffer of their gradients", "4 P", self.root, "communication"),
         )
         everything = shards + self.net.front.shard + self.net.tail.shard
-        self.add("optimizer", [], self.sharded(everything))
+        extra = update_lines(self.net, self.updates, shards=self.net.symbols[1])
+        self.add("optimizer", [], self.sharded(everything), *extra)
 
 
 def moments(
-    net: Sized, base: Standing, *, width: int, accumulating: bool, reshard: bool
+    net: Sized,
+    base: Standing,
+    *,
+    updates: Updates,
+    width: int,
+    accumulating: bool,
+    reshard: bool,
 ) -> list[Moment]:
     """The moments of a step.
 
     Args:
         net: The network.
         base: What stands.
+        updates: How weights are updated.
         width: Bytes of the dtype that blocks compute in.
         accumulating: Whether sharded gradients stand.
         reshard: Whether weights are given back after the forward pass.
     """
-    step = _Step(net, base, width, accumulating, reshard)
+    step = _Step(net, base, updates, width, accumulating, reshard)
     step.backward(step.forward())
     return step.found
 

@@ -9,75 +9,51 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from workbench.estimate.engines.base import Part, Standing, moment, segment_of, sizes_of
+from workbench.estimate.engines.base import (
+    Part,
+    Standing,
+    moment,
+    parts_with_weights,
+    sizes_of,
+)
+from workbench.estimate.engines.states import INPUTS, state_lines, update_lines
 from workbench.estimate.ledger import Line
+from workbench.estimate.rounding import up
 
 if TYPE_CHECKING:
     from workbench.estimate.ledger import Moment
+    from workbench.estimate.engines.states import Updates
     from workbench.estimate.network.network import Sized
-    from workbench.estimate.optimizer import Rule
 
-INPUTS = "the batch as the trainer puts it on the device: int64"
-
-
-def weights_of(net: Sized) -> list[tuple[str, str | int, int]]:
-    """(what, segment, how often) of everything that has weights."""
-    counts: dict[int, int] = {}
-    for kind, count in net.runs:
-        counts[kind] = counts.get(kind, 0) + count
-    blocks = [(net.network.blocks[kind].name, kind, count) for kind, count in counts.items()]
-    return [("embedding", "front", 1), *blocks, ("output", "tail", 1)]
-
-
-def standing(net: Sized, rule: Rule, *, accumulating: bool, gradients: str) -> Standing:
+def standing(net: Sized, updates: Updates, *, accumulating: bool, gradients: str) -> Standing:
     """Weights, optimizer and inputs, and gradients where those of earlier micro-batches wait."""
     lines = []
     alignment = net.symbols[0]
-    counter = -(-4 // alignment) * alignment
-    for what, segment, times in weights_of(net):
-        sizes = sizes_of(net, segment)
-        if not sizes.weights:
-            continue
-        of = what if times == 1 else f"{times} {what}s"
+    source = "fp32 masters" if updates.rounding is None else "matrices in bf16, all else in fp32"
+    for of, part, times in parts_with_weights(net):
         many = "" if times == 1 else f"{times} × "
-        weights = times * sizes.weights
-        lines.append(Line(f"weights of {of}", f"{many}4 P", weights, "weights", "fp32 masters"))
-        if rule.copies:
-            state = round(rule.copies * weights)
-            formula = f"{many}{4 * rule.copies:g} P"
-            lines.append(
-                Line(f"optimizer of {of}: {rule.text}", formula, state, "optimizer", "fp32")
-            )
-        if rule.counters:
-            tensors = times * tensors_of(net, segment) * rule.counters
-            lines.append(
-                Line(
-                    f"step counters of {of}",
-                    f"{tensors} × 4 B, rounded up",
-                    tensors * counter,
-                    "optimizer",
-                    "torch.optim keeps one per tensor",
-                )
-            )
+        size = times * sizes_of(net, part).weights
+        bytes_each = "4" if updates.rounding is None else "2 or 4"
+        formula = f"{many}{bytes_each} P"
+        lines.append(Line(f"weights of {of}", formula, size, "weights", source))
         if accumulating:
-            lines.append(Line(f"gradients of {of}", f"{many}4 P", weights, "gradients", gradients))
+            lines.append(Line(f"gradients of {of}", formula, size, "gradients", gradients))
+    lines += state_lines(net, updates)
     tokens = net.symbols[2] * net.symbols[3]
-    each = -(-8 * tokens // alignment) * alignment
-    lines.append(Line("tokens and targets", "2 × 8 B T", 2 * each, "inputs", INPUTS))
+    size = 2 * up(8 * tokens, alignment)
+    lines.append(Line("tokens and targets", "2 × 8 B T", size, "inputs", INPUTS))
     return Standing.of(*lines)
 
 
-def tensors_of(net: Sized, segment: str | int) -> int:
-    """Number of weight tensors of a part."""
-    return len(segment_of(net, segment).parameters)
-
-
-def moments(net: Sized, base: Standing, *, waiting: tuple[Part, ...] = ()) -> list[Moment]:
+def moments(
+    net: Sized, base: Standing, *, updates: Updates, waiting: tuple[Part, ...] = ()
+) -> list[Moment]:
     """The moments of a step on one device.
 
     Args:
         net: The network.
         base: What stands.
+        updates: How weights are updated.
         waiting: Gradients, from the front to the tail, that lie beside what stands until those of
             the last micro-batch have been added.
     """
@@ -110,5 +86,6 @@ def moments(net: Sized, base: Standing, *, waiting: tuple[Part, ...] = ()) -> li
         done -= count
     parts = [Part("front", "backward"), *after]
     found.append(moment("embedding, backward", net, base, parts))
-    found.append(moment("optimizer", net, base, [Part("front", "gradients"), *after]))
+    parts = [Part("front", "lasting"), Part("tail", "lasting"), *after[1:]]
+    found.append(moment("optimizer", net, base, parts, update_lines(net, updates)))
     return found

@@ -53,7 +53,7 @@ def fit(
     if capacity is None and hardware is not None:
         capacity = hardware.memory_bytes
     judge = Judge(hardware, capacity, limits.margin, unjudged={})
-    pacer = Pacer(config, hardware, measured)
+    pacer = Pacer(config, hardware, measured, origins)
     search = Search(config, limits, judge, pacer)
     gate = Gate(config, origins, hardware)
     refused: dict[str, int] = {}

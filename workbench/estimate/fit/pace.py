@@ -14,15 +14,18 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from workbench.config.degrees import Degrees
-from workbench.config.size import num_expert_layers, size_of
+from workbench.config.size import size_of
 from workbench.estimate.batch import Batch
+from workbench.estimate.budget import budget_of
 from workbench.estimate.fit.edits import changed
 from workbench.estimate.flops import flops_of
 from workbench.estimate.money import bill_of
-from workbench.estimate.speed import Efficiency, Unknown, reach_of, speed_of
+from workbench.estimate.speed import Efficiency, Unknown, launch_seconds, reach_of, speed_of
 from workbench.estimate.traffic import Numbers, flows
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from workbench.config.profile import HardwareProfile
     from workbench.config.schema import Config
 
@@ -46,7 +49,7 @@ class Pace:
     Attributes:
         seconds: Time of an optimizer step; None where the device's speed is not known.
         tokens_per_second: Over all devices.
-        hours: Until the last step.
+        hours: Until the last step; None where nobody knows how many there are.
         dollars: For all devices and hours; None without a price.
         order: What candidates of one search are put in order by; smaller is faster.
     """
@@ -73,9 +76,25 @@ class _Work(NamedTuple):
     Attributes:
         model: FLOPs, nothing twice.
         times: All that is computed, over that.
+        steps: How many there are; None where nobody knows.
     """
 
     model: float
+    times: float
+    steps: int | None
+
+
+class _Reach(NamedTuple):
+    """What the first plan reaches in a number format.
+
+    Attributes:
+        efficiency: The share of the peak.
+        rate: FLOP/s of a device at that share.
+        times: What its step takes over what its model FLOPs take at that rate.
+    """
+
+    efficiency: Efficiency
+    rate: float
     times: float
 
 
@@ -86,7 +105,7 @@ class Pacer:
         plan: One of them: it reaches the share of the peak that `workbench.estimate.speed` says.
         hardware: The device.
         measured: What the machine reached with such a plan.
-        steps: Optimizer steps of the training; by default ``training.max_steps``.
+        origins: Keys that a layer sets; None: those that the config was made with.
     """
 
     def __init__(
@@ -94,62 +113,80 @@ class Pacer:
         plan: Config,
         hardware: HardwareProfile | None,
         measured: Efficiency | None = None,
-        steps: int | None = None,
+        origins: Collection[str] | None = None,
     ) -> None:
         self._plan, self._hardware, self._measured = plan, hardware, measured
-        self._steps = steps or plan.training.max_steps
-        self._numbers = numbers_of(plan)
-        self._active = size_of(plan.model).active
+        given = plan.training.model_fields_set
+        self._ends = "max_steps" in given if origins is None else "training.max_steps" in origins
+        self._size = size_of(plan.model, plan.training.mtp, plan.lora)
+        self._numbers = Numbers.of(plan, self._size)
         self._work: dict[tuple[str, int, int], _Work] = {}
-        self._reached: dict[str, tuple[Efficiency, float] | None] = {}
+        self._reached: dict[str, _Reach | None] = {}
 
     def __call__(self, config: Config) -> Pace:
         """The pace of a plan."""
-        hardware, reached = self._hardware, self._efficiency(config)
+        hardware, degrees = self._hardware, Degrees.of(config)
+        work = self._work_of(config, degrees)
+        reached = self._efficiency(config, degrees, work)
         if hardware is None or reached is None:
-            return self._unknown(config)
-        flops = self._work_of(config).model
-        speed = speed_of(config, hardware, flops=flops, numbers=self._numbers, measured=reached)
-        if isinstance(speed, Unknown):
-            return self._unknown(config)
-        bill = bill_of(config, hardware, speed, steps=self._steps, parameters=self._active)
-        seconds = speed.step_seconds.likely
-        return Pace(
-            seconds,
-            speed.tokens_per_second.likely,
-            bill.hours.likely,
-            None if bill.dollars is None else bill.dollars.likely,
-            seconds,
+            return self._unknown(config, degrees, work)
+        speed = speed_of(
+            config, hardware, flops=work.model, numbers=self._numbers, measured=reached
         )
+        if isinstance(speed, Unknown):
+            return self._unknown(config, degrees, work)
+        seconds, rate = speed.step_seconds.likely, speed.tokens_per_second.likely
+        if work.steps is None:
+            return Pace(seconds, rate, None, None, seconds)
+        bill = bill_of(config, hardware, speed, steps=work.steps, parameters=self._size.active)
+        dollars = None if bill.dollars is None else bill.dollars.likely
+        return Pace(seconds, rate, bill.hours.likely, dollars, seconds)
 
-    def _unknown(self, config: Config) -> Pace:
-        work = self._work_of(config)
-        done = work.model * work.times / Degrees.of(config).devices
+    def _unknown(self, config: Config, degrees: Degrees, work: _Work) -> Pace:
+        done = work.model * work.times / degrees.devices
         sent = sum(flow.volume for flow in flows(config, self._numbers))
         return Pace(None, None, None, None, done + _FLOPS_PER_BYTE * sent)
 
-    def _work_of(self, config: Config) -> _Work:
+    def _work_of(self, config: Config, degrees: Degrees) -> _Work:
         """What is computed in a step; micro-batches and devices only cut it in other pieces."""
-        batch, kind = Batch.of(config, Degrees.of(config).data), recomputation(config)
+        batch, kind = Batch.of(config, degrees.data), recomputation(config)
         key = kind, batch.length, batch.sequences
         if key not in self._work:
             flops = flops_of(config)
             times = flops.hardware / (flops.hardware - flops.recomputed)
-            self._work[key] = _Work(flops.model, times * (_BETWEEN if kind == "selective" else 1))
+            times *= _BETWEEN if kind == "selective" else 1
+            self._work[key] = _Work(flops.model, times, self._steps(config, batch))
         return self._work[key]
 
-    def _efficiency(self, config: Config) -> Efficiency | None:
+    def _efficiency(self, config: Config, degrees: Degrees, work: _Work) -> Efficiency | None:
         """The share of the peak that a plan reaches, from the one that the first plan reaches."""
-        reach = self._reach(config.training.mixed_precision)
+        precision = config.training.mixed_precision
+        if precision not in self._reached:
+            self._reached[precision] = self._reach(precision)
+        reach = self._reached[precision]
         if reach is None:
             return None
-        efficiency, rate = reach
-        share = self._times(self._plan, rate) / self._times(config, rate)
-        return Efficiency(efficiency.mfu * share, efficiency.spread, efficiency.source)
+        share = reach.times / self._times(config, degrees, work, reach.rate)
+        mfu = reach.efficiency.mfu * share
+        if self._measured is None:  # a measured share has the waiting in it
+            seconds = work.model / (degrees.devices * reach.rate * share)
+            mfu *= min(1.0, seconds / launch_seconds(config, self._numbers))
+        return Efficiency(mfu, reach.efficiency.spread, reach.efficiency.source)
 
-    def _times(self, config: Config, rate: float) -> float:
+    def _reach(self, precision: str) -> _Reach | None:
+        """What the first plan reaches in a number format."""
+        plan = changed(self._plan, {"training.mixed_precision": precision})
+        found = None if self._hardware is None else reach_of(plan, self._hardware)
+        if found is None:
+            return None
+        efficiency, degrees = self._measured or found[0], Degrees.of(plan)
+        rate = efficiency.mfu * found[1]
+        return _Reach(
+            efficiency, rate, self._times(plan, degrees, self._work_of(plan, degrees), rate)
+        )
+
+    def _times(self, config: Config, degrees: Degrees, work: _Work, rate: float) -> float:
         """What a step takes over what its model FLOPs take at a rate of each device."""
-        work, degrees = self._work_of(config), Degrees.of(config)
         bandwidth = None if self._hardware is None else self._hardware.memory_bandwidth
         if bandwidth is None:
             return work.times
@@ -157,30 +194,14 @@ class Pacer:
         moved = config.training.gradient_accumulation_steps * _BYTES_PER_WEIGHT * held
         return work.times + moved / bandwidth * degrees.devices * rate / work.model
 
-    def _reach(self, precision: str) -> tuple[Efficiency, float] | None:
-        """The share that the first plan reaches in a number format, and FLOP/s of that."""
-        if precision not in self._reached:
-            plan = changed(self._plan, {"training.mixed_precision": precision})
-            found = None if self._hardware is None else reach_of(plan, self._hardware)
-            if found is not None:
-                efficiency = self._measured or found[0]
-                found = efficiency, efficiency.mfu * found[1]
-            self._reached[precision] = found
-        return self._reached[precision]
-
-
-def numbers_of(config: Config) -> Numbers:
-    """What a plan trains, counted."""
-    model = config.model
-    size = size_of(model, config.training.mtp, config.lora)
-    return Numbers(
-        size.total,
-        size.trainable,
-        model.num_layers,
-        model.hidden_size,
-        num_expert_layers(model),
-        model.num_experts_per_token,
-    )
+    def _steps(self, config: Config, batch: Batch) -> int | None:
+        return budget_of(
+            config.training,
+            max_steps_given=self._ends,
+            sequences_per_step=batch.sequences,
+            tokens_per_step=batch.tokens,
+            parameters=self._size.total,
+        ).steps
 
 
 def recomputation(config: Config) -> str:

@@ -110,7 +110,7 @@ def _best(
     moved = changed(config, effective(config, edits))
     judge = Judge(hardware, hardware.memory_bytes, limits.margin)
     # One device can train in other ways than several: of these, too, the search knows.
-    search = Search(moved, limits, judge, Pacer(config, hardware, measured))
+    search = Search(moved, limits, judge, Pacer(config, hardware, measured, origins))
     if search.feasible() is None:
         return None
     gate = Gate(moved, origins, hardware)

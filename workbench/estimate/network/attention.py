@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from workbench.estimate.network.attend import attend, by_heads
 from workbench.estimate.network.linear import linear
 from workbench.estimate.network.norm import rms_norm
 from workbench.estimate.tape import ops
+from workbench.estimate.tape.ops_attention import copied, split_heads
 
 if TYPE_CHECKING:
     from workbench.estimate.network.decoder import Tables
@@ -18,11 +20,15 @@ if TYPE_CHECKING:
     from workbench.estimate.tape.tensor import Dim, Tape, Tensor
 
 
-def attention(tape: Tape, x_BTD: Tensor, s: Structure, tables: Tables) -> Tensor:
+def attention(
+    tape: Tape, x_BTD: Tensor, s: Structure, tables: Tables, *, causal: bool = True
+) -> Tensor:
     """Grouped-query attention."""
-    q = _heads(tape, linear(tape, x_BTD, "q_proj", "D", "H*K", bias=s.attention_bias), "H")
-    k = _heads(tape, linear(tape, x_BTD, "k_proj", "D", "G*K", bias=s.attention_bias), "G")
-    v = _heads(tape, linear(tape, x_BTD, "v_proj", "D", "G*K", bias=s.attention_bias), "G")
+    mask = tables.get("mask")
+    copies = by_heads(s, mask, causal=causal)
+    q = _heads(tape, linear(tape, x_BTD, "q_proj", "D", "H*K", bias=s.attention_bias), "H", copies=copies and s.several_heads)
+    k = _heads(tape, linear(tape, x_BTD, "k_proj", "D", "G*K", bias=s.attention_bias), "G", copies=copies and s.several_groups)
+    v = _heads(tape, linear(tape, x_BTD, "v_proj", "D", "G*K", bias=s.attention_bias), "G", copies=copies and s.several_groups)
     if s.qk_norm:
         q_normed = rms_norm(tape, q, "q_norm", "K", fused=s.fused_rms_norm)
         k = rms_norm(tape, k, "k_norm", "K", fused=s.fused_rms_norm)
@@ -33,23 +39,17 @@ def attention(tape: Tape, x_BTD: Tensor, s: Structure, tables: Tables) -> Tensor
         k = rotate(tape, k, s, tables)
         q = turned
         del turned
-    y = attend(tape, q, k, v, s)
+    y = attend(tape, q, k, v, s, mask, causal=causal)
+    flat = y
+    if copies and s.several_heads and not (s.blocked_attention and causal):
+        flat = copied(tape, y, "attention output in a row")
     return linear(
-        tape, ops.view(tape, y, ("B", "T", "H*K")), "o_proj", "H*K", "D", bias=s.attention_out_bias
+        tape, ops.view(tape, flat, ("B", "T", "H*K")), "o_proj", "H*K", "D", bias=s.attention_out_bias
     )
 
 
-def _heads(tape: Tape, x: Tensor, heads: Dim) -> Tensor:
-    return ops.view(tape, x, ("B", "T", heads, "K"))
-
-
-def attend(tape: Tape, q: Tensor, k: Tensor, v: Tensor, s: Structure) -> Tensor:
-    """Scores, softmax, weighted sum."""
-    if s.blocked_attention:
-        return ops.blocked_attention(
-            tape, q, k, v, q.shape, copies=(s.several_heads, s.several_groups)
-        )
-    return ops.flash_attention(tape, q, k, v, q.shape, ("B", "H", "T"))
+def _heads(tape: Tape, x: Tensor, heads: Dim, *, copies: bool = False) -> Tensor:
+    return split_heads(tape, x, ("B", "T", heads, "K"), copies=copies)
 
 
 def rotate(tape: Tape, x: Tensor, s: Structure, tables: Tables) -> Tensor:

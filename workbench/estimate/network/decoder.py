@@ -7,11 +7,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from workbench.estimate.network.attend import keeps_mask
 from workbench.estimate.network.attention import attention
 from workbench.estimate.network.feed_forward import feed_forward
 from workbench.estimate.network.loss import cross_entropy
 from workbench.estimate.network.norm import norm
+from workbench.estimate.network.sight import see
 from workbench.estimate.tape import ops
+from workbench.estimate.tape.ops_attention import dropout
 from workbench.estimate.tape.tensor import Parameter, Tensor
 
 if TYPE_CHECKING:
@@ -22,9 +25,9 @@ Tables = dict[str, Tensor]
 """What all blocks share: angles, masks."""
 
 
-def shared_tables(s: Structure) -> Tables:
-    """The angles, as blocks see them: memory that is counted elsewhere."""
-    tables = {}
+def shared_tables(s: Structure, mask: Tensor | None = None) -> Tables:
+    """The angles, as blocks see them: memory that is counted elsewhere; and the mask."""
+    tables = {} if mask is None else {"mask": mask}
     if s.rotary:
         for name in ("cos", "sin"):
             tables[name] = Tensor(None, ("T", 1, "R"), 4)
@@ -36,24 +39,56 @@ def front(tape: Tape, s: Structure) -> tuple[Tensor, Tables]:
     table = Parameter(tape, "embedding", ("V", "D"))
     x = ops.embedding(tape, table, ("B", "T", "D"))
     if s.learned_positions:
-        positions = Parameter(tape, "position_embedding", ("P", "D"))
-        place = tape.new(("T",), 8, "positions")
-        added = ops.embedding(tape, positions, ("T", "D"))
-        x = ops.add_rows(tape, x, added)
-        del place, added
+        x = add_positions(tape, x, s)
+    if s.options.embedding_dropout:
+        x = dropout(tape, x, cpu=s.cpu)
     x = ops.cast(tape, x, s.width, "residual stream")
-    tables = {}
+    tables = angles(tape, s)
+    mask = see(tape, s)
+    if mask is not None:
+        tables["mask"] = mask
+    return x, left_behind(s, tables)
+
+
+def angles(tape: Tape, s: Structure) -> Tables:
+    """The angles of rotary positions."""
+    tables: Tables = {}
     if s.rotary:
         angle = tape.new(("T", "R2"), 4, "angles")
-        angles = tape.new(("T", "R"), 4, "angles")
+        both = tape.new(("T", "R"), 4, "angles")
         del angle
         cos = tape.new(("T", "R"), 4, "cosines")
         tables["cos"] = tape.new(("T", "R"), 4, "cosines of the angles")
         del cos
         sin = tape.new(("T", "R"), 4, "sines")
         tables["sin"] = tape.new(("T", "R"), 4, "sines of the angles")
-        del sin, angles
-    return x, tables
+        del sin, both
+    return tables
+
+
+def left_behind(s: Structure, tables: Tables) -> Tables:
+    """The tables that live as long as the blocks."""
+    mask = tables.get("mask")
+    if mask is not None and not keeps_mask(s, mask.width, padded=s.options.padded[0]):
+        del tables["mask"]
+    return tables
+
+
+def add_positions(tape: Tape, x: Tensor, s: Structure) -> Tensor:
+    """Add the embedding of each position, counted anew in each document."""
+    positions = Parameter(tape, "position_embedding", ("P", "D"))
+    if s.options.documents:
+        place = tape.new(("B", "T"), 8, "positions in their documents")
+        added = ops.embedding(tape, positions, ("B", "T", "D"), keep=place)
+        return ops.add(tape, x, added)
+    place = tape.new(("T",), 8, "positions")
+    added = ops.embedding(tape, positions, ("T", "D"), keep=place)
+    return ops.add_rows(tape, x, added)
+
+
+def drop(tape: Tape, x: Tensor, s: Structure) -> Tensor:
+    """Dropout of what a block adds to the residual stream."""
+    return dropout(tape, x, cpu=s.cpu) if s.options.hidden_dropout else x
 
 
 def block(tape: Tape, x_BTD: Tensor, s: Structure, tables: Tables) -> Tensor:
@@ -61,11 +96,11 @@ def block(tape: Tape, x_BTD: Tensor, s: Structure, tables: Tables) -> Tensor:
     parallel = s.residual != "sequential"
     normed_BTD = norm(tape, x_BTD, "attention_norm", s)
     y_BTD = attention(tape, normed_BTD, s, tables)
-    after_BTD = ops.add(tape, x_BTD, y_BTD, "residual stream")
+    after_BTD = ops.add(tape, x_BTD, drop(tape, y_BTD, s), "residual stream")
     if s.residual != "parallel_shared_norm":
         normed_BTD = norm(tape, x_BTD if parallel else after_BTD, "feed_forward_norm", s)
     y_BTD = feed_forward(tape, normed_BTD, s)
-    return ops.add(tape, after_BTD, y_BTD, "residual stream")
+    return ops.add(tape, after_BTD, drop(tape, y_BTD, s), "residual stream")
 
 
 def tail(tape: Tape, given: list[Tensor], s: Structure) -> Tensor:

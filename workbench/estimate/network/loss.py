@@ -1,12 +1,13 @@
 """`ava_kernels.linear_cross_entropy` on paper: the logits of a chunk of tokens at a time.
 
-Shapes: N tokens, D width, V vocabulary, C tokens of a chunk, Z of the last one.
+Shapes: N tokens, D width, V vocabulary or classes, C tokens of a chunk, Z of the last one.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from workbench.estimate.network.token_loss import token_loss
 from workbench.estimate.tape import ops
 from workbench.estimate.tape.autograd import Node
 from workbench.estimate.tape.tensor import Parameter
@@ -25,46 +26,57 @@ def chunk_tokens(vocabulary: int) -> int:
     return max(1, CHUNK_ELEMENTS // vocabulary)
 
 
-def cross_entropy(tape: Tape, x: Tensor, weight: Tensor, s: Structure) -> Tensor:
+def cross_entropy(
+    tape: Tape, x: Tensor, weight: Tensor, s: Structure, bias_name: str = "lm_head_bias"
+) -> Tensor:
     """The summed loss; both gradients are made in the forward pass."""
-    bias = Parameter(tape, "lm_head_bias", ("V",)) if s.head_bias else None
+    outputs = weight.shape[0]
+    bias = Parameter(tape, bias_name, (outputs,)) if s.head_bias else None
     inputs = (x, weight) if bias is None else (x, weight, bias)
     node = Node(tape, inputs, _back, x.shape)
     width = x.width
     cast = ops.cast(tape, weight.detach(), width, "output matrix in the compute dtype")
     grad_x = tape.new(("B", "T", "D"), width, "gradient of the hidden states")
-    grad_weight = tape.new(("V", "D"), weight.width, "gradient of the output matrix")
+    grad_weight = tape.new(weight.shape, weight.width, "gradient of the output matrix")
     grad_bias = None
     if bias is not None:
-        grad_bias = tape.new(("V",), bias.width, "gradient of the output bias")
+        grad_bias = tape.new((outputs,), bias.width, "gradient of the output bias")
+    special = s.options.special
     for index in range(s.chunks):
         rows: Dim = "Z" if index == s.chunks - 1 else "C"
-        product = tape.new((rows, "V"), width, "logits of a chunk")
+        product = tape.new((rows, outputs), width, "logits of a chunk")
         logits = ops.cast(tape, product, 4, "fp32 logits of a chunk")
         del product
-        log_p = _log_probabilities(tape, rows)
+        if special is None:
+            slope = _log_probabilities(tape, rows, outputs, smoothing=s.options.smoothing)
+        else:
+            slope = token_loss(tape, logits, special)
         if bias is not None:
-            added = tape.new(("V",), 4, "gradient of the output bias from a chunk")
+            added = tape.new((outputs,), 4, "gradient of the output bias from a chunk")
             del added
-        grad = ops.cast(tape, log_p, width, "gradient of the logits of a chunk")
+        grad = ops.cast(tape, slope, width, "gradient of the logits of a chunk")
         product = tape.new((rows, "D"), width, "gradient of the hidden states of a chunk")
         del product
-        product = tape.new(("V", "D"), width, "gradient of the output matrix from a chunk")
+        product = tape.new(weight.shape, width, "gradient of the output matrix from a chunk")
         if s.cpu and width != weight.width:
-            copy = tape.new(("V", "D"), 4, "the same in fp32, as a CPU adds")
+            copy = tape.new(weight.shape, 4, "the same in fp32, as a CPU adds")
             del copy
         del product
-    del logits, log_p, grad, cast
+    del logits, slope, grad, cast
     node.save(grad_x, grad_weight)
     if grad_bias is not None:
         node.save(grad_bias)
     return tape.new((), 4, "loss", node)
 
 
-def _log_probabilities(tape: Tape, rows: Dim) -> Tensor:
+def _log_probabilities(tape: Tape, rows: Dim, outputs: Dim, *, smoothing: bool) -> Tensor:
     """The log-probabilities of a chunk, which become the gradient of its logits in place."""
-    log_p = tape.new((rows, "V"), 4, "log-probabilities of a chunk, then their gradient")
+    log_p = tape.new((rows, outputs), 4, "log-probabilities of a chunk, then their gradient")
     keep = tape.new((rows,), 1, "which targets count")
+    if smoothing:
+        mean = tape.new((rows,), 4, "mean of the log-probabilities of each row")
+        counted = tape.new((rows,), 4, "those that count")
+        del mean, counted
     places = tape.new((rows,), 8, "rows of a chunk")
     targets = tape.new((rows,), 8, "targets of a chunk")
     found = tape.new((rows,), 4, "probabilities of the targets of a chunk")

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from workbench.estimate.network import decoder
+from workbench.estimate.network import bert, decoder, t5
 from workbench.estimate.network.segment import Segment, Sizes, record
+from workbench.estimate.network.sight import shared_mask
 
 if TYPE_CHECKING:
     from workbench.config.schema import ModelConfig
@@ -61,12 +62,17 @@ def compiled(s: Structure, *, accumulating: bool, waiting: bool) -> Network:
         waiting: Whether they are given up one by one, as DDP copies them into its buckets.
     """
 
+    if s.family == "bert":
+        return Network(*bert.parts(s, accumulating=accumulating, waiting=waiting))
+    if s.family == "t5":
+        return Network(*t5.parts(s, accumulating=accumulating, waiting=waiting))
+
     def front(tape: Tape, given: list[Tensor]) -> tuple[Tensor, decoder.Tables]:
         del given
         return decoder.front(tape, s)
 
-    def block(tape: Tape, x: Tensor) -> Tensor:
-        return decoder.block(tape, x, s, decoder.shared_tables(s))
+    def block(tape: Tape, x: Tensor, mask: Tensor | None = None) -> Tensor:
+        return decoder.block(tape, x, s, decoder.shared_tables(s, mask))
 
     def tail(tape: Tape, given: list[Tensor]) -> Tensor:
         return decoder.tail(tape, given, s)
@@ -74,9 +80,14 @@ def compiled(s: Structure, *, accumulating: bool, waiting: bool) -> Network:
     ends: dict[str, bool] = {"accumulating": accumulating, "waiting": waiting}
     recomputed = s.recompute != "none"
     width = s.weight_width
+    extras = shared_mask(s)
     return Network(
         record("embedding", s, front, has_input=False, **ends),
-        (record("block", s, block, recomputed=recomputed, weight_width=width, **ends),),
+        (
+            record(
+                "block", s, block, recomputed=recomputed, weight_width=width, extras=extras, **ends
+            ),
+        ),
         record("loss", s, tail, takes_input=True, **ends),
     )
 
@@ -94,7 +105,7 @@ def sized(
     return Sized(
         network,
         symbols,
-        ((0, model.num_layers),),
+        t5.runs(model) if s.family == "t5" else ((0, model.num_layers),),
         Sizes(*network.front.evaluate(*symbols)),
         tuple(Sizes(*block.evaluate(*symbols)) for block in network.blocks),
         Sizes(*network.tail.evaluate(*symbols)),

@@ -8,16 +8,37 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from workbench.estimate.network.symbols import SYMBOLS
 from workbench.estimate.tape.autograd import Boundary, Region, backward
 from workbench.estimate.tape.compile import Entry, Tally, compile_sums, largest
-from workbench.estimate.tape.tensor import Tape, size_of_shape
+from workbench.estimate.tape.tensor import Tape, Tensor, size_of_shape
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from workbench.estimate.network.structure import Structure
-    from workbench.estimate.tape.tensor import Dim, Parameter, Tensor
+    from workbench.estimate.tape.tensor import Dim, Parameter
 
 KEPT = frozenset({"product", "attention"})
 """What ``selective`` keeps: matrix products and attention."""
+
+
+class Extra(NamedTuple):
+    """What a block reads besides the residual stream, and all blocks share.
+
+    Attributes:
+        label: What it is.
+        shape: Its shape.
+        width: Bytes of an element.
+        kept: Whether something keeps it for the backward pass; it is then counted where it was
+            made. What is not kept is gone when the forward pass is over.
+        learns: Whether it has a gradient, which all blocks add to.
+        waits: Whether there is one from later blocks when the backward pass begins.
+    """
+
+    label: str
+    shape: tuple[Dim, ...]
+    width: int
+    kept: bool = True
+    learns: bool = False
+    waits: bool = False
 
 
 class Sizes(NamedTuple):
@@ -31,6 +52,7 @@ class Sizes(NamedTuple):
         weights: The weights between steps.
         shard: The part of the fp32 weights on the first of N devices that share each of them.
         whole: All of the weights as they are gathered for computing: padded to N equal parts.
+        lasting: Those of the gradients that wait for the update: not those of another part's weights.
         numbers: Number of weights.
     """
 
@@ -41,6 +63,7 @@ class Sizes(NamedTuple):
     weights: int
     shard: int
     whole: int
+    lasting: int
     numbers: int
 
 
@@ -74,14 +97,16 @@ def record(
     accumulating: bool = False,
     waiting: bool = False,
     weight_width: int = 4,
+    length: Dim = "T",
+    extras: tuple[Extra, ...] = (),
 ) -> Segment:
     """Run a part forwards and backwards and keep what it held at each moment.
 
     Args:
         name: What it is.
         s: The structure.
-        run: Builds the part from its input; its result is a tensor, or one with what it leaves
-            behind for all blocks.
+        run: Builds the part from its input and the extras; its result is a tensor, or one with
+            what it leaves behind for all blocks, and with what else gets gradients from them.
         has_input: Whether something comes before it.
         takes_input: Whether nobody else holds its input, so that the part can let go of it; it is
             then called with a list that holds the only reference.
@@ -89,6 +114,8 @@ def record(
         accumulating: Whether gradients of earlier micro-batches exist.
         waiting: Whether those are given up one by one, as each is copied into its bucket.
         weight_width: Bytes of an element of its weights while it computes.
+        length: Positions of its input.
+        extras: What else it reads.
     """
     half = s.weights == "half"
     tape = Tape(
@@ -98,14 +125,20 @@ def record(
         narrow=s.weights == "narrow",
     )
     boundary = Boundary(tape) if has_input else None
-    given = [tape.new(("B", "T", "D"), s.width, "residual stream", boundary)] if has_input else []
+    shape: tuple[Dim, ...] = ("B", length, "D")
+    given = [tape.new(shape, s.width, "residual stream", boundary)] if has_input else []
+    others = [_extra(tape, each) for each in extras]
+    learning = [each.node for each in others if each.node is not None]
+    roots: tuple[Tensor, ...] = ()
     if recomputed:
-        y, left = _checkpointed(tape, s, run, given[0]), None
+        y, left = _checkpointed(tape, s, run, given[0], others), None
     else:
-        found = run(tape, given if takes_input or not given else given[0])
-        y, left = found if isinstance(found, tuple) else (found, None)
-        del found
+        found = run(tape, given if takes_input or not given else given[0], *others)
+        y, left, *rest = found if isinstance(found, tuple) else (found, None)
+        roots = rest[0] if rest else ()
+        del found, rest
     given.clear()
+    others.clear()
     root = y.node
     assert root is not None, "a part of the network has something to learn"
     assert y.storage is not None, "a part of the network makes a tensor"
@@ -119,13 +152,31 @@ def record(
                 label = f"gradient of {parameter.name} from earlier micro-batches"
                 parameter.waiting = tape.new(parameter.shape, 4, label)
         tape.cut()
+    ends = [(each.node, each.shape, each.width) for each in roots if each.node is not None]
+    del left, roots
+    held = [
+        (node, tape.new(each.shape, each.width, f"gradient of {each.label} from later blocks"))
+        for node, each in zip(learning, (e for e in extras if e.learns), strict=True)
+        if each.waits
+    ]
     start = [tape.new(shape, width, "gradient of the residual stream")]
-    backward(tape, root, start.pop())
-    del root, left
+    more = [(node, tape.new(*each, "gradient of what blocks share")) for node, *each in ends]
+    ends.clear()
+    backward(tape, root, start.pop(), more=more, held=held)
+    del root
     result = 0
     if boundary is not None and boundary.grad is not None and boundary.grad.storage is not None:
         result = boundary.grad.storage.bit
+    for node in learning:
+        if isinstance(node, Boundary) and node.grad is not None and node.grad.storage is not None:
+            result |= node.grad.storage.bit
     gradients = tape.live & ~result
+
+    lasting = 0
+    for parameter in tape.parameters:
+        if not parameter.shared and parameter.grad is not None:
+            assert parameter.grad.storage is not None
+            lasting |= parameter.grad.storage.bit
 
     def tallies(moments: list[int]) -> tuple[Tally, ...]:
         return tuple(Tally.of(tape, live, saved, gradients) for live in moments)
@@ -139,6 +190,7 @@ def record(
         "backward": tallies(largest(tape, tape.cut())),
         "gradients": tallies([gradients]),
         **_weights(own),
+        "lasting": tallies([lasting]),
     }
     count = "+".join(size_of_shape(shape, 1) for shape in parameters.values()) or "0"
     return Segment(
@@ -167,17 +219,27 @@ def _weights(parameters: list[Parameter]) -> dict[str, tuple[Tally, ...]]:
     }
 
 
-def _checkpointed(tape: Tape, s: Structure, run: Callable[..., Any], x: Tensor) -> Tensor:
+def _extra(tape: Tape, extra: Extra) -> Tensor:
+    node = Boundary(tape) if extra.learns else None
+    if extra.kept:
+        return Tensor(None, extra.shape, extra.width, node)
+    return tape.new(extra.shape, extra.width, extra.label, node)
+
+
+def _checkpointed(
+    tape: Tape, s: Structure, run: Callable[..., Any], x: Tensor, others: list[Tensor]
+) -> Tensor:
     """The part as `workbench.models.recompute` calls it."""
     keeps = KEPT if s.recompute == "selective" else frozenset[str]()
+    reads = list(others)
 
     def again() -> None:
         held = x.detach()
         held.node, held.needs_grad = Boundary(tape), True
-        run(tape, held)
+        run(tape, held, *reads)
 
     region = Region(tape, again, keeps)
     tape.region = region
-    y: Tensor = run(tape, x)
+    y: Tensor = run(tape, x, *others)
     tape.region = None
     return y

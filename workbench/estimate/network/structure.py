@@ -8,7 +8,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from workbench.estimate.network.lengths import lengths_of
 from workbench.estimate.network.loss import chunk_tokens
+from workbench.estimate.network.options import PLAIN, Options, options_of
 
 if TYPE_CHECKING:
     from workbench.config.schema import Config
@@ -47,6 +49,8 @@ class Structure:
         several_heads: Whether there is more than one query head.
         several_groups: Whether there is more than one key head.
         weights: How weights are kept between steps.
+        family: ``decoder``, ``bert`` or ``t5``.
+        options: Masks, dropout, implementations, heads.
     """
 
     cpu: bool
@@ -71,6 +75,8 @@ class Structure:
     several_heads: bool = True
     several_groups: bool = True
     weights: Weights = "fp32"
+    family: str = "decoder"
+    options: Options = PLAIN
 
     @property
     def weight_width(self) -> int:
@@ -104,13 +110,16 @@ def structure_of(
     """
     model = config.model
     out_bias = model.attention_out_bias
-    tokens = config.training.batch_size * config.data.max_length
+    lengths = lengths_of(config)
+    tokens = config.training.batch_size * lengths.written
+    options = options_of(config, lengths, cpu=cpu)
+    heads, groups = model.num_attention_heads, model.num_key_value_heads
     return Structure(
         cpu=cpu,
         width=width,
         norm=model.norm_type,
         qk_norm=model.qk_norm,
-        rotary=model.position_embedding_type == "rope",
+        rotary=model.position_embedding_type == "rope" and model.model_type != "t5",
         partial_rotary=model.partial_rotary_factor != 1,
         interleaved=model.rope_interleaved,
         attention_bias=model.attention_bias,
@@ -120,17 +129,24 @@ def structure_of(
         mlp_bias=model.mlp_bias,
         learned_positions=model.position_embedding_type == "learned",
         tied=model.tie_word_embeddings,
-        head_bias=model.lm_head_bias,
+        head_bias=model.lm_head_bias if model.model_type == "decoder" else model.model_type == "bert",
         recompute=recompute,
-        chunks=min(3, -(-tokens // chunk_tokens(model.vocab_size))),
+        chunks=min(3, -(-tokens // chunk_tokens(lengths.outputs))),
         sharded=sharded,
-        blocked_attention=cpu and _blocked(config.data.max_length, width),
-        several_heads=model.num_attention_heads > 1,
-        several_groups=(model.num_key_value_heads or model.num_attention_heads) > 1,
+        blocked_attention=cpu and _blocked(config, options, width),
+        several_heads=heads > 1,
+        several_groups=(groups or heads) > 1,
         weights=weights,
+        family=model.model_type,
+        options=options,
     )
 
 
-def _blocked(length: int, width: int) -> bool:
+def _blocked(config: Config, options: Options, width: int) -> bool:
     """Whether `ava_kernels.causal_attention` takes its blocks on a CPU."""
+    length = config.data.max_length
+    if config.model.model_type != "decoder" or options.implementation != "auto":
+        return False
+    if options.attention_dropout or options.alibi or config.training.mixed_precision == "fp16":
+        return False
     return length <= 1024 and (width == 2 or length >= 128)

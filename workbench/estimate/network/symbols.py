@@ -6,6 +6,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from workbench.config.size import head_width
+from workbench.estimate.network.lengths import lengths_of
 from workbench.estimate.network.loss import chunk_tokens
 
 if TYPE_CHECKING:
@@ -29,6 +30,8 @@ MEANINGS = {
     "Z": "tokens of the last such chunk",
     "X": "scores that a CPU's attention holds at once, forwards",
     "Y": "scores that it holds at once, backwards",
+    "S": "tokens that an encoder reads",
+    "J": "classes of a head",
 }
 """What each symbol stands for, as `ava estimate --explain` prints it."""
 
@@ -45,9 +48,11 @@ def symbols_of(config: Config, *, alignment: int, shards: int = 1) -> tuple[int,
     groups = model.num_key_value_heads or heads
     width = head_width(model)
     turned = int(width * model.partial_rotary_factor)
-    sequences, length = config.training.batch_size, config.data.max_length
+    lengths = lengths_of(config)
+    sequences, length = config.training.batch_size, lengths.written
     tokens = sequences * length
-    chunk = min(chunk_tokens(model.vocab_size), tokens)
+    chunk = min(chunk_tokens(lengths.outputs), tokens)
+    apart = lengths.documents and sequences > 1
     return (
         alignment,
         shards,
@@ -64,7 +69,9 @@ def symbols_of(config: Config, *, alignment: int, shards: int = 1) -> tuple[int,
         model.max_position_embeddings,
         chunk,
         tokens - (-(-tokens // chunk) - 1) * chunk,
-        *_scores(heads, groups, sequences, length, width),
+        *_scores(heads, groups, 1 if apart else sequences, length, width),
+        lengths.read,
+        model.num_labels,
     )
 
 

@@ -126,13 +126,35 @@ class Boundary(Node):
         self.grad: Tensor | None = None
 
 
-def backward(tape: Tape, root: Node, gradient: Tensor) -> None:
-    """Run the backward pass from a node; gradients end in parameters and boundaries."""
-    waiting = _dependencies(root)
+def backward(
+    tape: Tape,
+    root: Node,
+    gradient: Tensor,
+    *,
+    more: list[tuple[Node, Tensor]] | None = None,
+    held: list[tuple[Node, Tensor]] | None = None,
+) -> None:
+    """Run the backward pass from a node; gradients end in parameters and boundaries.
+
+    Args:
+        tape: The tape.
+        root: Where it begins.
+        gradient: What it begins with.
+        more: Other places where it begins, and what with; emptied.
+        held: What has arrived somewhere before; emptied.
+    """
+    roots = [root, *(node for node, _ in more or ())]
+    waiting = _dependencies(roots)
     buffers: dict[int, Tensor] = {id(root): gradient}
-    del gradient
-    ready = [(-root.seq, root)]
-    del root
+    for given in (more, held):
+        while given:
+            node, found = given.pop()
+            buffers[id(node)] = found
+            del node, found
+    del gradient, given
+    ready = [(-each.seq, each) for each in roots if not waiting.get(id(each))]
+    heapq.heapify(ready)
+    del root, roots
     tape.grad = False
     while ready:
         node = heapq.heappop(ready)[1]
@@ -168,10 +190,10 @@ def backward(tape: Tape, root: Node, gradient: Tensor) -> None:
     tape.grad = True
 
 
-def _dependencies(root: Node) -> dict[int, int]:
+def _dependencies(roots: list[Node]) -> dict[int, int]:
     counts: dict[int, int] = {}
-    seen = {id(root)}
-    stack = [root]
+    seen = {id(root) for root in roots}
+    stack = list(roots)
     while stack:
         for target in stack.pop().inputs:
             if not isinstance(target, Node):

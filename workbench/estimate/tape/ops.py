@@ -347,7 +347,14 @@ def _flash_back(node: Node, grad: Tensor) -> Gradients:
 
 
 def blocked_attention(
-    tape: Tape, q: Tensor, k: Tensor, v: Tensor, out: tuple[Dim, ...], *, copies: tuple[bool, bool]
+    tape: Tape,
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    out: tuple[Dim, ...],
+    *,
+    copies: tuple[bool, bool],
+    mask: Tensor | None = None,
 ) -> Tensor:
     """`ava_kernels.causal_attention` on a CPU: it keeps its operands and nothing else.
 
@@ -359,6 +366,7 @@ def blocked_attention(
         out: Shape of the result.
         copies: Whether queries, and whether keys and values, have to be copied to be read row by
             row: not where there is one head.
+        mask: What else is not seen.
     """
     node = None
     if tape.grad and (q.needs_grad or k.needs_grad or v.needs_grad):
@@ -374,7 +382,7 @@ def blocked_attention(
         if kept and region is not None:
             region.cache.append(result.detach())
     if node is not None:
-        node.save(q, k, v)
+        node.save(q, k, v, *(() if mask is None else (mask,)))
     return result
 
 
@@ -418,12 +426,29 @@ def _blocked_back(node: Node, grad: Tensor) -> Gradients:
     return dq, dk, dv
 
 
-def embedding(tape: Tape, weight: Tensor, shape: tuple[Dim, ...]) -> Tensor:
-    """Rows of a table; backwards a whole table of gradients."""
+def embedding(
+    tape: Tape, weight: Tensor, shape: tuple[Dim, ...], *, keep: Tensor | None = None
+) -> Tensor:
+    """Rows of a table; backwards a whole table of gradients.
+
+    Args:
+        tape: The tape.
+        weight: The table.
+        shape: The shape of the result.
+        keep: The numbers of the rows, where they are made for it.
+    """
     return make(
-        tape, (weight,), shape, weight.width, "embedding", back=_embedding_back, memo=weight.shape
+        tape,
+        (weight,),
+        shape,
+        weight.width,
+        "embedding",
+        keep=() if keep is None else (keep,),
+        back=_embedding_back,
+        memo=weight.shape,
     )
 
 
 def _embedding_back(node: Node, grad: Tensor) -> Gradients:
+    node.kept()
     return (node.tape.new(node.memo, grad.width, "gradient of a table"),)

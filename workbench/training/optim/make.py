@@ -6,6 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import torch
+from torch.distributed.tensor import DTensor
 
 from workbench.errors import ConfigError
 from workbench.training.optim.adafactor import Adafactor
@@ -150,12 +151,13 @@ def _sgd(groups: list[Group], config: TrainingConfig) -> torch.optim.Optimizer:
             where="training.nesterov",
             fix="set --training.momentum 0.9, or --training.nesterov false",
         )
+    sharded = any(isinstance(each, DTensor) for group in groups for each in group["params"])
     return torch.optim.SGD(
         groups,
         lr=config.learning_rate,
         momentum=config.momentum,
         nesterov=config.nesterov,
-        fused=True,
+        fused=None if sharded else True,  # the fused kernel knows no shards (torch 2.13)
     )
 
 

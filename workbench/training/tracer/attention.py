@@ -85,9 +85,8 @@ def _plain(
     factor = math.sqrt(1 / math.sqrt(query_.shape[-1]) if scale is None else scale)
     query = query_acc * factor
     if is_causal:
-        ones = torch.ones(query.shape[-2], key_.shape[-2], dtype=torch.bool)
-        attn_mask = _added(ones.tril(), query.dtype)
-        del ones
+        shape = (query.shape[-2], key_.shape[-2])
+        attn_mask = _added(torch.ones(shape, dtype=torch.bool).tril(), query.dtype)
     key, value = _by_heads(key_acc, query), _by_heads(value_acc, query)
     attn = torch.matmul(query, key.transpose(-2, -1) * factor)
     if attn_mask is not None:

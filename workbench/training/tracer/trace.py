@@ -19,10 +19,12 @@ from ava_kernels.attention import causal_attention, forget
 from torch._C._distributed_c10d import GradBucket
 from torch.distributed.fsdp._fully_shard import _fsdp_param, _fsdp_param_group
 from torch.nn.parallel import DistributedDataParallel
+from torch.optim import adagrad, sgd
 from torch.testing._internal.distributed.fake_pg import FakeStore
 
 from workbench.models.build import build_model
 from workbench.training.distributed import World
+from workbench.training.ema import WeightAverage, weight_average
 from workbench.training.engines.base import all_tensors
 from workbench.training.engines.choose import make_engine
 from workbench.training.objective import Objective
@@ -116,13 +118,14 @@ def _trace(
     if isinstance(wrapped := getattr(engine, "wrapped", None), DistributedDataParallel):
         wrapped.register_comm_hook(None, _nothing_sent)
     engine.objective.train()
+    average = weight_average(engine, config.training)
     for tensor in all_tensors(engine.objective).values():
         storages.add(getattr(tensor, "_local_tensor", tensor), "weight")
     del model
-    _step(engine, config)
+    _step(engine, config, average)
     standing = storages.bytes
     storages.mark()
-    _step(engine, config)
+    _step(engine, config, average)
     return Traced(storages.peak, standing, parameters, list(storages.log))
 
 
@@ -140,7 +143,7 @@ _nothing_sent.__annotations__ |= {
 }
 
 
-def _step(engine: Any, config: Config) -> None:
+def _step(engine: Any, config: Config, average: WeightAverage | None) -> None:
     """One optimizer step, as `workbench.training.step` and `loop` make it."""
     training = config.training
     accumulation = training.gradient_accumulation_steps
@@ -152,6 +155,8 @@ def _step(engine: Any, config: Config) -> None:
         gradient_norm=norm,
         max_norm=training.max_gradient_norm,
     )
+    if average is not None:
+        average.update()
 
 
 @contextmanager
@@ -249,7 +254,12 @@ def _cuda_kernels() -> Iterator[None]:
 
     # The blocked attention is for CPUs; its refusal looks at the device, which is one here.
     sdpa = causal_attention.implementations[-1:]
+    def all_at_once(*_args: Any, **_kwargs: Any) -> tuple[bool, bool]:
+        return False, True  # not fused, but foreach: what torch.optim takes for CUDA tensors
+
     with (
+        mock.patch.object(adagrad, "_default_to_fused_or_foreach", all_at_once),
+        mock.patch.object(sgd, "_default_to_fused_or_foreach", all_at_once),
         mock.patch.object(F, "rms_norm", rms_norm),
         mock.patch.object(F, "dropout", dropout),
         mock.patch.object(causal_attention, "implementations", sdpa),

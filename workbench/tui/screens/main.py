@@ -336,6 +336,28 @@ class Main(Screen[None]):
 
         self.app.push_screen(questions.launch(self._recipes[recipe], len(self.live)), launch)
 
+    def action_build(self) -> None:
+        """Edit the chosen recipe's plan."""
+        from workbench.draft import Draft
+
+        _, recipe = self.choices.chosen
+        made = self._plans.get(recipe)
+        if isinstance(made, WorkbenchError):
+            self.post_message(Trouble(made))
+            return
+        try:
+            draft = Draft(made or acts.make_plan(recipe, self.runs_dir))
+        except WorkbenchError as error:
+            self.post_message(Trouble(error))
+            return
+        from workbench.tui.screens.build import Build
+
+        def built(run: str | None) -> None:
+            if run is not None:
+                self.post_message(Launched(run))
+
+        self.app.push_screen(Build(draft), built)
+
     def action_stop(self) -> None:
         """Ask, then stop the chosen run."""
         from workbench.tui.screens import questions

@@ -64,14 +64,14 @@ class Canvas(ScrollView, inherit_bindings=False):
         before, self._rows = self._rows, self._make(width, height)
         styles = look.plain_styles() if self.app.no_color else look.styles(self.app.theme)
         if everything or len(before) != len(self._rows):
-            self._strips = [_strip(row, styles) for row in self._rows]
+            self._strips = [strip_of(row, styles) for row in self._rows]
             self.virtual_size = Size(width, len(self._rows))
             self.refresh()
             return
         top = int(self.scroll_y)
         for index, (old, new) in enumerate(zip(before, self._rows, strict=True)):
             if old != new:
-                self._strips[index] = _strip(new, styles)
+                self._strips[index] = strip_of(new, styles)
                 if 0 <= index - top < height:
                     self.refresh(Region(0, index - top, width, 1))
 
@@ -115,7 +115,8 @@ class Canvas(ScrollView, inherit_bindings=False):
         return strip.adjust_cell_length(width).apply_style(self.rich_style)
 
 
-def _strip(row: Row, styles: dict[str, Style]) -> Strip:
+def strip_of(row: Row, styles: dict[str, Style]) -> Strip:
+    """A row in its styles."""
     return Strip([Segment(text, _style(name, styles)) for text, name in row if text])
 
 

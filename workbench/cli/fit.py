@@ -1,0 +1,258 @@
+"""`ava fit`: the plans for the same training that fit the device, the fastest first."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from workbench.cli.options import parse, take_flag
+from workbench.cli.output import print_json
+from workbench.errors import UsageError
+
+if TYPE_CHECKING:
+    from workbench.config.profile import HardwareProfile
+    from workbench.estimate.fit import FitResult, Limits, Proposal
+    from workbench.plan import Plan
+
+HELP = """\
+usage: ava fit [RECIPE] [FILE.yaml …] [--config LAYER] [--hardware NAME] [--KEY VALUE …]
+               [--keep WHAT,…] [--try-optimizers NAME,…] [--margin PERCENT]
+               [--apply FILE [--choose N]] [--what-if] [--json]
+       ava fit … --largest-micro-batch | --longest-sequence | --smallest-card
+
+Searches for plans that see the same sequences in a step and fit the device, the fastest
+first. Nothing is trained, and the plan itself stays as it is.
+
+  --hardware NAME        the device: ava hardware list; by default the plan's, else this machine
+  --keep WHAT,…          what may not change: micro-batch, recompute, sharding, offload, precision
+  --try-optimizers NAME  optimizers that may take the place of the plan's: another training
+  --margin PERCENT       part of the device to leave free; 3 by default
+  --apply FILE           write the best plan as a layer file (never over a file that is there)
+  --choose N             with --apply: plan N of the table
+  --what-if              instead: the plan with one thing changed at a time
+  --largest-micro-batch  instead: the most sequences of a micro-batch, all else as it is
+  --longest-sequence     instead: the most tokens of a sequence, all else as it is
+  --smallest-card        instead: which devices the plan fits as it is
+  --json                 all of it as data
+
+Recipe, layers and keys are given as for ava train.
+
+  ava fit tiny_cpu --hardware t4 --hidden_size 2048 --num_layers 24
+  ava fit my.yaml --keep precision,sharding --apply fits.yaml
+"""
+
+_QUESTIONS = ("--largest-micro-batch", "--longest-sequence", "--smallest-card", "--what-if")
+_KEEP = ("micro-batch", "recompute", "sharding", "offload", "precision")
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What is asked.
+
+    Attributes:
+        plan: The plan.
+        hardware: Its device.
+        named: Whether the plan names it; else it is this machine's.
+        limits: What the search may change.
+    """
+
+    plan: Plan
+    hardware: HardwareProfile
+    named: bool
+    limits: Limits
+
+
+def run(_command: str, args: list[str]) -> int:
+    """Run `ava fit`."""
+    args = list(args)
+    if {"-h", "--help"} & set(args):
+        sys.stdout.write(HELP)
+        return 0
+    questions = [flag for flag in _QUESTIONS if take_flag(args, flag)]
+    if len(questions) > 1:
+        raise UsageError(
+            f"one question at a time: {' and '.join(questions)}", fix=f"ava fit … {questions[0]}"
+        )
+    apply, choose = _take(args, "--apply"), _take(args, "--choose")
+    limits = _limits(args)
+    json = "--json" in args
+    asked = _ask(args, limits)
+    if questions:
+        if apply or choose:
+            raise UsageError(f"{questions[0]} has no plan to write", fix="ava fit … --apply FILE")
+        from workbench.cli import fit_questions
+
+        return fit_questions.answer(questions[0], asked, json=json)
+    if choose is not None and apply is None:
+        raise UsageError("--choose says which plan to write", fix="ava fit … --apply FILE")
+    return _search(asked, apply, _number(choose), json=json)
+
+
+def _search(asked: Asked, apply: str | None, choose: int, *, json: bool) -> int:
+    from workbench.estimate.fit import fit
+    from workbench.hardware.devices import device, names
+
+    config = asked.plan.config
+    result = fit(
+        config,
+        asked.hardware,
+        origins=asked.plan.composed.origins,
+        limits=asked.limits,
+        profiles=[device(name) for name in names()],
+        measured=_measured(asked),
+    )
+    chosen = _chosen(result, choose) if apply else result.best
+    command = None if chosen is None else command_of(asked.plan, chosen)
+    if apply and chosen is not None:
+        _write(asked.plan, chosen, apply)
+    if json:
+        print_json(result.to_dict() | {"command": command, "written": apply})
+    else:
+        from workbench.cli.fit_table import show
+
+        show(asked, result, command)
+        if apply:
+            sys.stdout.write(f"\nwritten    {apply}\n           ava train {apply}\n")
+    return 0 if result.proposals else 1
+
+
+def _measured(asked: Asked) -> Any:
+    """What this machine has reached, where the plan is for it."""
+    if asked.named:
+        return None
+    from workbench.estimate.calibration import efficiency, rows_of
+    from workbench.runs.measured import history
+
+    return efficiency(rows_of(history()), asked.hardware, asked.plan.config)
+
+
+def _chosen(result: FitResult, number: int) -> Proposal:
+    """The plan to write.
+
+    Raises:
+        UsageError: There is no such plan.
+    """
+    found = result.proposals
+    if not found:
+        raise UsageError("no plan fits, so there is none to write", fix="ava fit … without --apply")
+    if not 1 <= number <= len(found):
+        raise UsageError(f"there is no plan {number}", fix=f"--choose 1 … {len(found)}")
+    return found[number - 1]
+
+
+def command_of(plan: Plan, proposal: Proposal) -> list[str]:
+    """The command line that trains a proposal."""
+    from workbench.draft import Draft
+
+    draft = Draft(plan)
+    draft.put(proposal.edits)
+    return draft.command()
+
+
+def _write(plan: Plan, proposal: Proposal, path: str) -> None:
+    from pathlib import Path
+
+    from workbench.draft import Draft
+
+    draft = Draft(plan)
+    draft.put(proposal.edits)
+    draft.save(Path(path).expanduser())
+
+
+def _ask(args: list[str], limits: Limits) -> Asked:
+    """The plan of a command line and its device.
+
+    Raises:
+        UsageError: Nothing is named.
+        ConfigError: A layer cannot be read, or the plan is wrong.
+    """
+    from workbench.hardware.here import with_memory
+    from workbench.plan import plan_from
+
+    options = parse(args)
+    if options.resume is not None:
+        raise UsageError("a run is resumed by ava train", fix="ava train --resume RUN")
+    if options.recipe is None and not options.layers and not options.overrides:
+        raise UsageError(
+            "nothing to fit yet: name a recipe or a config",
+            fix="ava fit tiny_cpu --hardware t4\nava fit --config gpu/small --hardware rtx_4090",
+        )
+    if "hardware" in options.overrides:
+        options.overrides["run.hardware"] = options.overrides.pop("hardware")
+    plan = plan_from(options.recipe, layers=options.layers, overrides=options.overrides)
+    _ = plan.config  # a plan with errors is told here
+    return Asked(plan, with_memory(plan.hardware), plan.hardware is not None, limits)
+
+
+def _limits(args: list[str]) -> Limits:
+    """What the search may change, taken out of the arguments.
+
+    Raises:
+        UsageError: A word is not known.
+    """
+    from workbench.config.keys import keys
+    from workbench.estimate.fit import Limits
+
+    kept = _words(_take(args, "--keep"))
+    for word in kept:
+        if word not in _KEEP:
+            raise UsageError(f"--keep knows no {word!r}", fix="--keep " + ",".join(_KEEP))
+    optimizers = _words(_take(args, "--try-optimizers"))
+    choices = keys()["training.optimizer"].choices
+    for word in optimizers:
+        if word not in choices:
+            raise UsageError(f"there is no optimizer {word!r}", fix="one of: " + ", ".join(choices))
+    margin = _take(args, "--margin")
+    return Limits(
+        **{word.replace("-", "_"): word not in kept for word in _KEEP},
+        optimizers=tuple(optimizers),
+        **({} if margin is None else {"margin": _percent(margin)}),
+    )
+
+
+def _take(args: list[str], option: str) -> str | None:
+    """An option's value, taken out of the arguments.
+
+    Raises:
+        UsageError: It has none.
+    """
+    for place, word in enumerate(args):
+        name, equals, value = word.partition("=")
+        if name.replace("_", "-") != option:
+            continue
+        if equals:
+            del args[place]
+            return value
+        if place + 1 == len(args) or args[place + 1].startswith("--"):
+            raise UsageError(f"{option} needs a value", fix="ava fit --help")
+        value = args[place + 1]
+        del args[place : place + 2]
+        return value
+    return None
+
+
+def _words(text: str | None) -> list[str]:
+    return (
+        []
+        if text is None
+        else [word.strip().replace("micro_", "micro-") for word in text.split(",")]
+    )
+
+
+def _number(text: str | None) -> int:
+    if text is None:
+        return 1
+    if not text.isdecimal():
+        raise UsageError(f"--choose takes the number of a plan, not {text!r}", fix="--choose 1")
+    return int(text)
+
+
+def _percent(text: str) -> float:
+    try:
+        value = float(text.rstrip("%"))
+    except ValueError:
+        value = -1.0
+    if not 0 <= value < 100:
+        raise UsageError(f"--margin takes percent below 100, not {text!r}", fix="--margin 3")
+    return value / 100

@@ -1,0 +1,128 @@
+"""`workbench.models.bert` on paper: what comes before the blocks, a block, what comes after.
+
+Shapes: B sequences, T positions, D width, V vocabulary, J classes.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from workbench.estimate.network import decoder
+from workbench.estimate.network.attention import attention
+from workbench.estimate.network.feed_forward import activate, feed_forward
+from workbench.estimate.network.linear import linear
+from workbench.estimate.network.loss import cross_entropy
+from workbench.estimate.network.norm import norm
+from workbench.estimate.network.segment import Segment, record
+from workbench.estimate.network.sight import see, shared_mask
+from workbench.estimate.tape import ops
+from workbench.estimate.tape.ops_attention import dropout
+from workbench.estimate.tape.tensor import Parameter
+
+if TYPE_CHECKING:
+    from workbench.estimate.network.decoder import Tables
+    from workbench.estimate.network.structure import Structure
+    from workbench.estimate.tape.tensor import Tape, Tensor
+
+
+def parts(
+    s: Structure, *, accumulating: bool, waiting: bool
+) -> tuple[Segment, tuple[Segment, ...], Segment]:
+    """The closed forms of front, block and tail."""
+
+    def front_(tape: Tape, given: list[Tensor]) -> tuple[Tensor, Tables]:
+        del given
+        return front(tape, s)
+
+    def block_(tape: Tape, x: Tensor, mask: Tensor | None = None) -> Tensor:
+        return block(tape, x, s, decoder.shared_tables(s, mask))
+
+    def tail_(tape: Tape, given: list[Tensor]) -> Tensor:
+        return tail(tape, given, s)
+
+    ends: dict[str, bool] = {"accumulating": accumulating, "waiting": waiting}
+    one = record(
+        "block",
+        s,
+        block_,
+        recomputed=s.recompute != "none",
+        weight_width=s.weight_width,
+        extras=shared_mask(s),
+        **ends,
+    )
+    return (
+        record("embedding", s, front_, has_input=False, **ends),
+        (one,),
+        record("loss", s, tail_, takes_input=True, **ends),
+    )
+
+
+def front(tape: Tape, s: Structure) -> tuple[Tensor, Tables]:
+    """Embeddings of tokens, of the kind of text and of positions, normed; and what blocks share."""
+    table = Parameter(tape, "embedding", ("V", "D"))
+    kinds = Parameter(tape, "text_embedding", (2, "D"))
+    found = ops.embedding(tape, table, ("B", "T", "D"))
+    x = ops.add_rows(tape, found, ops.piece(tape, kinds, ("D",)))
+    del found
+    if s.learned_positions:
+        x = decoder.add_positions(tape, x, s)
+    x = norm(tape, x, "embedding_norm", s)
+    if s.options.embedding_dropout:
+        x = dropout(tape, x, cpu=s.cpu)
+    x = ops.cast(tape, x, s.width, "residual stream")
+    tables = decoder.angles(tape, s)
+    mask = see(tape, s)
+    if mask is not None:
+        tables["mask"] = mask
+    return x, decoder.left_behind(s, tables)
+
+
+def block(tape: Tape, x_BTD: Tensor, s: Structure, tables: Tables) -> Tensor:
+    """Attention and a feed-forward network, each added and then normed."""
+    y_BTD = attention(tape, x_BTD, s, tables, causal=False)
+    total = ops.add(tape, x_BTD, decoder.drop(tape, y_BTD, s), "residual stream")
+    x_BTD = norm(tape, total, "attention_norm", s)
+    del total
+    y_BTD = feed_forward(tape, x_BTD, s)
+    y_BTD = decoder.drop(tape, y_BTD, s)
+    total = ops.add(tape, x_BTD, y_BTD, "residual stream")
+    return norm(tape, total, "feed_forward_norm", s)
+
+
+def tail(tape: Tape, given: list[Tensor], s: Structure) -> Tensor:
+    """The head and the loss; the model has returned when the loss begins."""
+    hidden_BTD = _head(tape, given[0], s)
+    given.clear()
+    language = s.options.head == "language"
+    tied = language and s.tied
+    name = "embedding" if tied else "output.weight"
+    shape = ("V" if language else "J", "D")
+    output = Parameter(tape, name, shape, shared=tied, narrow=tape.narrow and not tied)
+    if tied:
+        # It waits in the autograd engine until that of the embedding has come, too.
+        output.has_gradient = False
+    return cross_entropy(tape, hidden_BTD, output, s, "output_bias")
+
+
+def _head(tape: Tape, x_BTD: Tensor, s: Structure) -> Tensor:
+    if s.options.head == "language":
+        y_BTD = linear(tape, x_BTD, "head.dense_proj", "D", "D", bias=True)
+        active = activate(tape, y_BTD, s.act)
+        del y_BTD
+        return norm(tape, active, "head.norm", s)
+    if s.options.head == "token_classification":
+        return decoder.drop(tape, x_BTD, s)
+    first = linear(
+        tape, ops.piece(tape, x_BTD, ("B", 1, "D")), "head.pooler_proj", "D", "D", bias=True
+    )
+    bent = ops.elementwise(tape, first, "first position")
+    del first
+    bent = decoder.drop(tape, bent, s)
+    return ops.make(
+        tape, (bent,), x_BTD.shape, bent.width, "first position, padded", back=_first_back
+    )
+
+
+def _first_back(node: ops.Node, grad: Tensor) -> ops.Gradients:
+    del node
+    return (ops.Tensor(grad.storage, ("B", 1, "D"), grad.width, None, grad),)

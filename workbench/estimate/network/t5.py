@@ -1,0 +1,242 @@
+"""`workbench.models.t5` on paper: an encoder, what lies between, and a decoder that looks back.
+
+What all blocks of a stack share has gradients here: the mask, whose numbers are learned, and what
+the encoder has read. They add up over the blocks, beginning with the last one, which is therefore a
+kind of its own.
+
+Shapes: B sequences, S positions of the encoder, T positions of the decoder, D width, H heads,
+K head width, V vocabulary.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from workbench.estimate.network.attend import attend, by_heads, keeps_mask
+from workbench.estimate.network.feed_forward import GATED, activate
+from workbench.estimate.network.linear import linear
+from workbench.estimate.network.loss import cross_entropy
+from workbench.estimate.network.norm import rms_norm
+from workbench.estimate.network.segment import Extra, Segment, record
+from workbench.estimate.network.t5_sight import across, distances
+from workbench.estimate.tape import ops
+from workbench.estimate.tape.ops_attention import copied, dropout, scaled, split_heads
+from workbench.estimate.tape.tensor import Parameter
+
+if TYPE_CHECKING:
+    from workbench.config.schema import ModelConfig
+    from workbench.estimate.network.structure import Structure
+    from workbench.estimate.tape.tensor import Dim, Tape, Tensor
+
+MIDDLE = 2
+"""The kind of what lies between the stacks: it stands among the blocks and is none."""
+
+
+def runs(model: ModelConfig) -> tuple[tuple[int, int], ...]:
+    """The kinds of block in their order: encoder, what lies between, decoder."""
+    read, written = model.num_encoder_layers or model.num_layers, model.num_layers
+    rows = ((0, read - 1), (1, 1), (MIDDLE, 1), (3, written - 1), (4, 1))
+    return tuple((kind, count) for kind, count in rows if count)
+
+
+def parts(
+    s: Structure, *, accumulating: bool, waiting: bool
+) -> tuple[Segment, tuple[Segment, ...], Segment]:
+    """The closed forms of what comes before the encoder, of all kinds of block, and of the end."""
+
+    def front_(tape: Tape, given: list[Tensor]) -> tuple[Tensor, list[Tensor], tuple[Tensor, ...]]:
+        del given
+        return front(tape, s)
+
+    def reads(tape: Tape, x: Tensor, mask: Tensor) -> Tensor:
+        return block(tape, x, s, mask, "S")
+
+    def writes(
+        tape: Tape, x: Tensor, mask: Tensor, memory: Tensor, seen: Tensor | None = None
+    ) -> Tensor:
+        return block(tape, x, s, mask, "T", memory, seen)
+
+    def middle_(
+        tape: Tape, given: list[Tensor]
+    ) -> tuple[Tensor, list[Tensor], tuple[Tensor, ...]]:
+        return middle(tape, given, s)
+
+    def tail_(tape: Tape, given: list[Tensor]) -> Tensor:
+        return tail(tape, given, s)
+
+    ends: dict[str, bool] = {"accumulating": accumulating, "waiting": waiting}
+
+    def blocks(name: str, last: bool, run: object, length: Dim) -> Segment:  # noqa: FBT001
+        of = of_encoder(s, waits=not last) if length == "S" else of_decoder(s, waits=not last)
+        return record(
+            f"last {name}" if last else name,
+            s,
+            run,  # type: ignore[arg-type]
+            recomputed=s.recompute != "none",
+            weight_width=s.weight_width,
+            length=length,
+            extras=of,
+            **ends,
+        )
+
+    return (
+        record("embedding", s, front_, has_input=False, **ends),
+        (
+            blocks("encoder block", False, reads, "S"),
+            blocks("encoder block", True, reads, "S"),
+            record("encoder's end", s, middle_, takes_input=True, length="S", **ends),
+            blocks("decoder block", False, writes, "T"),
+            blocks("decoder block", True, writes, "T"),
+        ),
+        record("loss", s, tail_, takes_input=True, **ends),
+    )
+
+
+def of_encoder(s: Structure, *, waits: bool) -> tuple[Extra, ...]:
+    """What blocks of the encoder share: the distances."""
+    return (_mask(s, "S", padded=s.options.padded[1], waits=waits),)
+
+
+def of_decoder(s: Structure, *, waits: bool) -> tuple[Extra, ...]:
+    """What blocks of the decoder share: the distances, what was read, and who sees how much."""
+    mask = _mask(s, "T", padded=s.options.padded[0], waits=waits)
+    memory = Extra("what was read", ("B", "S", "D"), s.width, learns=True, waits=waits)
+    if not s.options.documents:
+        return (mask, memory)
+    seen = Extra("who sees what was read", ("B", 1, "T", "S"), 1, kept=_keeps_seen(s))
+    return (mask, memory, seen)
+
+
+def _mask(s: Structure, length: Dim, *, padded: bool, waits: bool) -> Extra:
+    sequences: Dim = "B" if s.options.documents else 1
+    kept = keeps_mask(s, 4, learns=True, padded=padded)
+    shape = (sequences, "H", length, length)
+    return Extra("distances", shape, 4, kept=kept, learns=True, waits=waits)
+
+
+def _keeps_seen(s: Structure) -> bool:
+    return keeps_mask(s, 1)
+
+
+def front(tape: Tape, s: Structure) -> tuple[Tensor, list[Tensor], tuple[Tensor, ...]]:
+    """The encoder's embedding and the distances that its blocks share."""
+    x = _embed(tape, Parameter(tape, "embedding", ("V", "D")), s, "S")
+    mask = distances(tape, s, "encoder_distances", "S")
+    kept = keeps_mask(s, 4, learns=True, padded=s.options.padded[1])
+    return x, [mask] if kept else [], (mask,)
+
+
+def middle(
+    tape: Tape, given: list[Tensor], s: Structure
+) -> tuple[Tensor, list[Tensor], tuple[Tensor, ...]]:
+    """The encoder's norm, the decoder's embedding, and what the decoder's blocks share."""
+    normed = rms_norm(tape, given[0], "encoder_norm", "D", fused=s.fused_rms_norm)
+    memory = _drop(tape, normed, s)
+    del normed
+    given.clear()
+    table = Parameter(tape, "embedding", ("V", "D"), shared=True)
+    # It waits in the autograd engine, or is added to the output's, which waits there.
+    table.has_gradient = s.tied
+    x = _embed(tape, table, s, "T")
+    mask = distances(tape, s, "distances", "T")
+    left = [memory]
+    if keeps_mask(s, 4, learns=True, padded=s.options.padded[0]):
+        left.append(mask)
+    seen = across(tape, s)
+    if seen is not None and _keeps_seen(s):
+        left.append(seen)
+    return x, left, (memory, mask)
+
+
+def block(
+    tape: Tape,
+    x: Tensor,
+    s: Structure,
+    mask: Tensor,
+    length: Dim,
+    memory: Tensor | None = None,
+    seen: Tensor | None = None,
+) -> Tensor:
+    """Attention, over what was read besides, and a feed-forward network, each added."""
+    normed = rms_norm(tape, x, "attention_norm", "D", fused=s.fused_rms_norm)
+    y = _attention(tape, normed, normed, s, "attention", mask, length, length)
+    x = ops.add(tape, x, _drop(tape, y, s), "residual stream")
+    if memory is not None:
+        read = rms_norm(tape, x, "cross_norm", "D", fused=s.fused_rms_norm)
+        y = _attention(tape, read, memory, s, "cross_attention", seen, length, "S")
+        del read
+        x = ops.add(tape, x, _drop(tape, y, s), "residual stream")
+    inner = _feed_forward(
+        tape, rms_norm(tape, x, "feed_forward_norm", "D", fused=s.fused_rms_norm), s
+    )
+    return ops.add(tape, x, _drop(tape, inner, s), "residual stream")
+
+
+def _attention(
+    tape: Tape,
+    x: Tensor,
+    y: Tensor,
+    s: Structure,
+    name: str,
+    mask: Tensor | None,
+    length: Dim,
+    read: Dim,
+) -> Tensor:
+    copies = by_heads(s, mask, causal=False) and s.several_heads
+
+    def heads(of: Tensor, which: str, positions: Dim) -> Tensor:
+        found = linear(tape, of, f"{name}.{which}_proj", "D", "H*K")
+        return split_heads(tape, found, ("B", positions, "H", "K"), copies=copies)
+
+    q = heads(x, "q", length)
+    k = heads(y, "k", read)
+    v = heads(y, "v", read)
+    padded = s.options.padded[1 if read == "S" else 0]
+    mixed = attend(tape, q, k, v, s, mask, causal=False, padded=padded)
+    del q, k, v
+    flat = copied(tape, mixed, "attention output in a row") if copies else mixed
+    whole = ops.view(tape, flat, ("B", length, "H*K"))
+    del flat
+    return linear(tape, whole, f"{name}.o_proj", "H*K", "D")
+
+
+def _feed_forward(tape: Tape, x: Tensor, s: Structure) -> Tensor:
+    y = linear(tape, x, "up_proj", "D", "F")
+    if s.act in GATED:
+        gate = linear(tape, x, "gate_proj", "D", "F")
+        active = activate(tape, gate, s.act)
+        del gate
+        y = ops.mul(tape, active, y, "gated product")
+        del active
+    else:
+        y = activate(tape, y, s.act)
+    y = _drop(tape, y, s)
+    return linear(tape, y, "down_proj", "F", "D")
+
+
+def tail(tape: Tape, given: list[Tensor], s: Structure) -> Tensor:
+    """The decoder's norm and the loss; the model has returned when the loss begins."""
+    normed = rms_norm(tape, given[0], "norm", "D", fused=s.fused_rms_norm)
+    hidden = _drop(tape, normed, s)
+    del normed
+    if s.tied:
+        hidden = scaled(tape, hidden, "scaled hidden states")
+    given.clear()
+    name = "embedding" if s.tied else "lm_head.weight"
+    narrow = tape.narrow and not s.tied
+    output = Parameter(tape, name, ("V", "D"), shared=s.tied, narrow=narrow)
+    if s.tied:
+        # It waits in the autograd engine until those of the embedding have come, too.
+        output.has_gradient = False
+    return cross_entropy(tape, hidden, output, s)
+
+
+def _embed(tape: Tape, table: Parameter, s: Structure, length: Dim) -> Tensor:
+    x = ops.embedding(tape, table, ("B", length, "D"))
+    if s.options.embedding_dropout:
+        x = dropout(tape, x, cpu=s.cpu)
+    return ops.cast(tape, x, s.width, "residual stream")
+
+
+def _drop(tape: Tape, x: Tensor, s: Structure) -> Tensor:
+    return dropout(tape, x, cpu=s.cpu) if s.options.hidden_dropout else x
