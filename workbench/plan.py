@@ -338,6 +338,22 @@ def _stop_at_errors(findings: list[Finding]) -> None:
         raise FindingsError(errors)
 
 
+def _loaded(reference: str) -> list[Layer]:
+    """The layers of a reference; another system's file is refused with the way to import it."""
+    from workbench.config.layers import load
+    from workbench.dialects.foreign_layers import foreign_file, refuse_foreign
+
+    try:
+        found = load(reference)
+    except ConfigError:
+        path = Path(reference)
+        if _exists(reference) and (foreign := foreign_file(path)) is not None:
+            raise foreign from None
+        raise
+    refuse_foreign(found)
+    return found
+
+
 def plan_from(
     recipe_name: str | None = None,
     *,
@@ -362,7 +378,7 @@ def plan_from(
     stack = [layer for reference in (chosen.stack if chosen else ()) for layer in load(reference)]
     if chosen is not None and chosen.own is not None:
         stack.append(chosen.own)
-    stack += [layer for reference in layers or () for layer in load(reference)]
+    stack += [layer for reference in layers or () for layer in _loaded(reference)]
     if overrides:
         stack.append(command_line.layer(dict(overrides)))
     return Plan(compose(stack), chosen)

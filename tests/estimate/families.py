@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from tests.estimate.configs import decoder
+from workbench.config.schema import Config
 
 if TYPE_CHECKING:
     import random
@@ -100,3 +101,78 @@ def _finds(pattern: str, names: list[str]) -> bool:
     from fnmatch import fnmatchcase
 
     return any(fnmatchcase(name, pattern) for name in names)
+
+
+def dropouts(rng: random.Random) -> dict[str, Any]:
+    """Dropout in some places."""
+    return {
+        name: rng.choice([0.0, 0.1])
+        for name in ("attention_dropout", "hidden_dropout", "embedding_dropout")
+    }
+
+
+def options(rng: random.Random) -> dict[str, Any]:
+    """A decoder with masks, dropout, and any way to attend."""
+    return (
+        any_decoder(rng)
+        | (dropouts(rng) if rng.random() < 0.5 else {})
+        | {
+            "attention_implementation": rng.choice(["auto", "auto", "eager", "sdpa"]),
+            "sliding_window": rng.choice([None, None, 40]),
+        }
+    )
+
+
+def losses(rng: random.Random) -> dict[str, Any]:
+    """What is minimised."""
+    return {
+        "label_smoothing": rng.choice([0.0, 0.1]),
+        "losses": rng.choice(
+            [
+                {},
+                {},
+                {"focal_loss": True},
+                {"initial_temperature": 2.0},
+                {"entropy_regularization": 0.01},
+            ]
+        ),
+    }
+
+
+def trained(rng: random.Random, family: str, strategy: str) -> Config:
+    """A config of a family (``bert``, ``t5``, ``options``) that trains with a strategy."""
+    model = {"bert": bert, "t5": t5, "options": options}[family](rng)
+    data: dict[str, Any] = {"max_length": rng.choice([64, 200, 512])}
+    if family == "bert":
+        model |= {"attention_implementation": rng.choice(["auto", "eager"])}
+        model["head"] = rng.choice(["language", "language", "classification"])
+        classes = model["head"] == "classification"
+        data["format"] = "classification" if classes else "text"
+    if family == "t5":
+        model |= {"attention_implementation": rng.choice(["auto", "eager"])}
+        data["format"] = rng.choice(["text", "text", "instruction"])
+        data["packing"] = rng.choice(["stream", "none"])
+    else:
+        data["packing"] = rng.choice(["stream", "stream", "documents", "none"])
+    if family != "options" and rng.random() < 0.3:
+        model |= dropouts(rng)
+    kind = rng.choice(["none", "none", "block", "selective"])
+    return Config.model_validate(
+        {
+            "model": model,
+            "training": {
+                "batch_size": rng.choice([1, 2, 5]),
+                "gradient_accumulation_steps": rng.choice([1, 2]),
+                "gradient_checkpointing": kind != "none",
+                "gradient_checkpointing_kind": "block" if kind == "none" else kind,
+                "mixed_precision": rng.choice(["no", "bf16", "fp16"]),
+                **(losses(rng) if family == "options" else {}),
+            },
+            "data": data,
+            "parallel": {
+                "strategy": strategy,
+                "devices_per_node": 1 if strategy == "single" else rng.choice([2, 4, 8]),
+            },
+            "fsdp": {"reshard_after_forward": rng.random() < 0.7},
+        }
+    )

@@ -18,6 +18,7 @@ from workbench.hardware.devices import device
 from workbench.training.tracer.trace import trace
 
 LARGE = 50 * 2**20
+DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 GPU = device("h100_80gb")
 
 
@@ -26,7 +27,7 @@ def both(config: Config, hardware: HardwareProfile | None) -> tuple[Memory, int]
     memory = memory_of(config, hardware)
     traced = trace(
         config,
-        compute_dtype=torch.bfloat16 if memory.setting.width == 2 else torch.float32,
+        compute_dtype=DTYPES[memory.setting.precision],
         recompute=memory.setting.recompute,
         cpu=memory.setting.cpu,
     )

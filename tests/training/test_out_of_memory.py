@@ -12,7 +12,7 @@ from tests.training.helpers import MakeRun
 from workbench.config.schema import Config
 from workbench.training import loop
 from workbench.training.__main__ import main
-from workbench.training.out_of_memory import changes, explain, is_out_of_memory
+from workbench.training.out_of_memory import changes, explain, fitting, is_out_of_memory
 
 PLAN: dict[str, Any] = {"training": {"batch_size": 6}, "data": {"max_length": 512}}
 
@@ -45,9 +45,19 @@ def test_the_message_has_the_measure_the_lines_and_the_changes() -> None:
     assert fixes[0].startswith(
         "--training.batch_size 3 --training.gradient_accumulation_steps 2: the same step"
     )
-    assert fixes[1].startswith("or --training.gradient_checkpointing true:")
-    assert fixes[2].startswith("or --data.max_length 256:")
+    assert fixes[1].startswith("or --training.gradient_checkpointing true ")
     assert all("at the peak" in fix for fix in fixes)
+
+
+def test_what_is_proposed_takes_less_and_keeps_the_step() -> None:
+    plan = config()
+    found = fitting(plan)
+    assert found
+    assert all(": the same step, " in each for each in found)
+    tight = config(training={"batch_size": 1, "gradient_checkpointing": True})
+    fixes = str(explain(MemoryError(), tight).fix)
+    assert "--data.max_length 256: shorter sequences" in fixes
+    assert "gradient_accumulation_steps" not in fixes
 
 
 def test_a_plan_that_the_ledger_does_not_know_still_gets_advice() -> None:

@@ -13,6 +13,8 @@ COMMANDS = {
     "launch": ("workbench.cli.train", "the same, in the background; prints the run's name"),
     "runs": ("workbench.cli.runs", "what happened: list, show, watch, stop, resume, compare …"),
     "estimate": ("workbench.cli.estimate", "will it fit, how fast, how long, what it costs"),
+    "fit": ("workbench.cli.fit", "the plans for the same training that fit, fastest first"),
+    "measure": ("workbench.cli.measure", "a few real steps: predicted beside measured"),
     "hardware": ("workbench.cli.hardware", "devices: list, show, detect what is here"),
     "data": ("workbench.cli.data", "texts made ready: tokenise once, learn a vocabulary"),
     "config": ("workbench.cli.config", "what a config says: show, check, explain, diff, keys"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from workbench.cli.options import parse, take_flag
 from workbench.cli.output import print_json
@@ -13,6 +13,7 @@ from workbench.errors import UsageError
 if TYPE_CHECKING:
     from workbench.config.profile import HardwareProfile
     from workbench.estimate.fit import FitResult, Limits, Proposal
+    from workbench.estimate.speed import Efficiency
     from workbench.plan import Plan
 
 HELP = """\
@@ -55,12 +56,14 @@ class Asked:
         hardware: Its device.
         named: Whether the plan names it; else it is this machine's.
         limits: What the search may change.
+        measured: What this machine has reached with such plans, where it is the one asked for.
     """
 
     plan: Plan
     hardware: HardwareProfile
     named: bool
     limits: Limits
+    measured: Efficiency | None = None
 
 
 def run(_command: str, args: list[str]) -> int:
@@ -74,7 +77,7 @@ def run(_command: str, args: list[str]) -> int:
         raise UsageError(
             f"one question at a time: {' and '.join(questions)}", fix=f"ava fit … {questions[0]}"
         )
-    apply, choose = _take(args, "--apply"), _take(args, "--choose")
+    apply, choose = take(args, "--apply"), take(args, "--choose")
     limits = _limits(args)
     json = "--json" in args
     asked = _ask(args, limits)
@@ -93,14 +96,13 @@ def _search(asked: Asked, apply: str | None, choose: int, *, json: bool) -> int:
     from workbench.estimate.fit import fit
     from workbench.hardware.devices import device, names
 
-    config = asked.plan.config
     result = fit(
-        config,
+        asked.plan.config,
         asked.hardware,
         origins=asked.plan.composed.origins,
         limits=asked.limits,
         profiles=[device(name) for name in names()],
-        measured=_measured(asked),
+        measured=asked.measured,
     )
     chosen = _chosen(result, choose) if apply else result.best
     command = None if chosen is None else command_of(asked.plan, chosen)
@@ -115,16 +117,6 @@ def _search(asked: Asked, apply: str | None, choose: int, *, json: bool) -> int:
         if apply:
             sys.stdout.write(f"\nwritten    {apply}\n           ava train {apply}\n")
     return 0 if result.proposals else 1
-
-
-def _measured(asked: Asked) -> Any:
-    """What this machine has reached, where the plan is for it."""
-    if asked.named:
-        return None
-    from workbench.estimate.calibration import efficiency, rows_of
-    from workbench.runs.measured import history
-
-    return efficiency(rows_of(history()), asked.hardware, asked.plan.config)
 
 
 def _chosen(result: FitResult, number: int) -> Proposal:
@@ -181,8 +173,15 @@ def _ask(args: list[str], limits: Limits) -> Asked:
     if "hardware" in options.overrides:
         options.overrides["run.hardware"] = options.overrides.pop("hardware")
     plan = plan_from(options.recipe, layers=options.layers, overrides=options.overrides)
-    _ = plan.config  # a plan with errors is told here
-    return Asked(plan, with_memory(plan.hardware), plan.hardware is not None, limits)
+    config = plan.config
+    named, hardware = plan.hardware is not None, with_memory(plan.hardware)
+    if named:
+        return Asked(plan, hardware, named, limits)
+    from workbench.estimate.calibration import efficiency, rows_of
+    from workbench.runs.measured import history, this_machine
+
+    hardware, measured = efficiency(rows_of(history(this_machine())), hardware, config)
+    return Asked(plan, hardware, named, limits, measured)
 
 
 def _limits(args: list[str]) -> Limits:
@@ -192,26 +191,30 @@ def _limits(args: list[str]) -> Limits:
         UsageError: A word is not known.
     """
     from workbench.config.keys import keys
-    from workbench.estimate.fit import Limits
+    from workbench.estimate.fit import MARGIN, Limits
 
-    kept = _words(_take(args, "--keep"))
+    kept = _words(take(args, "--keep"))
     for word in kept:
         if word not in _KEEP:
             raise UsageError(f"--keep knows no {word!r}", fix="--keep " + ",".join(_KEEP))
-    optimizers = _words(_take(args, "--try-optimizers"))
+    optimizers = _words(take(args, "--try-optimizers"))
     choices = keys()["training.optimizer"].choices
     for word in optimizers:
         if word not in choices:
             raise UsageError(f"there is no optimizer {word!r}", fix="one of: " + ", ".join(choices))
-    margin = _take(args, "--margin")
+    margin = take(args, "--margin")
     return Limits(
-        **{word.replace("-", "_"): word not in kept for word in _KEEP},
+        micro_batch="micro-batch" not in kept,
+        recompute="recompute" not in kept,
+        sharding="sharding" not in kept,
+        offload="offload" not in kept,
+        precision="precision" not in kept,
         optimizers=tuple(optimizers),
-        **({} if margin is None else {"margin": _percent(margin)}),
+        margin=MARGIN if margin is None else _percent(margin),
     )
 
 
-def _take(args: list[str], option: str) -> str | None:
+def take(args: list[str], option: str, help_with: str = "ava fit --help") -> str | None:
     """An option's value, taken out of the arguments.
 
     Raises:
@@ -225,7 +228,7 @@ def _take(args: list[str], option: str) -> str | None:
             del args[place]
             return value
         if place + 1 == len(args) or args[place + 1].startswith("--"):
-            raise UsageError(f"{option} needs a value", fix="ava fit --help")
+            raise UsageError(f"{option} needs a value", fix=help_with)
         value = args[place + 1]
         del args[place : place + 2]
         return value

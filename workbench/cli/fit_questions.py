@@ -113,8 +113,8 @@ def _smallest_card(asked: Asked, *, json: bool) -> int:
     out.print(f"\nsmallest   {fitting[0].hardware.title}", markup=False)
     if priced:
         cheapest = min(priced, key=lambda card: card.hardware.price_per_hour or 0.0)
-        price = money(cheapest.hardware.price_per_hour or 0.0)
-        out.print(f"cheapest   {cheapest.hardware.title}, {price} an hour", markup=False)
+        hourly = money(cheapest.hardware.price_per_hour or 0.0)
+        out.print(f"cheapest   {cheapest.hardware.title}, {hourly} an hour", markup=False)
     return 0
 
 
@@ -128,6 +128,7 @@ def _what_if(asked: Asked, *, json: bool) -> int:
         cards=[device(name) for name in _CARDS],
         origins=asked.plan.composed.origins,
         margin=asked.limits.margin,
+        measured=asked.measured,
     )
     if json:
         print_json([each.to_dict() for each in found])

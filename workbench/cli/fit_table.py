@@ -56,8 +56,9 @@ def _opening(asked: Asked, result: FitResult) -> list[tuple[str, str]]:
     else:
         over = plan.headroom < 0
         gap = f"{units.size(-plan.headroom)} too much" if over else "it fits as it is"
-        needs = f"{units.size(plan.need.bytes)} of {units.size(result.capacity)}"
-        lines.append(("needs", f"{needs}, {result.margin:.0%} of it left free: {gap}"))
+        lines.append(("needs", f"{units.size(plan.need.bytes)} of each device"))
+        has = f"{units.size(result.capacity)}, {result.margin:.0%} of it to be left free"
+        lines.append(("has", f"{has}: {gap}"))
     choice = len(result.proposals)
     found = f"{choice} to choose from" if choice else "none fits"
     lines.append(

@@ -131,9 +131,7 @@ def _times(group: Group, linear: Linear, targets: list[str]) -> int:
     if not patterns:
         return 0
     names = (group.prefix.format(place) + linear.name for place in group.places)
-    return sum(
-        any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns) for name in names
-    )
+    return sum(any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns) for name in names)
 
 
 def _attention(model: ModelConfig) -> tuple[Linear, ...]:

@@ -3,26 +3,27 @@
 Systems repeat themselves: a batch size stands in three sections, a precision in five switches. A
 `Claim` is one such key; claims on the same key of ours stand in the order of precedence. Reading
 takes the first, calls the others understood where they agree, and makes residue of those that do
-not. Whatever a writer could not guess (which spelling a file used, which it repeated) is kept beside
+not. What a writer could not guess (which spelling a file used, which it repeated) is kept beside
 the residue under ``imported.keys``, so that ``read(write(read(file)))`` is ``read(file)``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
-from workbench.config.scalars import same
+from workbench.config.scalars import same, spell
 from workbench.dialects.building import ABSENT, Builder, To, names, plant
 from workbench.dialects.fitting import NoPlace, fit
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
     from workbench.dialects.base import Reading
     from workbench.dialects.telling import Teller
 
 SILENT: Final = object()
-"""What a conversion gives for a value that asks for nothing: ``bf16: false`` beside another choice."""
+"""What a conversion gives for a value that asks for nothing, as ``bf16: false`` does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,16 +149,15 @@ class Claims:
         if claim is winner:
             return ""
         try:
-            said = _meaning(claim, value)
+            _meaning(claim, value)
         except NoPlace as error:
             return str(error)
         if winner is None:
             return f"by itself it says nothing about {claim.to.ours}"
         if self._agrees(claim, value, meaning):
             return ""
-        other = builder.value(winner.path)
-        shown = "no" if said is SILENT else value
-        return f"{winner.path} says {other}, which counts here, not {shown}"
+        other = _shown(builder.value(winner.path))
+        return f"{winner.path} says {other}, which counts here, not {_shown(value)}"
 
     @staticmethod
     def _agrees(claim: Claim, value: Any, meaning: Any) -> bool:
@@ -198,6 +198,10 @@ def carry(reading: Reading, travel: dict[tuple[str, ...], Any]) -> None:
 def _meaning(claim: Claim, value: Any) -> Any:
     said = claim.to.convert(value) if claim.to.convert else value
     return said if said is SILENT else fit(claim.to.ours, said)
+
+
+def _shown(value: Any) -> str:
+    return spell(value) if isinstance(value, str | int | float | None) else str(value)
 
 
 def _stored(tree: dict[str, Any], claims: list[Claim]) -> Iterator[tuple[Claim, Any]]:

@@ -25,6 +25,7 @@ class Weight(NamedTuple):
         shape: Sizes of what this device has of it.
         whole: Sizes of all of it.
         kept: Bytes of an element between steps.
+        trained: Whether it learns.
         single: Whether an optimizer of its own moves it.
     """
 
@@ -34,6 +35,7 @@ class Weight(NamedTuple):
     shape: tuple[int, ...]
     whole: tuple[int, ...]
     kept: int
+    trained: bool = True
     single: bool = False
 
     @property
@@ -77,10 +79,16 @@ def weights_of(net: Sized, shards: int = 1) -> list[Weight]:
     for part, times in counts.items():
         segment = net.network.blocks[part] if isinstance(part, int) else getattr(net.network, part)
         shapes = _shapes(segment)(*net.symbols)
-        for (name, _), whole, kept in zip(segment.parameters, shapes, segment.kept, strict=True):
+        each = zip(segment.parameters, shapes, segment.kept, segment.trained, strict=True)
+        for (name, _), whole, kept, trained in each:
             shape = whole if shards == 1 else (-(-whole[0] // shards), *whole[1:])
-            found.append(Weight(name, part, times, shape, whole, kept))
+            found.append(Weight(name, part, times, shape, whole, kept, trained))
     return found
+
+
+def trained_weights(net: Sized, shards: int = 1) -> list[Weight]:
+    """`weights_of`, those that learn."""
+    return [each for each in weights_of(net, shards) if each.trained]
 
 
 def _shapes(segment: Segment) -> Callable[..., tuple[tuple[int, ...], ...]]:

@@ -158,7 +158,7 @@ def _changes(
     for value, name in _FORMATS.items():
         if name != now and (hardware is None or hardware.computes(value)):
             yield "precision", name, {"training.mixed_precision": value}
-    for name, _, edits in shardings(config, Limits())[1:]:
+    for name, _, edits in shardings(config, hardware, Limits())[1:]:
         yield "sharding", name, edits
 
 

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 def with_memory(hardware: HardwareProfile | None) -> HardwareProfile:
     """The device with its memory: the one that is named, else this machine's.
 
-    A CPU's memory is that of this machine, whatever profile names it.
+    A CPU's memory is that of this machine, whatever profile names it; and it computes in bf16 where
+    its instructions do, as the trainer decides.
     """
     if hardware is not None and (hardware.kind != "cpu" or hardware.memory_bytes is not None):
         return hardware
@@ -27,4 +28,7 @@ def with_memory(hardware: HardwareProfile | None) -> HardwareProfile:
             return replace(hardware, memory_bytes=found.memory_bytes)
     if hardware.kind != "cpu":
         return hardware
-    return replace(hardware, title=machine.cpu, memory_bytes=machine.memory_bytes)
+    precisions = hardware.precisions if machine.native_bf16 else hardware.precisions - {"bf16"}
+    return replace(
+        hardware, title=machine.cpu, memory_bytes=machine.memory_bytes, precisions=precisions
+    )

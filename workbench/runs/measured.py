@@ -13,9 +13,9 @@ from typing import Any
 
 from workbench import machine
 from workbench.errors import RunError
-from workbench.runs.files import explain, parse_line, read_bytes
+from workbench.runs.files import explain, parse_line, tail_bytes
 
-_MOST = 4 * 2**20  # bytes that are read: some ten thousand rows
+_MOST = 4 * 2**20  # bytes that are read: the last ten thousand rows or so
 
 
 def path() -> Path:
@@ -31,11 +31,7 @@ def this_machine(devices: tuple[str, ...] = ()) -> str:
 
 def history(name: str | None = None) -> list[dict[str, Any]]:
     """The rows of a machine, oldest first; of all machines without a name."""
-    try:
-        text = read_bytes(path(), limit=_MOST)
-    except OSError:
-        return []
-    rows = [parse_line(line) for line in text.splitlines()]
+    rows = [parse_line(line) for line in tail_bytes(path(), _MOST)]
     return [row for row in rows if row and (name is None or row.get("machine") == name)]
 
 

@@ -1,7 +1,7 @@
-"""Memory ran out: how much was held, what held it, and the cheapest changes that would help.
+"""Memory ran out: how much was held, what held it, and the changes that would help.
 
-What was held is measured; what held it and what a change would save are the ledger's
-(`workbench.estimate`), where it knows the plan.
+What was held is measured; what held it is the ledger's, where it knows the plan, and the changes
+are the fastest plans for the same training that take less (`workbench.estimate.fit`).
 """
 
 from __future__ import annotations
@@ -17,18 +17,26 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from workbench.config.schema import Config
+    from workbench.estimate.fit import Proposal
 
 _LINES = 3
 _FIXES = 3
+_LESS = 0.9
+"""What a change has to come down to at least, as a share of what the plan takes."""
 
 
 class Change(NamedTuple):
-    """A change that takes less memory."""
+    """A change that takes less memory.
+
+    Attributes:
+        edits: The keys it sets.
+        costs: What it costs in return.
+        same: Whether the training stays the same.
+    """
 
     edits: dict[str, Any]
-    """The keys it sets."""
     costs: str
-    """What it costs in return."""
+    same: bool = False
 
 
 def is_out_of_memory(error: BaseException) -> bool:
@@ -57,8 +65,11 @@ def explain(error: BaseException, config: Config | None) -> TrainingError:
     fixes = "halve --training.batch_size and double --training.gradient_accumulation_steps"
     if config is not None:
         why += _ledger(config)
-        found = [_told(config, change) for change in changes(config)][:_FIXES]
-        fixes = "\nor ".join(found) or "take a smaller model, or more devices"
+        found = fitting(config)
+        if len(found) < _FIXES:  # other trainings, where the same one has no more to give
+            same = bool(found)
+            found += [_told(config, each) for each in changes(config) if not (same and each.same)]
+        fixes = "\nor ".join(found[:_FIXES]) or "take a smaller model, or more devices"
     return TrainingError("memory ran out", why="\n".join(why), fix=fixes)
 
 
@@ -76,6 +87,31 @@ def held() -> str:
     )
 
 
+def fitting(config: Config) -> list[str]:
+    """The fastest plans with the same sequences in a step that fit; none where nobody knows."""
+    memory = _memory(config)
+    if memory is None:
+        return []
+    from workbench.estimate.fit import Limits, fit
+    from workbench.hardware.here import with_memory
+
+    try:
+        hardware = with_memory(None)
+        total = hardware.memory_bytes or memory.allocated
+        # What the plan takes is too much, whatever the device is said to have.
+        capacity = min(total, int(_LESS * memory.allocated))
+        limits = Limits(precision=False, most=_FIXES)
+        proposals = fit(config, hardware, limits=limits, capacity=capacity).proposals
+    except Exception:  # noqa: BLE001 - advice on the way out must not hide the failure itself
+        return []
+    return [_proposed(each) for each in proposals]
+
+
+def _proposed(proposal: Proposal) -> str:
+    need = "" if proposal.need is None else f", {units.size(proposal.need.bytes)} at the peak"
+    return f"{_flags(proposal.edits)}: the same step{need}"
+
+
 def changes(config: Config) -> Iterator[Change]:
     """What can be changed, the cheapest first: the same training before another one."""
     training = config.training
@@ -86,9 +122,11 @@ def changes(config: Config) -> Iterator[Change]:
         yield Change(
             {"training.batch_size": micro, "training.gradient_accumulation_steps": steps},
             "the same step, in more passes",
+            same=True,
         )
     if not training.gradient_checkpointing:
-        yield Change({"training.gradient_checkpointing": True}, "the same step, a third slower")
+        edits = {"training.gradient_checkpointing": True}
+        yield Change(edits, "the same step, a third slower", same=True)
     if not config.lora.enabled and config.model.pretrained_path is not None:
         yield Change({"lora.enabled": True}, "trains small matrices beside frozen weights")
     if config.data.max_length > 128:
@@ -108,18 +146,22 @@ def _ledger(config: Config) -> list[str]:
 
 
 def _told(config: Config, change: Change) -> str:
-    flags = " ".join(f"--{path} {_word(value)}" for path, value in change.edits.items())
     after = _memory(_with(config, change.edits))
     saves = f", {units.size(after.allocated)} at the peak" if after is not None else ""
-    return f"{flags}: {change.costs}{saves}"
+    return f"{_flags(change.edits)}: {change.costs}{saves}"
+
+
+def _flags(edits: dict[str, Any]) -> str:
+    return " ".join(f"--{path} {_word(value)}" for path, value in edits.items())
 
 
 def _memory(config: Config) -> Any:
     """What the ledger says; None where it has no lines for the plan."""
     from workbench.estimate.memory import memory_of, why_unknown
+    from workbench.hardware.here import with_memory
 
     try:
-        return None if why_unknown(config) else memory_of(config)
+        return None if why_unknown(config) else memory_of(config, with_memory(None))
     except Exception:  # noqa: BLE001 - advice on the way out must not hide the failure itself
         return None
 

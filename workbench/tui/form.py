@@ -119,7 +119,7 @@ def key_row(key: Key, shown: Shown, width: int, *, chosen: str = "") -> Row:
     value = clip(value_text(shown.value), max(room, 4))
     row.append((value, ("value" if shown.origin else "dim") + chosen))
     rest = room - cell_len(value)
-    unit = f" {key.unit}" if key.unit else ""
+    unit = f" {_unit(key.unit, shown.value)}" if key.unit else ""
     if unit and cell_len(unit) <= rest:
         row.append((unit, "dim" + chosen))
         rest -= cell_len(unit)
@@ -131,6 +131,13 @@ def key_row(key: Key, shown: Shown, width: int, *, chosen: str = "") -> Row:
     row.append((" " * (rest + 2), chosen))
     row.append((source, "dim" + chosen))
     return fit(row, width, chosen)
+
+
+def _unit(unit: str, value: Any) -> str:
+    """The unit as it is said with this value: 1 block, 2 blocks."""
+    if value != 1 or isinstance(value, bool) or not unit.endswith("s"):
+        return unit
+    return unit.removesuffix("es") if unit.endswith(("ches", "shes")) else unit.removesuffix("s")
 
 
 def _sign(shown: Shown) -> tuple[str, str]:

@@ -12,7 +12,7 @@ class Key(NamedTuple):
 
     Attributes:
         keys: The keys, first the one that is shown.
-        action: The action of the main screen.
+        action: The action of its screen; ``#`` stands for the key that was pressed.
         label: Its word in the footer; not shown there when empty.
         help: Its line in the help screen.
         when: What must be true of the screen, of these: ``recipe`` or ``run`` (what is selected),
@@ -73,7 +73,7 @@ BUILD_KEYS: tuple[Key, ...] = (
     _key(
         "space",
         "turn(1)",
-        "turn",
+        "",
         "switch it, the next choice, the next larger number",
         group=_EDIT,
     ),
@@ -86,29 +86,24 @@ BUILD_KEYS: tuple[Key, ...] = (
     ),
     _key("minus", "turn(-1)", "", "the next smaller, the choice before", group=_EDIT),
     _key("x backspace", "reset", "", "take back what was set here", group=_EDIT),
-    _key("f1", "explain", "F1 help", "everything about the key", group=_EDIT),
+    _key("f1", "explain", "", "everything about the key", group=_EDIT),
     _key("slash", "search", "search", "find keys by name, other spelling or meaning", group=_EDIT),
     _key("a", "all", "all", "all keys, or only those that are set", group=_EDIT),
-    _key(
-        "left_curly_bracket right_curly_bracket",
-        "section(1)",
-        "",
-        "to the next section and the one before",
-        group=_EDIT,
-    ),
-    _key("u ctrl+z", "undo", "undo", "take the last edit back", "undoable", group=_PLAN),
+    _key("right_curly_bracket", "section(1)", "", "to the next section", group=_EDIT),
+    _key("left_curly_bracket", "section(-1)", "", "to the section before", group=_EDIT),
+    _key("u ctrl+z", "undo", "", "take the last edit back", "undoable", group=_PLAN),
     _key("U ctrl+y ctrl+r", "redo", "", "do it again", "redoable", group=_PLAN),
     _key(
         "1 2 3 4 5 6 7 8 9",
-        "fix(1)",
+        "fix(#)",
         "",
         "make the repair with this number",
         "fixable",
         group=_PLAN,
     ),
-    _key("h", "hardware", "hardware", "plan for another device", group=_PLAN),
+    _key("h", "hardware", "card", "plan for another device", group=_PLAN),
     _key("g", "keep", "", "keep the sequences of a step: accumulation follows", group=_PLAN),
-    _key("m", "fit", "make it fit", "plans that fit, the fastest first", group=_PLAN),
+    _key("m", "fit", "fit", "plans that fit, the fastest first", group=_PLAN),
     _key(
         "w",
         "what_if",
@@ -118,12 +113,14 @@ BUILD_KEYS: tuple[Key, ...] = (
     ),
     _key("i", "layer", "", "lay another layer over the plan", group=_PLAN),
     _key(
-        "tab", "panel(1)", "", "the next panel: estimate, differences, YAML, command", group=_PLAN
+        "tab",
+        "panel(1)",
+        "panel",
+        "the next panel: estimate, differences, YAML, command",
+        group=_PLAN,
     ),
-    _key(
-        "d", "panel('diff')", "diff", "what differs from the plan that you began with", group=_PLAN
-    ),
-    _key("y", "panel('yaml')", "YAML", "the plan as a layer file", group=_PLAN),
+    _key("d", "panel('diff')", "", "what differs from the plan that you began with", group=_PLAN),
+    _key("y", "panel('yaml')", "", "the plan as a layer file", group=_PLAN),
     _key("c", "panel('command')", "", "the command line that does the same", group=_PLAN),
     _key("s", "save", "save", "save as a layer", group=_PLAN),
     _key("l", "launch", "launch", "launch it: it says first what will happen", group=_PLAN),
@@ -161,7 +158,9 @@ def shown(key: str) -> str:
 def bindings(table: tuple[Key, ...] = KEYS) -> list[Binding]:
     """The table as Textual bindings; a key with several lines tries them in order."""
     return [
-        Binding(",".join(key.keys), f"screen.{key.action}", key.label, show=False) for key in table
+        Binding(name, f"screen.{key.action.replace('#', name)}", key.label, show=False)
+        for key in table
+        for name in key.keys
     ]
 
 

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from workbench.config.aliases import Alias
 from workbench.config.conversions import KEEP
 from workbench.config.keys import keys
 from workbench.config.spelling import retired, spellings, table
 from workbench.dialects.ava.known import known
-from workbench.dialects.ava.verdicts import top
+from workbench.dialects.ava.verdicts import top, verdict
 from workbench.dialects.building import To
 from workbench.dialects.claims import SILENT, Claim
 from workbench.dialects.fitting import NoPlace
-from workbench.dialects.telling import Teller
+
+if TYPE_CHECKING:
+    from workbench.dialects.telling import Teller
 
 _FIRST = (
     "enhanced_features.architecture.expert_routing_type",
@@ -22,6 +24,7 @@ _FIRST = (
     "enhanced_features.architecture.use_moa",
     "enhanced_features.architecture.use_cross_attention",
     "deepspeed.use_deepspeed",
+    "training.mixed_precision",
 )
 """Keys that count before the key's own name, because they do upstream."""
 
@@ -56,9 +59,9 @@ def why_not(path: str) -> str:
 def claims(paths: list[str]) -> list[Claim]:
     """The claims that a file with these keys makes, those that count first."""
     made = [
-        (_rank(path, alias.target), _claim(path, alias, index))
+        (_rank(path, alias.target), _claim(path, alias))
         for path in paths
-        for index, alias in enumerate(aliases(path))
+        for alias in aliases(path)
     ]
     return [claim for _, claim in sorted(made, key=lambda pair: pair[0])]
 
@@ -85,15 +88,26 @@ def _moved(ours: str) -> list[str]:
     return _by_target().get(ours, [])
 
 
-def _rank(path: str, ours: str) -> tuple[bool, bool, bool, bool, int, str]:
-    """Where a claim stands: upstream's choice, the key's own name, then what is nearest to it."""
-    feedback = path.startswith("rlhf.") and not ours.startswith("rlhf.")
-    listed = list(table())
-    place = listed.index(path) if path in table() else -1
-    return path not in _FIRST, path != ours, feedback, top(path) != path, place, path
+def _rank(path: str, ours: str) -> tuple[bool | int | str, ...]:
+    """Where a claim stands: what upstream reads, the key's own name, then what is nearest to it."""
+    return (
+        path not in _FIRST,
+        path.startswith("rlhf.") and not ours.startswith("rlhf."),
+        verdict(path)[0] != "read",
+        path != ours,
+        not top(path).startswith("enhanced_features."),
+        top(path) != path,
+        _places().get(path, -1),
+        path,
+    )
 
 
-def _claim(path: str, alias: Alias, index: int) -> Claim:
+@cache
+def _places() -> dict[str, int]:
+    return {path: index for index, path in enumerate(table())}
+
+
+def _claim(path: str, alias: Alias) -> Claim:
     ours, default = alias.target, keys()[alias.target].default
 
     def there(value: Any) -> Any:
@@ -136,12 +150,7 @@ def _inverse(alias: Alias, value: Any) -> Any:
             said = alias.convert(candidate, value)
         except (TypeError, ValueError):
             continue
-        if isinstance(candidate, bool) and isinstance(said, bool) != isinstance(value, bool):
-            if said is not KEEP:
-                continue
-        if said is KEEP and not isinstance(candidate, bool):
-            continue
-        if said is KEEP or _same(said, value):
+        if (said is KEEP and isinstance(candidate, bool)) or _same(said, value):
             return candidate
     raise NoPlace(f"Ava has no word for {alias.target}: {value}")
 

@@ -8,13 +8,14 @@ from workbench.config.document import Document, ScalarNode
 from workbench.config.keys import keys
 from workbench.config.scalars import resolve_1_1
 from workbench.config.size import size_of
+from workbench.dialects.ava.faults import GLUED, as_given, dropped
 from workbench.dialects.ava.known import known
 from workbench.dialects.ava.meanings import claims, why_not
 from workbench.dialects.ava.size import built
 from workbench.dialects.ava.verdicts import NESTED, top, verdict
 from workbench.dialects.base import Guess
-from workbench.dialects.building import Builder, dotted
-from workbench.dialects.claims import Claims, carry
+from workbench.dialects.building import ABSENT, Builder, To, dotted
+from workbench.dialects.claims import Claim, Claims, carry
 from workbench.dialects.parsing import leaves, parse, peek
 from workbench.units import count
 
@@ -38,7 +39,9 @@ _SIGNS = {
     "generation": 0.2,
     "performance": 0.2,
 }
-_MEANT = {"norm_type": "layernorm", "hidden_act": "gelu", "tie_word_embeddings": False}
+_MANY = 3  # keys of a section that are told about together
+MEANT = {"norm_type": "layernorm", "hidden_act": "gelu", "tie_word_embeddings": False}
+"""What Ava's code does where a file does not say it."""
 
 
 def recognise(foreign: Foreign) -> Guess | None:
@@ -58,7 +61,9 @@ def recognise(foreign: Foreign) -> Guess | None:
     if found:
         score = min(0.95, 0.35 + sum(found.values()))
         names = ", ".join(list(found)[:3])
-        return Guess(score, f"it has Ava's sections {names}" if len(found) > 1 else f"it has {names}")
+        return Guess(
+            score, f"it has Ava's sections {names}" if len(found) > 1 else f"it has {names}"
+        )
     return _by_keys(tree)
 
 
@@ -75,10 +80,11 @@ def _by_keys(tree: dict[str, Any]) -> Guess | None:
 def read(foreign: Foreign) -> Reading:
     """Understand a file."""
     document, told = parse(foreign, last_wins=True)
-    builder = Builder.of(SYSTEM, foreign, document, told)
+    marks, told = as_given(document, told)
+    builder = Builder(SYSTEM, foreign, document.tree, marks, told)
     if _is_search(document.tree):
         return _read_search(builder)
-    _faults(builder)
+    _faults(builder, document)
     travel = Claims(claims([".".join(path) for path, _ in builder.left()])).read(builder)
     _architecture(builder)
     _sizes(builder)
@@ -88,7 +94,8 @@ def read(foreign: Foreign) -> Reading:
     for path, _ in list(builder.left()):
         builder.keep(path, why_not(dotted(path)))
     reading = builder.reading()
-    carry(reading, travel)
+    meant = {("model", name): builder.value(("model", name)) for name in MEANT}
+    carry(reading, travel | {path: value for path, value in meant.items() if value is not ABSENT})
     return reading
 
 
@@ -108,20 +115,20 @@ def _read_search(builder: Builder) -> Reading:
     return reading
 
 
-def claims_of_search() -> list[Any]:
+def claims_of_search() -> list[Claim]:
     """The one key of a search's result that a plan has."""
-    from workbench.dialects.building import To
-    from workbench.dialects.claims import Claim
-
     return [Claim("recommendation.lr", To("training.learning_rate"))]
 
 
-def _faults(builder: Builder) -> None:
-    """Repairs of the text: PyYAML, which has none, refuses such a file."""
-    if any(each.kind == "repaired" and "became" in each.message for each in builder.remarks):
+def _faults(builder: Builder, document: Document) -> None:
+    """Repaired text, which PyYAML refuses, and keys that stand twice, of which it drops one."""
+    if any(GLUED.match(each.message) for each in builder.remarks):
         builder.refused(
             "", "train.py stops: yaml.scanner.ScannerError: mapping values are not allowed here"
         )
+    for entry, values in dropped(document):
+        shown = ", ".join(f"{dotted(path)}: {value}" for path, value in leaves(values))
+        builder.remark(entry.key, "upstream", f"the first {entry.key!r} said {shown}", "ignored")
 
 
 def _architecture(builder: Builder) -> None:
@@ -129,7 +136,7 @@ def _architecture(builder: Builder) -> None:
     if not builder.has("model.hidden_size"):
         return
     said = []
-    for name, value in _MEANT.items():
+    for name, value in MEANT.items():
         if builder.ours(f"model.{name}") is None:
             builder.put(f"model.{name}", value)
             said.append(f"{name}: {str(value).lower() if isinstance(value, bool) else value}")
@@ -248,13 +255,10 @@ def _upstream(builder: Builder) -> None:
             f"{', '.join(nested)}: below training, where train.py does not look; at the top of the "
             "file it would",
         )
-    for path, _ in leaves(builder.tree):
-        name = dotted(path)
-        said, reason = verdict(name)
-        if said == "ignored" and top(name) == name:
-            builder.ignored(name, reason)
-    length, positions = builder.value("data.max_length"), builder.value(
-        "model.max_position_embeddings"
+    _ignored(builder)
+    length, positions = (
+        builder.value("data.max_length"),
+        builder.value("model.max_position_embeddings"),
     )
     if isinstance(length, int) and isinstance(positions, int) and length > positions:
         builder.refused(
@@ -264,4 +268,23 @@ def _upstream(builder: Builder) -> None:
         )
     chosen = builder.value("training.optimizer", "adamw")
     if isinstance(chosen, str) and chosen.lower() not in ("adam", "adamw"):
-        builder.refused("training.optimizer", f"ValueError: Unsupported optimizer: {chosen.lower()}")
+        builder.refused(
+            "training.optimizer", f"ValueError: Unsupported optimizer: {chosen.lower()}"
+        )
+
+
+def _ignored(builder: Builder) -> None:
+    """What train.py does not read: a section at once where the reason is the same for all of it."""
+    alike: dict[tuple[str, str], list[str]] = {}
+    for path, _ in leaves(builder.tree):
+        name = dotted(path)
+        said, reason = verdict(name)
+        if said == "ignored" and top(name) == name:
+            alike.setdefault((name.rpartition(".")[0], reason), []).append(name)
+    for (section, reason), found in alike.items():
+        if len(found) < _MANY or not section:
+            for name in found:
+                builder.ignored(name, reason)
+        else:
+            names = ", ".join(name.rpartition(".")[2] for name in found)
+            builder.ignored(section, f"{reason} ({names})")

@@ -1,7 +1,7 @@
 """How many parameters Ava's own code builds.
 
-Each expert has two networks of its own beside its feed-forward: one that makes a mask over the inner
-features, one that gates its computation. Attention and feed-forward have biases, norms are
+Each expert has two networks beside its feed-forward: one that makes a mask over the inner features,
+one that gates its computation. Attention and feed-forward have biases, norms are
 LayerNorms, and the output matrix is never tied.
 """
 

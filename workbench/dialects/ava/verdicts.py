@@ -1,6 +1,6 @@
 """What Ava's own programs do with a key: very little of a file is read by train.py.
 
-``train.py`` builds its settings from its command line and then takes some values over from the file;
+``train.py`` builds its settings from its command line, then takes some values over from the file;
 every other value of the file is only logged. ``train_rlhf.py`` reads the section ``rlhf`` and the
 learning-rate search reads ``lr_finder``.
 """
@@ -76,7 +76,7 @@ _UNREAD: dict[str, str] = {
     "model.use_moa": _OVERWRITTEN,
     "model.use_cross_attention": _OVERWRITTEN,
     "model.use_alibi": _OVERWRITTEN,
-    "model.tie_word_embeddings": "EnhancedMoEConfig has no such field: the output matrix is not tied",
+    "model.tie_word_embeddings": "the output matrix is never tied",
     "model": "EnhancedMoEConfig has no such field: it is dropped",
     "enhanced_features.include_retrieval_targets": (
         "it stands in enhanced_features by its indentation, and was meant for data"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from workbench.config.keys import keys
 from workbench.dialects.ava.meanings import aliases, claims, says
-from workbench.dialects.ava.reading import KIND, SEARCH, SYSTEM, claims_of_search
+from workbench.dialects.ava.reading import KIND, MEANT, SEARCH, SYSTEM, claims_of_search
 from workbench.dialects.claims import Claims
 from workbench.dialects.parsing import leaves
 from workbench.dialects.telling import Teller
@@ -40,6 +40,11 @@ def write(config: Config, chosen: frozenset[str]) -> Writing:
         for ours in keys()
         if ours in chosen and (path := says(ours)) is not None and path not in made
     ]
+    for name, value in MEANT.items():
+        path = f"model.{name}"
+        if teller.our(path) == value and (name == "norm_type" or (source and path not in stored)):
+            teller.said(path)  # it goes without saying there
+            made = [each for each in made if each != path]
     Claims(claims(made)).write(teller)
     file = source or "ava.yaml"
     return teller.writing(

@@ -87,6 +87,12 @@ class Meaning:
             value = value == 1 if flag.name == "cpu_offload" else value > 0
         if not self._given(flag.name) and (flag.verdict == "ignored" or value is None):
             return
+        local = self._given("local_dataset_path") and flag.name.startswith("dataset")
+        if local and self._given(flag.name):
+            self._to.keep((flag.name,), "--local_dataset_path wins over it", verdict="ignored")
+        # max_steps always decides before the default number of epochs does.
+        if local or (flag.name == "epochs" and not self._given("epochs")):
+            return
         self._put(flag.target, value, flag.name)
         if self._given(flag.name) and flag.verdict == "ignored":
             self._to.ignored((flag.name,), flag.why)
@@ -224,10 +230,7 @@ class Meaning:
                         "its newest revision has False", "ignored")  # fmt: skip
 
     def _data(self) -> None:
-        name, path = self._given("dataset"), self._given("local_dataset_path")
-        if name and path:
-            self._to.ignored(("dataset",), "--local_dataset_path wins over it")
-        if not path:
+        if not self._given("local_dataset_path"):
             self._put("data.streaming", True)
         tokens = [
             n for begin, n in TOKENS.items() if str(self._value("tokenizer")).startswith(begin)

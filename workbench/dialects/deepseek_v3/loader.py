@@ -1,16 +1,18 @@
-"""What the system's own loader says to a file: it builds dataclasses from the sections, in this order.
+"""What the system's own loader says to a file: it builds dataclasses from its sections, in order.
 
-A key that a dataclass does not know stops it, and so does a key that it needs. The messages are those
-of Python for such calls.
+A key that a dataclass does not know stops it, and so does one that it needs and misses. The
+messages are those of Python for such calls.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from workbench.dialects.deepseek_v3.size import impossible_vocabulary
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,9 +178,7 @@ def _check_mla(section: Mapping[str, Any]) -> Iterator[Stop]:
     if latent >= width:
         yield _value("mla.d_latent", f"d_latent ({latent}) must be < d_model ({width})")
     if width % heads:
-        yield _value(
-            "mla.num_heads", f"d_model ({width}) must be divisible by num_heads ({heads})"
-        )
+        yield _value("mla.num_heads", f"d_model ({width}) must be divisible by num_heads ({heads})")
     if not _is_count(groups):
         return
     if groups > heads:

@@ -109,16 +109,12 @@ def _devices(builder: Builder) -> int:
                 "the data-parallel degree",
             )
     elif asked == -1:
-        builder.put(
-            "parallel.data_parallel_size", -1, source="distributed.data_parallel_size"
-        )
+        builder.put("parallel.data_parallel_size", -1, source="distributed.data_parallel_size")
     nodes = builder.value("distributed.slurm.nodes")
     per_node = builder.value("distributed.slurm.gpus_per_node")
     if _positive(nodes) and _positive(per_node):
         builder.put("parallel.num_nodes", nodes, source="distributed.slurm.nodes")
-        builder.put(
-            "parallel.devices_per_node", per_node, source="distributed.slurm.gpus_per_node"
-        )
+        builder.put("parallel.devices_per_node", per_node, source="distributed.slurm.gpus_per_node")
         devices = int(nodes * per_node)
     else:
         devices = int(product)

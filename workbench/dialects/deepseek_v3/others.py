@@ -59,7 +59,7 @@ def _listed(word: str) -> tuple[Any, Any]:
             return word in value or SILENT
         raise NoPlace("it is a list of loggers")
 
-    def back(value: Any) -> Any:
+    def back(_value: Any) -> Any:
         raise NoPlace("the system lists its loggers")
 
     return there, back
@@ -202,9 +202,7 @@ ALIGNED_MODEL = Kind(
             turned("training.mixed_precision", "training.mixed_precision", _MIXED),
             plain("training.compile_model", "training.compile.enabled"),
             plain("training.micro_batch_size", "training.batch_size"),
-            plain(
-                "training.gradient_accumulation_steps", "training.gradient_accumulation_steps"
-            ),
+            plain("training.gradient_accumulation_steps", "training.gradient_accumulation_steps"),
             plain("training.learning_rate", "training.learning_rate"),
             plain("training.warmup_steps", "training.warmup_steps"),
             plain("training.eval_interval", "training.eval_steps"),
@@ -355,5 +353,3 @@ PPO = Kind(
 DATA = Kind("data alone", MAIN, refused=f"{_KEYERROR}'model'")
 
 SANITIZATION = Kind("sanitization of Wikipedia's text", Claims(()), refused=f"{_KEYERROR}'model'")
-
-

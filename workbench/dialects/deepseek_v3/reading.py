@@ -53,33 +53,49 @@ OTHERS: dict[str, others.Kind] = {
 }
 
 
+_BATCH = "training.global_batch_size"
+_SIGNS: tuple[tuple[str, float, str, tuple[str, ...]], ...] = (
+    ("main", 1.0, "it has model.mla.d_latent, the latent width", ("model.mla.d_latent",)),
+    ("main", 0.9, "it has model.mla.d_model", ("model.mla.d_model",)),
+    ("main", 0.9, "it has model.moe.expert_dim", ("model.moe.expert_dim",)),
+    ("main", 0.9, "it has model.moe.use_aux_loss_free", ("model.moe.use_aux_loss_free",)),
+    ("model", 1.0, "it has mla.d_latent, the latent width", ("mla.d_latent",)),
+    ("official", 0.95, "it has mla.kv_lora_rank beside model", ("mla.kv_lora_rank", "model")),
+    ("sft", 0.9, "it has maintain_load_balance", ("mask_prompt", "maintain_load_balance")),
+    ("dpo", 0.9, "it has beta and sft_loss_weight", ("beta", "sft_loss_weight")),
+    ("dpo", 0.9, "it has beta and average_log_prob", ("beta", "average_log_prob")),
+    ("ppo", 0.9, "it has n_steps, n_epochs and kl_coef", ("n_steps", "n_epochs", "kl_coef")),
+    (
+        "sanitization",
+        0.9,
+        "it has language_filtering and quality_thresholds",
+        ("language_filtering", "quality_thresholds"),
+    ),
+    ("main", 0.85, f"it has {_BATCH}", (_BATCH, "data.preprocessing", "distributed")),
+    ("main", 0.85, f"it has {_BATCH}", (_BATCH, "data.preprocessing", "model")),
+    ("data", 0.85, f"it has data.preprocessing and {_BATCH}", (_BATCH, "data.preprocessing")),
+    ("data", 0.85, f"it has data.sources and {_BATCH}", (_BATCH, "data.sources")),
+    ("main", 0.6, f"it has {_BATCH}", (_BATCH, "training.lr_warmup_steps")),
+    ("main", 0.7, "it has distributed.zero_offload", ("distributed.zero_offload",)),
+)
+"""Kinds of file: how sure their keys make, in words, and the keys; the first that fits counts."""
+
+
 def _kind(tree: dict[str, Any]) -> tuple[str | None, float, str]:
     """The kind, how sure that is, and why."""
-    model, data = _section(tree, "model"), _section(tree, "data")
-    if "d_latent" in _section(model, "mla") or "d_latent" in _section(tree, "mla"):
-        inside = "mla" in model
-        return ("main" if inside else "model"), 1.0, "it has mla.d_latent, the latent width"
-    if "mla" in model or {"expert_dim", "use_aux_loss_free"} & set(_section(model, "moe")):
-        return "main", 0.9, "its model has the sections mla and moe"
-    if "kv_lora_rank" in _section(tree, "mla") and "model" in tree:
-        return "official", 0.95, "it has the sections model, mla and moe of the release's file"
-    if "mask_prompt" in tree and "maintain_load_balance" in tree:
-        return "sft", 0.9, "it has mask_prompt and maintain_load_balance"
-    if "beta" in tree and ("sft_loss_weight" in tree or "average_log_prob" in tree):
-        return "dpo", 0.9, "it has beta and sft_loss_weight"
-    if {"n_steps", "n_epochs", "kl_coef"} <= set(tree):
-        return "ppo", 0.9, "it has n_steps, n_epochs and kl_coef"
-    if {"language_filtering", "quality_thresholds"} <= set(tree):
-        return "sanitization", 0.9, "it has language_filtering and quality_thresholds"
-    if "global_batch_size" in _section(tree, "training"):
-        if "preprocessing" in data or "sources" in data:
-            kind = "main" if "model" in tree or "distributed" in tree else "data"
-            return kind, 0.85, "it has data.preprocessing and training.global_batch_size"
-        if "lr_warmup_steps" in _section(tree, "training"):
-            return "main", 0.6, "it has training.global_batch_size and lr_warmup_steps"
-    if "zero_offload" in _section(tree, "distributed"):
-        return "main", 0.7, "it has distributed.zero_offload"
+    for kind, score, reason, paths in _SIGNS:
+        if all(_has(tree, path) for path in paths):
+            return kind, score, reason
     return None, 0.0, ""
+
+
+def _has(tree: dict[str, Any], path: str) -> bool:
+    value: Any = tree
+    for name in path.split("."):
+        if not isinstance(value, dict) or name not in value:
+            return False
+        value = value[name]
+    return True
 
 
 def _read_other(builder: Builder, kind: others.Kind) -> Reading:
@@ -131,8 +147,3 @@ def heads(builder: Builder) -> None:
     builder.put("model.mla.qk_rope_head_dim", turning)
     builder.put("model.mla.v_head_dim", head)
     builder.assume("mla", f"half of each query's {head} features turn with the position")
-
-
-def _section(tree: dict[str, Any], name: str) -> dict[str, Any]:
-    inner = tree.get(name)
-    return inner if isinstance(inner, dict) else {}

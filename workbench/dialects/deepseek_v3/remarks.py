@@ -111,9 +111,7 @@ def of_devices(builder: Builder, devices: int, degrees: dict[str, int]) -> None:
         )
 
 
-def of_batch(
-    builder: Builder, total: int, micro: int, data: int, steps: int, devices: int
-) -> None:
+def of_batch(builder: Builder, total: int, micro: int, data: int, steps: int, devices: int) -> None:
     """The equation of the batch, here and upstream."""
     reached = micro * steps * data
     short = "" if reached == total else f", short of the {total:,} asked for"
@@ -132,4 +130,3 @@ def of_batch(
             f"{micro * theirs * devices:,} sequences by its own count",
             "read",
         )
-

@@ -1,6 +1,6 @@
 """How many parameters the system's own code builds: the names of its files say something else.
 
-Counted from its modules: attention with a full query matrix, one compression to the latent vector and
+Counted from its modules: attention with a full query matrix, a compression to the latent vector and
 an expansion for keys and for values, all with biases; every `dense_layer_interval`-th layer a GELU
 feed-forward of four times the width; elsewhere SwiGLU experts, shared experts behind a gate and an
 output matrix; and a head for further tokens that has an embedding and an output matrix of its own.
@@ -13,7 +13,7 @@ from typing import Any
 
 SPEECH_VOCABULARY = 51_540
 """Up to this vocabulary the code builds tables for text, sound and phonemes, 51,540 rows in all."""
-_PARTS = 116_000  # text, audio, special and phoneme rows of a larger vocabulary; the rest is reserved
+_PARTS = 116_000  # rows for text, audio and phonemes of a larger vocabulary; the rest is reserved
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,7 @@ class Built:
     own_count: int
 
 
-class _Missing(Exception):
+class _MissingError(Exception):
     """A dimension that the file does not say."""
 
 
@@ -41,7 +41,7 @@ def built(tree: dict[str, Any]) -> Built | None:
     """What the code builds of a file of the main kind; None where a dimension is missing."""
     try:
         return _built(tree)
-    except _Missing:
+    except _MissingError:
         return None
 
 
@@ -63,7 +63,7 @@ def _built(tree: dict[str, Any]) -> Built:
     shared_inner = _count(moe, "shared_intermediate_size", 0)
     further = _count(training, "num_predict_tokens", 2)
     if min(interval, width, layers) < 1:
-        raise _Missing
+        raise _MissingError
 
     square = width * width
     attention = 2 * (square + width) + latent * (width + 1) + 2 * (latent + 1) * width
@@ -76,7 +76,7 @@ def _built(tree: dict[str, Any]) -> Built:
     expert = 3 * width * inner
     dense_layers = -(-layers // interval)
     expert_layers = layers - dense_layers
-    rows = vocabulary if vocabulary > SPEECH_VOCABULARY else SPEECH_VOCABULARY
+    rows = max(vocabulary, SPEECH_VOCABULARY)
     frame = layers * (attention + 2 * width) + dense_layers * dense + (rows + vocabulary) * width
     block = square + 4 * (square + width) + dense + 4 * width
     heads = 2 * vocabulary * width + further * block
@@ -98,5 +98,5 @@ def _section(tree: dict[str, Any], name: str) -> dict[str, Any]:
 def _count(section: dict[str, Any], name: str, default: int | None = None) -> int:
     value = section.get(name, default)
     if isinstance(value, bool) or not isinstance(value, int) or value < 0:
-        raise _Missing
+        raise _MissingError
     return value

@@ -7,9 +7,12 @@ from typing import Any
 from workbench.dialects.building import Keep, To
 from workbench.dialects.claims import Claim, Claims
 from workbench.dialects.deepseek_v3.words import (
+    bf16_alone,
     either,
+    is_bf16,
     none_is_zero,
     prefers,
+    says_nothing,
     switch,
     words,
     zero_is_none,
@@ -32,9 +35,7 @@ _FORMAT = words(
 )
 _STRATEGY = words({"deepspeed": "deepspeed"}, "strategy")
 _CARRIER = words({"nccl": "nccl", "gloo": "gloo", "mpi": "mpi"}, "backend")
-_LAUNCHER = words(
-    {"deepspeed": "deepspeed", "torchrun": "torchrun", "slurm": "slurm"}, "launcher"
-)
+_LAUNCHER = words({"deepspeed": "deepspeed", "torchrun": "torchrun", "slurm": "slurm"}, "launcher")
 _SCALED = words({"bfloat16": "bf16", "float16": "fp16", "float32": "no"}, "precision")
 _DEVICE = words({"cpu": "cpu", "cuda": "cuda", "auto": "auto"}, "device")
 
@@ -114,11 +115,13 @@ TRAINING = (
     plain("training.weight_decay", "training.weight_decay"),
     plain("training.grad_clip", "training.max_gradient_norm"),
     turned("training.use_fp8", "training.mixed_precision", switch("fp8")),
-    turned("training.use_bf16", "training.mixed_precision", switch("bf16")),
     turned("training.use_fp16", "training.mixed_precision", switch("fp16")),
-    turned(
-        "gpu_optimization.autocast_dtype", "training.mixed_precision", _SCALED, writes=False
+    Claim(
+        "training.use_bf16",
+        To("training.mixed_precision", says_nothing, is_bf16),
+        alone=bf16_alone,
     ),
+    turned("gpu_optimization.autocast_dtype", "training.mixed_precision", _SCALED, writes=False),
     plain("training.use_mtp", "training.mtp.enabled"),
     plain("training.num_predict_tokens", "training.mtp.num_future_tokens"),
     plain("training.mtp_tokens", "training.mtp.num_future_tokens"),

@@ -42,6 +42,23 @@ def switch(word: str) -> tuple[Convert, Convert]:
     return there, lambda value: value == word
 
 
+def bf16_alone(value: Any) -> Any:
+    """What ``use_bf16`` means where no other switch is on."""
+    return "bf16" if value is True else "no"
+
+
+def says_nothing(value: Any) -> Any:
+    """A switch that gives way to others: fp8 training computes the rest in bf16."""
+    if isinstance(value, bool):
+        return SILENT
+    raise NoPlace(f"a switch is true or false, not {value!r}")
+
+
+def is_bf16(value: Any) -> bool:
+    """Whether a precision computes in bf16 somewhere."""
+    return value in ("bf16", "fp8")
+
+
 def either(on: str, off: str) -> tuple[Convert, Convert]:
     """A switch that chooses between two words."""
 

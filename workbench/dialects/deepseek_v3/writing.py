@@ -63,14 +63,14 @@ def _main(teller: Teller, *, complete: bool) -> None:
     _say_or_lose(
         teller,
         "model.hidden_act",
-        model.hidden_act == "swiglu",
-        "its experts are SwiGLU and its dense layers GELU",
+        holds=model.hidden_act == "swiglu",
+        why="its experts are SwiGLU and its dense layers GELU",
     )
     _say_or_lose(
         teller,
         "model.intermediate_size",
-        model.intermediate_size == dense_width(model.hidden_size),
-        "its dense layers are four times the width",
+        holds=model.intermediate_size == dense_width(model.hidden_size),
+        why="its dense layers are four times the width",
     )
 
 
@@ -81,12 +81,17 @@ def _derived_heads(teller: Teller) -> None:
     same = mla.qk_nope_head_dim + mla.qk_rope_head_dim == head == mla.v_head_dim
     for path in paths:
         _say_or_lose(
-            teller, f"model.mla.{path}", same, f"a head is d_model / num_heads wide: {head} features"
+            teller,
+            f"model.mla.{path}",
+            holds=same,
+            why=f"a head is d_model / num_heads wide: {head} features",
         )
-    _say_or_lose(teller, "model.mla.enabled", mla.enabled, "its attention is always latent")
+    _say_or_lose(
+        teller, "model.mla.enabled", holds=mla.enabled, why="its attention is always latent"
+    )
 
 
-def _say_or_lose(teller: Teller, path: str, holds: bool, why: str) -> None:
+def _say_or_lose(teller: Teller, path: str, *, holds: bool, why: str) -> None:
     """A key that goes without saying where `holds` is true."""
     if holds:
         teller.said(path)
@@ -105,10 +110,10 @@ def _sequences(teller: Teller) -> None:
     own = ("training", "gradient_accumulation_steps")
     chosen = teller.chosen
     keys = ("training.gradient_accumulation_steps", "training.global_batch_size")
-    if not isinstance(stored, int) or max(1, stored // (micro * data)) != steps:
-        if "training.global_batch_size" in chosen or _at(teller.tree, *own) is None:
-            if set(keys) & chosen or "model.hidden_size" in chosen:
-                plant(teller.tree, ("training", "global_batch_size"), reached)
+    fits = isinstance(stored, int) and max(1, stored // (micro * data)) == steps
+    asked = "training.global_batch_size" in chosen or _at(teller.tree, *own) is None
+    if not fits and asked and ({*keys, "model.hidden_size"} & chosen):
+        plant(teller.tree, ("training", "global_batch_size"), reached)
     teller.said(*keys)
 
 
@@ -161,9 +166,27 @@ def _required(teller: Teller) -> None:
         ("distributed", "deepspeed"): {"enabled": config.deepspeed.enabled},
         ("distributed", "slurm"): {"enabled": False},
     }
-    for path, value in defaults.items():
+    for path, value in (defaults | _numbers(teller)).items():
         if _at(teller.tree, *path) is None:
             plant(teller.tree, path, value)
+
+
+def _numbers(teller: Teller) -> dict[tuple[str, ...], Any]:
+    """Numbers that the loader demands where a plan may say null."""
+    model = teller.config.model
+    experts, inner = model.num_experts, model.moe.expert_intermediate_size
+    if not model.mla.enabled:
+        plant(teller.tree, ("model", "mla", "d_latent"), max(1, model.hidden_size // 4))
+    if experts > 1 and model.moe.dense_layer_interval is None:
+        teller.lose("model.moe.dense_layer_interval", "its first layer is always dense")
+    return {
+        ("model", "dense_layer_interval"): model.num_layers if experts > 1 else 1,
+        ("model", "moe", "expert_intermediate_size"): inner or model.intermediate_size,
+        ("model", "moe", "expert_dim"): inner or model.intermediate_size,
+        # As many places as there are tokens: no token is dropped.
+        ("model", "moe", "capacity_factor"): experts / model.num_experts_per_token,
+        ("training", "tokens_per_parameter_ratio"): 20.0,
+    }
 
 
 def _at(tree: dict[str, Any], *path: str) -> Any:

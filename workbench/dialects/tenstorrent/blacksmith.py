@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from workbench.dialects.building import ABSENT, NoPlace
-from workbench.dialects.tenstorrent.device import put_board, Mesh
+from workbench.dialects.tenstorrent.device import Mesh, put_board
 from workbench.dialects.tenstorrent.known import HUB
 from workbench.dialects.tenstorrent.saying import Says, negative_is_none, understand, word
 
@@ -52,9 +52,11 @@ def _level(value: Any) -> str:
     return str(value).lower()
 
 
-def _both(path: str, nested: str, ours: str, read: Any = None, tell: Any = None) -> tuple[Says, Says]:
+def _both(
+    path: str, nested: str, ours: str, read: Any = None, tell: Any = None
+) -> tuple[Says, Says]:
     """A key of the flat schema, and the same in the nested one."""
-    return Says(path, ours, read, tell), Says(f"{nested}.{path}", ours, read, tell)
+    return Says(path, ours, read, tell), Says(f"{nested}.{path}", ours, read, tell, shy=True)
 
 
 TABLE: Final = (
@@ -87,9 +89,9 @@ TABLE: Final = (
     *_both("wandb_watch_mode", "logging", "logging.wandb.watch", _WATCH),
     *_both("wandb_log_freq", "logging", "logging.wandb.log_freq"),
     Says("steps_freq", "training.logging_steps"),
-    Says("metrics.steps_freq", "training.logging_steps"),
-    Says("checkpoint.steps_freq", "training.save_steps"),
-    Says("save_steps", "training.save_steps"),
+    Says("metrics.steps_freq", "training.logging_steps", shy=True),
+    Says("checkpoint.steps_freq", "training.save_steps", shy=True),
+    Says("save_steps", "training.save_steps", shy=True),
     Says("val_steps_freq", "training.eval_steps"),
     *_both("save_strategy", "checkpoint", "training.save_strategy", _STRATEGY, _told_strategy),
     *_both("keep_last_n", "checkpoint", "training.save_total_limit"),
@@ -138,13 +140,15 @@ def _mesh(builder: Builder) -> Mesh | None:
     axes = builder.value("mesh.axis_names" if nested else "mesh_axis_names", None)
     path = "mesh.shape" if nested else "mesh_shape"
     whole = isinstance(shape, list) and all(type(n) is int and n > 0 for n in shape)
-    if shape is ABSENT or not whole or not shape or len(shape) > 2:  # noqa: PLR2004
+    if shape is ABSENT or not whole or not shape or len(shape) > 2:
         return None
     names = [str(axis).lower() for axis in axes] if isinstance(axes, list) else []
     data = tensor = 1
+    # With it null every chip gets all sequences, and the axis shards weights.
+    whole_inputs = builder.value("input_sharding_dim", "") is None
     for index, size in enumerate(shape):
         name = names[index] if index < len(names) else ("batch", "model")[index]
-        if name in _DATA:
+        if name in _DATA and not (whole_inputs and name != "fsdp"):
             data *= size
         else:
             tensor *= size
@@ -165,6 +169,11 @@ def _mesh(builder: Builder) -> Mesh | None:
 def _batch(builder: Builder, mesh: Mesh | None) -> None:
     total, data = builder.value("batch_size"), mesh.data if mesh else 1
     if type(total) is not int or total < 1:
+        return
+    if total % data and mesh and mesh.sharded and builder.value("input_sharding_dim", "") is None:
+        builder.assume("batch_size", f"all {data} chips get the same {total} sequences there, which "
+                       "nothing here does: batch_size is left at its default")  # fmt: skip
+        builder.keep("batch_size", f"all {data} chips get the same sequences")
         return
     if total % data:
         builder.refused("batch_size", f"{total} sequences cannot be shared evenly by {data} chips")

@@ -57,7 +57,7 @@ def mesh_of(section: dict[str, Any]) -> Mesh | None:
     """The mesh of a ``device_config``; None where it has no usable shape."""
     shape = section.get("mesh_shape", [1, 1])
     whole = isinstance(shape, list) and all(type(n) is int and 0 < n < 10**5 for n in shape)
-    if not whole or len(shape) != 2:  # noqa: PLR2004 - rows and columns
+    if not whole or len(shape) != 2:
         return None
     rows, columns = shape
     devices = rows * columns

@@ -8,7 +8,9 @@ from __future__ import annotations
 from typing import Any, Final
 
 
-def _gpt2(heads: int, width: int, blocks: int, vocab: int, length: int, **more: Any) -> dict[str, Any]:
+def _gpt2(
+    heads: int, width: int, blocks: int, vocab: int, length: int, **more: Any
+) -> dict[str, Any]:
     return {"model_type": "gpt2", "num_heads": heads, "embedding_dim": width, "num_blocks": blocks,
             "dropout_prob": 0.2, "vocab_size": vocab, "max_sequence_length": length} | more  # fmt: skip
 
@@ -36,7 +38,9 @@ MODELS: Final[dict[str, dict[str, Any]]] = {
     "nanollama3_char": _llama(6, 3, 384, 6, None, 256, 500000.0),
     "tinyllama": _llama(32, 4, 2048, 22, 32000, 2048, 10000.0, **_EFFICIENT),
     "llama8b": _llama(32, 8, 4096, 32, 128256, 2048, 500000.0, intermediate_dim=14336),
-    "llama70b": _llama(64, 8, 8192, 80, 128256, 2048, 500000.0, intermediate_dim=28672, **_EFFICIENT),
+    "llama70b": _llama(
+        64, 8, 8192, 80, 128256, 2048, 500000.0, intermediate_dim=28672, **_EFFICIENT
+    ),
     "llama405b": _llama(128, 8, 16384, 126, 32000, 1024, 10000.0, **_EFFICIENT),
     "smollm2_135m": _llama(9, 3, 576, 30, 49152, 768, 10000.0, **_TIED),
 }

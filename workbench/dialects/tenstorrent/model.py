@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from workbench.config.keys import keys
 from workbench.dialects.building import ABSENT, NoPlace
 
 if TYPE_CHECKING:
@@ -117,14 +118,25 @@ class ModelReader:
         ]  # fmt: skip
         self._whole = any(builder.has((*s, "embedding_dim")) for s in self._sections)
 
+    def kind(self, legacy: Any) -> tuple[str, tuple[str, ...]]:
+        """The type of the network and where it stands; 2025's files have it in training_config.
+
+        Without a type a network with groups of keys or a rotary base is a Llama.
+        """
+        path = self._path("model_type")
+        if path is not None:
+            return str(self._to.value(path)), path
+        if legacy is not None:
+            return str(legacy), ("training_config", "model_type")
+        llama = any(self._path(name) for name in ("num_groups", "theta"))
+        return ("llama" if llama else "gpt2"), ("transformer_config",)
+
     def understand(self, kind: str) -> None:
         """Put the network of a kind: one of `TYPES`."""
         to = self._to
         if self._whole:
             for ours, value in _FIXED[kind].items():
-                from workbench.config.keys import keys
-
-                if value != keys()[ours].default:
+                if value != keys()[ours].default or ours == "model.model_type":
                     to.put(ours, value)
             if kind == "gpt2":
                 bias = self._value("bias") is not False
@@ -252,9 +264,8 @@ class ModelReader:
         runner = self._path("runner_type")
         efficient = self._value("runner_type")
         if efficient in ("memory_efficient", "default"):
-            if runner or efficient == "memory_efficient":
-                self._to.put("training.gradient_checkpointing", efficient == "memory_efficient",
-                             source=runner or ())  # fmt: skip
+            again = efficient == "memory_efficient"
+            self._to.put("training.gradient_checkpointing", again, source=runner or ())
         elif runner:
             self._to.refused(runner, f"Unknown runner type: {efficient}")
             self._to.keep(runner, "it is default or memory_efficient")
@@ -339,8 +350,13 @@ def tell_model(teller: Teller, order: list[str], kept: dict[str, Any]) -> None:
             teller.say(place(name), value, ours=ours)
 
     typed = [p for p in ("training_config.model_type", place("model_type")) if p in order]
-    if not typed and (not order or kind != "gpt2"):
+    llama = any(place(name) in order for name in ("num_groups", "theta"))
+    own = any("transformer_config" in path for path in order)
+    if not own:  # a file of its own is written, and today's tt-train takes gpt2 without a type
+        typed = [*typed, "transformer_config.model_type"]
+    elif not typed and kind != ("llama" if llama else "gpt2"):
         typed = [place("model_type")]
+    teller.said("model.model_type")
     for path in typed:
         teller.say(path, kind, ours="model.model_type")
     names = _BASE | (_MLA | MOE if kind == "deepseek" else {} if kind == "gpt2" else _LLAMA)
@@ -348,7 +364,9 @@ def tell_model(teller: Teller, order: list[str], kept: dict[str, Any]) -> None:
         value = teller.our(ours)
         if value is None and ours == "model.num_key_value_heads":
             value = teller.our("model.num_attention_heads")
-        if value is not None and (name not in ("head_dim", "attention_bias") or ours in teller.chosen):
+        if value is not None and (
+            name not in ("head_dim", "attention_bias") or ours in teller.chosen
+        ):
             say(name, value, ours)
     if kind == "deepseek":
         say("q_lora_rank", teller.our("model.mla.q_lora_rank") or 0, "model.mla.q_lora_rank")
@@ -362,7 +380,10 @@ def _tell_rest(
 
     width, inner = teller.our("model.hidden_size"), teller.our("model.intermediate_size")
     name = "inter_dim" if kind == "deepseek" else "intermediate_dim"
-    if inner == (4 * width if kind == "gpt2" else default_inner(width)) and place(name) not in order:
+    if (
+        inner == (4 * width if kind == "gpt2" else default_inner(width))
+        and place(name) not in order
+    ):
         teller.said("model.intermediate_size")
     elif kind == "gpt2":
         teller.lose("model.intermediate_size", "gpt2 always has 4 x embedding_dim")
@@ -388,7 +409,9 @@ def _tell_rest(
     say("weight_tying", "enabled" if teller.our("model.tie_word_embeddings") else "disabled",
         "model.tie_word_embeddings")  # fmt: skip
     again = teller.our("training.gradient_checkpointing")
-    say("runner_type", "memory_efficient" if again else "default", "training.gradient_checkpointing")
+    say(
+        "runner_type", "memory_efficient" if again else "default", "training.gradient_checkpointing"
+    )
     dropout = teller.our("model.hidden_dropout")
     say("dropout_prob", dropout, "model.hidden_dropout")
     for path in ("model.attention_dropout", "model.embedding_dropout"):
@@ -426,3 +449,18 @@ def _tell_fixed(teller: Teller, kind: str) -> None:
         elif path in teller.chosen:
             shown = "null" if value is None else str(value).lower()
             teller.lose(path, f"model_type {kind} always has {shown}")
+
+
+def overlay_keys(order: list[str]) -> list[tuple[str, str]]:
+    """The keys of a network that a file has which is no whole model, and what they are here."""
+    simple = {
+        **_BASE, **_LLAMA, **_MLA, **MOE, "max_sequence_length": "model.max_position_embeddings",
+        "dropout_prob": "model.hidden_dropout", "vocab_size": "model.vocab_size",
+    }  # fmt: skip
+    sections = ("training_config.transformer_config.", "transformer_config.")
+    return [
+        (path, simple[name])
+        for path in order
+        for begin in sections
+        if (name := path.removeprefix(begin)) in simple and path.startswith(begin)
+    ]

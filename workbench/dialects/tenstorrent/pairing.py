@@ -20,8 +20,8 @@ from workbench.errors import ConfigError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from workbench.dialects.building import Builder
 
+MODEL = "transformer_config"
 _UP = 5  # from a training file up to the folder that its paths begin at
 _VARIABLE = re.compile(r"\A\$\{?(\w+)\}?/")
 
@@ -57,24 +57,40 @@ def other_file(
     return None, None
 
 
-def model_of(builder: Builder, named: str) -> tuple[dict[str, Any] | None, str | None]:
-    """The model that a training file names: from the file, or as tt-train ships it."""
-    found, path = other_file(builder.foreign, named, "transformer_config")
-    if found is not None:
-        builder.assume("training_config.model_config", f"the model is that of {path}")
-        return found, path
-    stem = PurePosixPath(named).stem
-    if stem in MODELS:
-        builder.assume(
-            "training_config.model_config",
-            f"the file is not here: the dimensions are those of tt-train's own {stem}.yaml",
-        )
-        return dict(MODELS[stem]), None
-    builder.assume(
-        "training_config.model_config",
-        f"the file {named} is not here, so the model is unknown: put it beside {builder.foreign.path.name}",
-    )
-    return None, None
+def attached(foreign: Foreign, tree: dict[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
+    """A training file's tree with the sections of the files that it names.
+
+    Returns:
+        The tree, and by key what is to be said about where a section came from.
+
+    Raises:
+        ConfigError: A file is there and cannot be read.
+    """
+    training = tree.get("training_config")
+    training = training if isinstance(training, dict) else {}
+    made, said = dict(tree), {}
+    for key, section in (("model_config", MODEL), ("multihost_config", "multihost_config")):
+        named = training.get(key)
+        if not isinstance(named, str) or not named or section in tree:
+            continue
+        found, path = other_file(foreign, named, section)
+        stem = PurePosixPath(named).stem
+        if found is not None:
+            said[f"training_config.{key}"] = f"{section} is that of {path}"
+        elif section == MODEL and stem in MODELS:
+            found = dict(MODELS[stem])
+            said[f"training_config.{key}"] = (
+                f"the file is not here: the dimensions are those of tt-train's own {stem}.yaml"
+            )
+        else:
+            what = "the model" if section == MODEL else "the division of the layers"
+            said[f"training_config.{key}"] = (
+                f"{PurePosixPath(named).name} is not here, so {what} is unknown: "
+                f"put it beside {foreign.path.name}"
+            )
+        if found is not None:
+            made[section] = found
+    return made, said
 
 
 def _candidates(source: Path, named: str) -> Iterator[Path]:

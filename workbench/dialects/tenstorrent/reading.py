@@ -17,7 +17,7 @@ from workbench.dialects.tenstorrent.device import (
     remark_mesh,
 )
 from workbench.dialects.tenstorrent.model import TYPES, ModelReader
-from workbench.dialects.tenstorrent.pairing import model_of, other_file
+from workbench.dialects.tenstorrent.pairing import attached
 from workbench.dialects.tenstorrent.saying import ORDER, understand
 from workbench.dialects.tenstorrent.shapes import refuse_others, shape_of
 from workbench.dialects.tenstorrent.training import DEFAULTS, KEPT, OPTIMIZERS, TABLE
@@ -51,26 +51,26 @@ def read(foreign: Foreign) -> Reading:
             fix="a training file has training_config, a model file transformer_config",
         )
     order = [".".join(path) for path, _ in leaves(document.tree)]
-    tree: dict[str, Any] = {**document.tree, ORDER: order}
-    builder = Builder("tenstorrent", foreign, tree, document.marks, remarks)
+    tree, said = attached(foreign, document.tree)
+    builder = Builder("tenstorrent", foreign, {**tree, ORDER: order}, document.marks, remarks)
+    for path, message in said.items():
+        builder.assume(path, message)
     builder.keep((ORDER,), "which keys stood there, and in what order")
     if shape in _OTHER_READERS:
         return _OTHER_READERS[shape](builder)
-    return _TtTrain(builder, document.marks).read()
+    return _TtTrain(builder).read()
 
 
 class _TtTrain:
     """A training file, a model file, or one of the small files beside them."""
 
-    def __init__(self, builder: Builder, marks: Any) -> None:
+    def __init__(self, builder: Builder) -> None:
         self._to = builder
-        self._marks = marks
         self._training = self._section("training_config")
         self._device = self._section("device_config")
         self._flat = "optimizer" not in self._training and "learning_rate" in self._training
 
     def read(self) -> Reading:
-        self._attach()
         mesh = mesh_of(self._device) if self._device else Mesh((1, 1), 1, 1)
         self._devices(mesh)
         self._schedule_first()
@@ -79,10 +79,10 @@ class _TtTrain:
         self._batch(mesh)
         self._clipping(mesh)
         self._optimizer()
-        self._hosts(mesh)
+        self._hosts()
         self._adapters()
         self._rewards()
-        self._defaults(mesh)
+        self._defaults()
         self._tokens()
         for path, reason in KEPT.items():
             self._to.keep(path, reason)
@@ -95,26 +95,6 @@ class _TtTrain:
         value = self._to.value(name)
         return value if isinstance(value, dict) else {}
 
-    # ------------------------------------------------------------ the pair
-
-    def _attach(self) -> None:
-        """Bring in the model's file and the file of the machines."""
-        named = self._training.get("model_config")
-        if isinstance(named, str) and named and not self._to.has("transformer_config"):
-            found, _ = model_of(self._to, named)
-            if found:
-                self._bring("transformer_config", found)
-        named = self._training.get("multihost_config")
-        if isinstance(named, str) and named and not self._to.has("multihost_config"):
-            found, path = other_file(self._to.foreign, named, "multihost_config")
-            if found:
-                self._bring("multihost_config", found)
-                self._to.assume("training_config.multihost_config", f"the machines are those of {path}")
-
-    def _bring(self, section: str, found: dict[str, Any]) -> None:
-        """Another file's section; its places are not those of this file."""
-        self._to.add(section, found)
-
     # ------------------------------------------------------------ devices
 
     def _devices(self, mesh: Mesh | None) -> None:
@@ -126,7 +106,9 @@ class _TtTrain:
         put_mesh(self._to, mesh)
         used = mesh.data * mesh.tensor * mesh.context
         path = "device_config.mesh_shape"
-        if used == mesh.devices:
+        if self._stages() > 1:
+            self._to.keep(path, "the mesh of each machine of the pipeline")
+        elif used == mesh.devices:
             if self._to.has(path):
                 self._to.put("parallel.mesh_shape", list(mesh.shape), source=path)
             else:
@@ -151,12 +133,23 @@ class _TtTrain:
         remark_mesh(self._to, mesh, self._device, flat=self._flat)
         put_board(self._to, mesh, self._hints())
 
+    def _stages(self) -> int:
+        """Machines that hold the layers one after the other."""
+        section = self._section("multihost_config")
+        workers = section.get("num_workers")
+        pipeline = isinstance(section.get("pipeline_parallel_config"), dict)
+        return workers if pipeline and type(workers) is int and workers > 0 else 1
+
     def _hints(self) -> str:
         """Names in which a board may be named, and the comments above the first key."""
-        head = re.split(r"^\s*[A-Za-z_]\w*:", self._to.foreign.text, maxsplit=1, flags=re.MULTILINE)[0]
+        head = re.split(
+            r"^\s*[A-Za-z_]\w*:", self._to.foreign.text, maxsplit=1, flags=re.MULTILINE
+        )[0]
         said = [str(self._training.get(name, "")) for name in
                 ("project_name", "checkpoint_dir", "wandb_run_name")]  # fmt: skip
-        return " ".join([self._to.foreign.path.stem, *said, head]).replace("_", " ").replace("-", " ")
+        return (
+            " ".join([self._to.foreign.path.stem, *said, head]).replace("_", " ").replace("-", " ")
+        )
 
     # ------------------------------------------------------------ the training
 
@@ -223,7 +216,7 @@ class _TtTrain:
         else:
             self._to.refused(path, f"Unknown optimizer type: {kind}")
 
-    def _hosts(self, mesh: Mesh | None) -> None:
+    def _hosts(self) -> None:
         """Several machines: stages of a pipeline, or helpers that hold the optimizer."""
         section = self._section("multihost_config")
         workers = section.get("num_workers")
@@ -235,11 +228,6 @@ class _TtTrain:
         blocks = pipeline.get("blocks_per_rank")
         self._to.put("parallel.num_nodes", workers, source="multihost_config.num_workers")
         self._to.put("parallel.pipeline_parallel_size", workers)
-        if mesh and workers > 1:
-            self._to.drop("parallel.mesh_shape")
-            if "mesh_shape" in self._device:
-                self._to.keep_again("device_config.mesh_shape", list(mesh.shape),
-                                    "the mesh of one machine of the pipeline")  # fmt: skip
         whole = isinstance(blocks, dict) and all(type(n) is int for n in blocks.values())
         ranks = [str(rank) for rank in range(workers)]
         if whole and sorted(blocks, key=str) == sorted(ranks):
@@ -287,9 +275,8 @@ class _TtTrain:
         characters, known = self._characters()
         reader = ModelReader(self._to, tensor=mesh.tensor if mesh else 1,
                              characters=characters, characters_known=known)  # fmt: skip
-        kind = str(reader.kind(self._training.get("model_type")))
+        kind, path = reader.kind(self._training.get("model_type"))
         if kind not in TYPES:
-            path = reader.type_path() or "training_config.model_type"
             self._to.refused(path, f"Unsupported model type: {kind}")
             self._to.keep(path, f"it is one of {', '.join(TYPES)}")
             self._to.keep("transformer_config", f"the network of an unknown type: {kind}")
@@ -309,9 +296,12 @@ class _TtTrain:
             self._to.remark("training_config.data_path", "upstream", "text that is tokens already, "
                             "in tt-train's own form: ava data prepare makes ours", "read")  # fmt: skip
 
-    def _defaults(self, mesh: Mesh | None) -> None:
+    def _defaults(self) -> None:
         """What tt-train takes for what a whole training file leaves out."""
-        if not ({"model_config", "optimizer", "grpo_config"} & self._training.keys()):
+        inline = self._to.has("training_config.transformer_config.embedding_dim")
+        if not inline and not (
+            {"model_config", "optimizer", "grpo_config"} & self._training.keys()
+        ):
             return
         self._to.put("training.mixed_precision", "bf16")
         missing = []
@@ -324,4 +314,6 @@ class _TtTrain:
         if self._to.ours("training.max_gradient_norm", ABSENT) is ABSENT:
             self._to.put("training.max_gradient_norm", 0.0)
         if missing:
-            self._to.assume((), f"defaults of tt-train for what the file leaves out: {', '.join(missing)}")
+            self._to.assume(
+                (), f"defaults of tt-train for what the file leaves out: {', '.join(missing)}"
+            )

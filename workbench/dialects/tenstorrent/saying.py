@@ -33,6 +33,7 @@ class Says:
         tell: Our value as theirs.
         ignored: What upstream does instead of reading it; empty where it reads it.
         note: What to say about the translation.
+        shy: Whether writing uses it only where the file had it.
     """
 
     path: str
@@ -41,6 +42,7 @@ class Says:
     tell: Convert | None = None
     ignored: str = ""
     note: str = ""
+    shy: bool = False
 
 
 def understand(builder: Builder, table: Sequence[Says]) -> None:
@@ -67,19 +69,22 @@ def understand(builder: Builder, table: Sequence[Says]) -> None:
 
 
 def tell(teller: Teller, table: Sequence[Says], order: Sequence[str]) -> None:
-    """Say the chosen keys of ours that a table knows: where the file said them, or where it may."""
+    """Say the chosen keys of ours that a table knows: where the file said them, or where it may.
+
+    Keys whose own value is kept as residue are left alone.
+    """
     groups: dict[str, list[Says]] = {}
     for each in table:
         groups.setdefault(each.ours, []).append(each)
     for ours, ways in groups.items():
-        stood = next((way for way in ways if way.path in order), None)
+        free = [way for way in ways if held(teller.tree, way.path) is ABSENT]
+        stood = next((way for way in free if way.path in order), None)
         if ours not in teller.chosen and stood is None:
             continue
-        if stood is not None and held(teller.tree, stood.path) is not ABSENT:
-            stood = next((w for w in ways if w.path in order and w is not stood), None)
-            if ours not in teller.chosen:
-                continue
-        way = stood or next((way for way in ways if not way.ignored), ways[0])
+        best = (way for way in ways if not way.ignored and not way.shy)
+        way = stood or next(best, None)
+        if way is None:
+            continue
         value = teller.our(ours)
         try:
             teller.say(way.path, way.tell(value) if way.tell else value, ours=ours)

@@ -45,13 +45,13 @@ def shape_of(tree: dict[str, Any]) -> Shape | None:
     if any(name in tree for name in _LOGGER):
         return "logger"
     flat = sum(name in tree for name in _BLACKSMITH)
-    if flat > 2 or (flat and any(isinstance(tree.get(name), dict) for name in _NESTED)):  # noqa: PLR2004
+    if flat > 2 or (flat and any(isinstance(tree.get(name), dict) for name in _NESTED)):
         return "blacksmith"
     if "model_name" in tree and "dataset_id" in tree:
         return "blacksmith"
     if all(name in tree for name in _BERT):
         return "bert"
-    if isinstance(tree.get("type"), str) and "lr" in tree and len(tree) < 12:  # noqa: PLR2004
+    if isinstance(tree.get("type"), str) and "lr" in tree and len(tree) < 12:
         return "optimizer"
     return None
 

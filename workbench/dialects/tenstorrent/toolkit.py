@@ -52,7 +52,9 @@ TABLE: Final = (
     Says(_T + "use_wandb", "logging.wandb.enabled"),
     Says(_T + "wandb_project", "logging.wandb.project"),
     Says(_T + "wandb_run_name", "logging.wandb.name"),
-    Says(_T + "save_strategy", "training.save_strategy", word(steps="steps", epoch="epoch", no="no")),
+    Says(
+        _T + "save_strategy", "training.save_strategy", word(steps="steps", epoch="epoch", no="no")
+    ),
     Says(_T + "keep_best_n", "checkpointing.keep_best_n"),
     Says("data_config.train_data", "data.path"),
     Says("data_config.val_data", "data.eval_path"),
@@ -70,9 +72,7 @@ def read(builder: Builder) -> Reading:
     if mesh is not None and builder.has("device_config.mesh_shape"):
         put_mesh(builder, mesh)
         if mesh.data * mesh.tensor == mesh.devices:
-            builder.put(
-                "parallel.mesh_shape", list(mesh.shape), source="device_config.mesh_shape"
-            )
+            builder.put("parallel.mesh_shape", list(mesh.shape), source="device_config.mesh_shape")
         if section.get("enable_ddp") is (mesh.data > 1):
             builder.understood("device_config.enable_ddp", "parallel.strategy")
         remark_mesh(builder, mesh, section, flat=False)

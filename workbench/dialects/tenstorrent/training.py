@@ -131,7 +131,7 @@ TABLE: Final = (
     Says("lora_config.is_bias_trainable", "lora.bias",
          lambda on: "all" if on else "none", lambda word: word != "none"),
     Says("lora_config.target_modules", "lora.target_modules"),
-    Says("multihost_config.pipeline_parallel_config.num_blocks", "model.num_layers"),
+    Says("multihost_config.pipeline_parallel_config.num_blocks", "model.num_layers", shy=True),
 )  # fmt: skip
 """Keys that say one key of ours, in both generations; the first that a file has counts."""
 
@@ -159,7 +159,6 @@ KEPT: Final = {
 
 DEFAULTS: Final[dict[str, Any]] = {
     "training.max_steps": 5000,
-    "training.num_epochs": 1,
     "training.learning_rate": 3e-4,
     "training.beta2": 0.999,
     "training.weight_decay": 0.01,

@@ -40,15 +40,23 @@ class Standing:
     Attributes:
         lines: The lines.
         bytes: Their sum.
+        host: What stands in the host's memory, where that is another one.
+        apart: Whether it is another one; the memory of a CPU is the host's.
     """
 
     lines: tuple[Line, ...]
     bytes: int
+    host: tuple[Line, ...] = ()
+    apart: bool = False
 
     @classmethod
-    def of(cls, *lines: Line) -> Standing:
-        """The lines and their sum."""
-        return cls(lines, sum(line.bytes for line in lines))
+    def of(cls, *lines: Line, apart: bool = False) -> Standing:
+        """The lines and their sum; where the host's memory is ``apart``, without what is there."""
+        if not apart:
+            return cls(lines, sum(line.bytes for line in lines))
+        host = tuple(line for line in lines if line.stream == "host")
+        here = tuple(line for line in lines if line.stream != "host")
+        return cls(here, sum(line.bytes for line in here), host, apart=True)
 
 
 def moment(
@@ -56,6 +64,8 @@ def moment(
 ) -> Moment:
     """A moment at which parts of the network and extra lines exist beside what stands."""
     total = standing.bytes
+    if standing.apart:
+        extra = tuple(line for line in extra if line.stream != "host")
     for segment, group, times in parts:
         total += times * getattr(sizes_of(net, segment), group)
     for line in extra:
@@ -88,6 +98,19 @@ def parts_with_weights(net: Sized) -> list[tuple[str, str | int, int]]:
         found.append((name if count == 1 else f"{count} {name}s", kind, count))
     found.append(("output", "tail", 1))
     return [each for each in found if sizes_of(net, each[1]).weights]
+
+
+def buffer_lines(net: Sized) -> list[Line]:
+    """What stands beside the weights and learns nothing."""
+    counts: dict[int, int] = {}
+    for kind, count in net.runs:
+        counts[kind] = counts.get(kind, 0) + count
+    source = "workbench/models/moe_balance.py: fp32, whole on every device"
+    return [
+        Line(f"router biases of {count} blocks", "4 E", count * size, "weights", source)
+        for kind, count in counts.items()
+        if (size := net.blocks[kind].buffers)
+    ]
 
 
 def segment_of(net: Sized, segment: str | int) -> Segment:

@@ -23,9 +23,7 @@ def standing(net: Sized, updates: Updates) -> Standing:
     return single.standing(net, updates, accumulating=True, gradients="buckets of DDP's reducer")
 
 
-def moments(
-    net: Sized, base: Standing, *, updates: Updates, accumulating: bool
-) -> list[Moment]:
+def moments(net: Sized, base: Standing, *, updates: Updates, accumulating: bool) -> list[Moment]:
     """The moments of a step, the buckets being there all the time.
 
     With several micro-batches the gradients of all but the last one lie beside the buckets, for
@@ -33,7 +31,5 @@ def moments(
     """
     if not accumulating:
         return single.moments(net, base, updates=updates)
-    waiting = [Part("front", "weights"), *(Part(kind, "weights", n) for kind, n in net.runs)]
-    return single.moments(
-        net, base, updates=updates, waiting=(*waiting, Part("tail", "weights"))
-    )
+    waiting = [Part("front", "trained"), *(Part(kind, "trained", n) for kind, n in net.runs)]
+    return single.moments(net, base, updates=updates, waiting=(*waiting, Part("tail", "trained")))

@@ -15,13 +15,15 @@ from typing import TYPE_CHECKING
 from workbench.estimate.engines.base import (
     Part,
     Standing,
+    buffer_lines,
     moment,
     parts_with_weights,
     sizes_of,
 )
-from workbench.estimate.engines.states import INPUTS, state_lines, update_lines
+from workbench.estimate.engines.inputs import input_lines
+from workbench.estimate.engines.states import state_lines, update_lines
 from workbench.estimate.ledger import Line
-from workbench.estimate.rounding import up
+from workbench.estimate.network.symbols import SYMBOLS
 
 if TYPE_CHECKING:
     from workbench.estimate.engines.states import Updates
@@ -43,11 +45,11 @@ def standing(net: Sized, updates: Updates, *, accumulating: bool) -> Standing:
         lines.append(Line(f"shards of {of}", formula, size, "weights", "fp32 masters"))
         if accumulating:
             name = f"gradients of the shards of {of}"
+            size = times * sizes_of(net, part).trained_shard
             lines.append(Line(name, formula, size, "gradients", SOURCE))
+    lines += buffer_lines(net)
     lines += state_lines(net, updates, shards=shards)
-    tokens = net.symbols[2] * net.symbols[3]
-    size = 2 * up(8 * tokens, alignment)
-    lines.append(Line("tokens and targets", "2 × 8 B T", size, "inputs", INPUTS))
+    lines += input_lines(net)
     return Standing.of(*lines)
 
 
@@ -81,7 +83,8 @@ class _Step:
     @property
     def root(self) -> int:
         """Bytes of the unit that holds what is no block."""
-        return self.net.front.whole + self.net.tail.whole
+        middle = 0 if self.net.middle is None else self.net.blocks[self.net.middle].whole
+        return self.net.front.whole + middle + self.net.tail.whole
 
     @property
     def total(self) -> int:
@@ -107,10 +110,13 @@ class _Step:
         size = 4 // self.width * self.net.blocks[kind].whole
         return _line("fp32 buffer of a block's gradients", "4 P", size, "communication")
 
-    def stream(self, name: str, category: Category) -> Line:
+    def stream(self, name: str, category: Category, kind: int) -> Line:
         alignment, _, batch, length, hidden = self.net.symbols[:5]
+        symbol = "T"
+        if self.net.middle is not None and kind < self.net.middle:
+            symbol, length = "S", self.net.symbols[SYMBOLS.index("S")]
         size = -(-self.width * batch * length * hidden // alignment) * alignment
-        return _line(name, f"{self.width} B T D", size, category)
+        return _line(name, f"{self.width} B {symbol} D", size, category)
 
     def sharded(self, size: int) -> Line | None:
         """Gradients of this device's parts, where they do not stand anyway."""
@@ -126,22 +132,29 @@ class _Step:
         saved = [Part("front", "saved")]
         held: list[Line] = []
         done = 0
+        late: Line | None = None
         for kind, count in self.net.runs:
             done += count
+            if kind == self.net.middle:
+                parts = [*saved, Part(kind, "forward")]
+                self.add("between the stacks, forward", parts, root, *held, late)
+                saved.append(Part(kind, "saved"))
+                continue
+            late = self.buffer(kind, _LATE)
             kept = [*saved, Part(kind, "saved", count - 1)]
             there = [root, *held, self.fetched(kind, 1 if self.reshard else count)]
-            stream = self.stream("residual stream", "activations")
+            stream = self.stream("residual stream", "activations", kind)
             name = f"block {done} of {self.total}"
             self.add(f"fetching {name}", kept, *there, stream, self.buffer(kind))
             # The buffer lives until the next unit has its own, so that copying out overlaps.
             parts = [*kept, Part(kind, "forward")]
-            self.add(f"{name}, forward", parts, *there, self.buffer(kind, _LATE))
+            self.add(f"{name}, forward", parts, *there, late)
             saved.append(Part(kind, "saved", count))
             if not self.reshard:
                 held.append(self.fetched(kind, count))
         last = self.net.runs[-1][0]
         parts = [*saved, Part("tail", "forward")]
-        self.add("loss", parts, root, *held, self.buffer(last, _LATE))
+        self.add("loss", parts, root, *held, late)
         parts = [*saved, Part("tail", "saved")]
         self.add("fetching the output again", parts, root, *held, self.root_buffer())
         ahead = self.buffer(last) if self.reshard else None
@@ -156,8 +169,13 @@ class _Step:
         for index in range(len(runs) - 1, -1, -1):
             kind, count = runs[index]
             saved.pop()
-            below = runs[index - 1][0] if index else None
-            held = [] if self.reshard else [self.fetched(*run) for run in runs[:index]]
+            units = [run for run in runs[:index] if run[0] != self.net.middle]
+            below = units[-1][0] if units else None
+            held = [] if self.reshard else [self.fetched(*run) for run in units]
+            if kind == self.net.middle:
+                self.between(kind, saved, held, shards, previous, below)
+                done -= count
+                continue
             # In between memory moves in straight lines.
             for place in sorted({count - 1, max(0, count - 2), min(1, count - 1), 0}):
                 finished = count - 1 - place
@@ -189,11 +207,13 @@ class _Step:
         following: int | None,
     ) -> None:
         """The moments of the backward pass of one block; ``place`` of its kind are below it."""
-        root, tail = self.whole_root(), Part("tail", "gradients")
-        kept = [*saved, Part(kind, "saved", place), tail]
+        root = self.whole_root()
+        above = self.net.middle is not None and kind > self.net.middle
+        ends = [Part("tail", "gradients")] if above else self.ends()
+        kept = [*saved, Part(kind, "saved", place), *ends]
         below = None if self.reshard or not place else self.fetched(kind, place)
         there = [root, *held, below, gradients]
-        stream = self.stream("gradient of the residual stream", "temporaries")
+        stream = self.stream("gradient of the residual stream", "temporaries", kind)
         ahead = self.buffer(following) if self.reshard and following is not None else None
         if self.reshard:
             parts = [*kept, Part(kind, "saved")]
@@ -206,10 +226,30 @@ class _Step:
             f"{name}, gradients on their way", parts, *there, ahead, self.reduced(kind), stream
         )
 
+    def between(
+        self,
+        kind: int,
+        saved: list[Part],
+        held: list[Line],
+        shards: int,
+        previous: Line | None,
+        below: int | None,
+    ) -> None:
+        """The backward pass of what lies between two stacks; its weights are those of the ends."""
+        ahead = self.buffer(below) if self.reshard and below is not None else None
+        parts = [*saved, Part(kind, "backward"), Part("tail", "gradients")]
+        lines = (self.whole_root(), *held, self.sharded(shards), previous, ahead)
+        self.add("between the stacks, backward", parts, *lines)
+
+    def ends(self) -> list[Part]:
+        """Gradients of the ends that wait for the embedding's."""
+        middle = [] if self.net.middle is None else [Part(self.net.middle, "gradients")]
+        return [Part("tail", "gradients"), *middle]
+
     def end(self, shards: int, previous: Line | None) -> None:
         """The embedding's backward pass, the gradients of its unit, and the update."""
         gradients = self.sharded(shards)
-        parts = [Part("front", "backward"), Part("tail", "gradients")]
+        parts = [Part("front", "backward"), *self.ends()]
         self.add("embedding, backward", parts, self.whole_root(), previous, gradients)
         self.add(
             "gradients of embedding and output on their way",
@@ -218,7 +258,8 @@ class _Step:
             _line("gradients of embedding and output", "4 P", self.root, "gradients"),
             _line("fp32 buffer of their gradients", "4 P", self.root, "communication"),
         )
-        everything = shards + self.net.front.shard + self.net.tail.shard
+        middle = 0 if self.net.middle is None else self.net.blocks[self.net.middle].shard
+        everything = shards + self.net.front.shard + middle + self.net.tail.shard
         extra = update_lines(self.net, self.updates, shards=self.net.symbols[1])
         self.add("optimizer", [], self.sharded(everything), *extra)
 

@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING
 from workbench.estimate.engines.base import (
     Part,
     Standing,
+    buffer_lines,
     moment,
     parts_with_weights,
     sizes_of,
 )
-from workbench.estimate.engines.states import INPUTS, state_lines, update_lines
+from workbench.estimate.engines.inputs import input_lines
+from workbench.estimate.engines.states import state_lines, update_lines
 from workbench.estimate.ledger import Line
 from workbench.estimate.rounding import up
 
@@ -24,6 +26,11 @@ if TYPE_CHECKING:
     from workbench.estimate.ledger import Moment
     from workbench.estimate.engines.states import Updates
     from workbench.estimate.network.network import Sized
+
+
+BETWEEN = "between the stacks"
+"""What moments call the kind that stands among the blocks and is none."""
+
 
 def standing(net: Sized, updates: Updates, *, accumulating: bool, gradients: str) -> Standing:
     """Weights, optimizer and inputs, and gradients where those of earlier micro-batches wait."""
@@ -37,16 +44,22 @@ def standing(net: Sized, updates: Updates, *, accumulating: bool, gradients: str
         formula = f"{many}{bytes_each} P"
         lines.append(Line(f"weights of {of}", formula, size, "weights", source))
         if accumulating:
+            size = times * sizes_of(net, part).trained
             lines.append(Line(f"gradients of {of}", formula, size, "gradients", gradients))
+    lines += buffer_lines(net)
     lines += state_lines(net, updates)
-    tokens = net.symbols[2] * net.symbols[3]
-    size = 2 * up(8 * tokens, alignment)
-    lines.append(Line("tokens and targets", "2 × 8 B T", size, "inputs", INPUTS))
+    lines += input_lines(net)
     return Standing.of(*lines)
 
 
 def moments(
-    net: Sized, base: Standing, *, updates: Updates, waiting: tuple[Part, ...] = ()
+    net: Sized,
+    base: Standing,
+    *,
+    updates: Updates,
+    waiting: tuple[Part, ...] = (),
+    buckets: tuple[Line, ...] = (),
+    updated: bool = True,
 ) -> list[Moment]:
     """The moments of a step on one device.
 
@@ -56,36 +69,58 @@ def moments(
         updates: How weights are updated.
         waiting: Gradients, from the front to the tail, that lie beside what stands until those of
             the last micro-batch have been added.
+        buckets: What is there from the first gradient to the end of the backward pass.
+        updated: Whether to give the moment of the update.
     """
     runs = net.runs
-    total = done = sum(count for _, count in runs)
+    total = done = sum(count for kind, count in runs if kind != net.middle)
     found = [moment("embedding, forward", net, base, [Part("front", "forward"), *waiting])]
     before: list[Part] = [Part("front", "saved")]
     place = 0
     for kind, count in runs:
-        place += count
+        place += 0 if kind == net.middle else count
         parts = [*before, Part(kind, "saved", count - 1), Part(kind, "forward"), *waiting]
-        found.append(moment(f"block {place} of {total}, forward", net, base, parts))
+        name = BETWEEN if kind == net.middle else f"block {place} of {total}"
+        found.append(moment(f"{name}, forward", net, base, parts))
         before.append(Part(kind, "saved", count))
     left = list(waiting[:-1])  # the others are among the moments of their own backward pass
     found.append(moment("loss", net, base, [*before, Part("tail", "forward"), *waiting]))
     found.append(moment("loss, backward", net, base, [*before, Part("tail", "backward"), *left]))
+    if buckets:
+        parts = [*before, Part("tail", "arrival")]
+        found.append(moment("first gradients", net, base, parts, buckets))
     after: list[Part] = [Part("tail", "gradients")]
     for kind, count in reversed(runs):
         before.pop()
-        others = [Part(kind, "weights", count - 1)] if left else []
+        others = [Part(kind, "trained", count - 1)] if left else []
         left = left[:-1]
         parts = [*before, Part(kind, "saved", count - 1), Part(kind, "backward"), *after]
         name = f"block {done} of {total}, backward"
-        found.append(moment(name, net, base, [*parts, *left, *others]))
+        found.append(moment(name, net, base, [*parts, *left, *others], buckets))
         if count > 1:
-            parts = [*before, Part(kind, "backward"), Part(kind, "gradients", count - 1), *after]
+            parts = [*before, Part(kind, "backward"), *after, *_done(net, kind, count - 1)]
             name = f"block {done - count + 1} of {total}, backward"
-            found.append(moment(name, net, base, [*parts, *left]))
-        after.append(Part(kind, "gradients", count))
-        done -= count
+            found.append(moment(name, net, base, [*parts, *left], buckets))
+        after += _done(net, kind, count)
+        done -= 0 if kind == net.middle else count
     parts = [Part("front", "backward"), *after]
-    found.append(moment("embedding, backward", net, base, parts))
-    parts = [Part("front", "lasting"), Part("tail", "lasting"), *after[1:]]
+    found.append(moment("embedding, backward", net, base, parts, buckets))
+    if not updated:
+        return found
+    # Gradients of the embedding that waited between the stacks are part of its own by now.
+    lasting = [
+        part._replace(group="lasting") if part.segment == net.middle else part
+        for part in after[1:]
+        if part.group != "behind"
+    ]
+    parts = [Part("front", "lasting"), Part("tail", "lasting"), *lasting]
     found.append(moment("optimizer", net, base, parts, update_lines(net, updates)))
+    return found
+
+
+def _done(net: Sized, kind: int, count: int) -> list[Part]:
+    """What so many blocks have left behind."""
+    found = [Part(kind, "gradients", count)]
+    if net.blocks[kind].behind:
+        found.append(Part(kind, "behind", count))
     return found

@@ -12,7 +12,7 @@ from workbench.estimate.engines.base import parts_with_weights, segment_of, size
 from workbench.estimate.ledger import Line
 from workbench.estimate.optimizer import replaced, rule_of
 from workbench.estimate.rounding import up
-from workbench.estimate.tensors import weights_of
+from workbench.estimate.tensors import trained_weights
 
 if TYPE_CHECKING:
     from workbench.config.schema import TrainingConfig
@@ -86,14 +86,14 @@ def state_lines(net: Sized, updates: Updates, *, shards: int = 1) -> list[Line]:
     if updates.rounding in ("split", "kahan"):
         rest = sum(
             each.times * up(2 * each.numbers, alignment)
-            for each in weights_of(net)
-            if each.kept == 2
+            for each in trained_weights(net)
+            if each.kept == 2  # noqa: PLR2004 - bytes
         )
         lines.append(Line("what 16-bit weights lack", "2 P", rest, "optimizer", _NARROW))
     if updates.average:
         for of, part, times in parts_with_weights(net):
             sizes = sizes_of(net, part)
-            size = times * (sizes.shard if shards > 1 else sizes.weights)
+            size = times * (sizes.trained_shard if shards > 1 else sizes.trained)
             lines.append(Line(f"moving average of {of}", f"4 {cut}", size, "optimizer", _EMA))
     return lines
 
@@ -103,18 +103,16 @@ def _optimizer(net: Sized, rule: Rule, shards: int) -> list[Line]:
     cut = "P/N" if shards > 1 else "P"
     pieces = "the shards of " if shards > 1 else ""
     if rule.states is not None:
-        return _shaped(weights_of(net, shards), rule, alignment)
+        return _shaped(trained_weights(net, shards), rule, alignment)
     lines = []
     for of, part, times in parts_with_weights(net):
         many = "" if times == 1 else f"{times} × "
         if rule.copies:
             name = f"optimizer of {pieces}{of}: {rule.text}"
-            size = round(rule.copies * times * sizes_of(net, part).shard)
-            lines.append(
-                Line(name, f"{many}{4 * rule.copies:g} {cut}", size, "optimizer", "fp32")
-            )
+            size = round(rule.copies * times * sizes_of(net, part).trained_shard)
+            lines.append(Line(name, f"{many}{4 * rule.copies:g} {cut}", size, "optimizer", "fp32"))
         if rule.counters:
-            tensors = times * len(segment_of(net, part).parameters) * rule.counters
+            tensors = times * sum(segment_of(net, part).trained) * rule.counters
             lines.append(
                 Line(
                     f"step counters of {of}",
@@ -143,7 +141,7 @@ def update_lines(net: Sized, updates: Updates, *, shards: int = 1) -> tuple[Line
     rule, alignment = updates.rule, net.symbols[0]
     if rule.plain and updates.rounding is None:
         return ()
-    weights = weights_of(net, shards)
+    weights = trained_weights(net, shards)
     if updates.rounding is not None:
         most = max(_narrow(each, updates, alignment) for each in weights)
         name = "update of the largest weight in fp32"
@@ -151,7 +149,9 @@ def update_lines(net: Sized, updates: Updates, *, shards: int = 1) -> tuple[Line
         formula = f"{half} n, or 8 n and what the optimizer needs"
         return (Line(name, formula, most, "temporaries", _NARROW),)
     if rule.together:
-        matrices = sum(each.times * up(4 * each.numbers, alignment) for each in weights if each.is_matrix)
+        matrices = sum(
+            each.times * up(4 * each.numbers, alignment) for each in weights if each.is_matrix
+        )
         name, formula = "update of all matrices at once", f"{4 * rule.together} P"
         return (Line(name, formula, rule.together * matrices, "temporaries", _UPDATE),)
     assert rule.passing is not None
@@ -170,7 +170,7 @@ def _narrow(weight: Weight, updates: Updates, alignment: int) -> int:
     weight = weight._replace(single=True)
     inside = rule.together * exact if rule.passing is None else rule.passing(weight, alignment)
     inside += replaced(weight, rule, alignment)
-    if weight.kept == 4:
+    if weight.kept == 4:  # noqa: PLR2004 - bytes
         return exact + inside
     halves = 10 if updates.rounding == "split" else 9
     return max(halves * exact // 2, 2 * exact + inside)

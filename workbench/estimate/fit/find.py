@@ -151,5 +151,7 @@ def _notes(plan: Proposal, judge: Judge, hardware: HardwareProfile | None) -> It
         yield f"how much memory {name} has is not known, so nothing can be judged"
     if plan.need is not None and plan.need.what == "allocated":
         yield "compared: what tensors take; the allocator's pools and the driver come on top"
+    if hardware is not None and hardware.kind not in ("cuda", "rocm", "cpu"):
+        yield f"today's trainer does not run on {hardware.title}: the bytes are those of a CUDA GPU"
     if plan.pace.seconds is None:
         yield "the speed is not known: plans are in the order of what they compute and send"

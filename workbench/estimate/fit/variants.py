@@ -6,7 +6,7 @@ plan; whether the rules accept a variant is asked when it is about to be propose
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from typing import TYPE_CHECKING, Any
 
@@ -60,7 +60,7 @@ class Variant:
 def variants(config: Config, hardware: HardwareProfile | None, limits: Limits) -> list[Variant]:
     """All combinations, the plan's own first."""
     choices = product(
-        shardings(config, limits),
+        shardings(config, hardware, limits),
         _recomputations(config, limits),
         _precisions(config, hardware, limits),
         _optimizers(config, limits),
@@ -103,9 +103,11 @@ def _fsdp_name(kind: str, *, cpu: bool) -> str:
     return f"FSDP {kind.replace('_', ' ')}" + (", all on cpu" if cpu else "")
 
 
-def shardings(config: Config, limits: Limits) -> list[Sharding]:
+def shardings(config: Config, hardware: HardwareProfile | None, limits: Limits) -> list[Sharding]:
     """(name, how little it takes, edits) of each way to divide the training; the plan's first."""
     own = sharding_name(config)
+    if hardware is None or hardware.kind == "cpu":
+        limits = replace(limits, offload=False)  # a CPU's memory is the host's
     found: dict[str, Sharding] = {}
     for each in _all_shardings(config, limits):
         found.setdefault(each[0], each)

@@ -12,9 +12,9 @@ if TYPE_CHECKING:
     from workbench.config.schema import Config
 
 RECOMPUTE = {
-    "none": "recompute nothing",
-    "selective": "recompute between matrix products",
-    "block": "recompute blocks",
+    "none": "no recompute",
+    "selective": "selective recompute",
+    "block": "block recompute",
 }
 
 

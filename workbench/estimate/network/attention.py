@@ -26,9 +26,24 @@ def attention(
     """Grouped-query attention."""
     mask = tables.get("mask")
     copies = by_heads(s, mask, causal=causal)
-    q = _heads(tape, linear(tape, x_BTD, "q_proj", "D", "H*K", bias=s.attention_bias), "H", copies=copies and s.several_heads)
-    k = _heads(tape, linear(tape, x_BTD, "k_proj", "D", "G*K", bias=s.attention_bias), "G", copies=copies and s.several_groups)
-    v = _heads(tape, linear(tape, x_BTD, "v_proj", "D", "G*K", bias=s.attention_bias), "G", copies=copies and s.several_groups)
+    q = _heads(
+        tape,
+        linear(tape, x_BTD, "q_proj", "D", "H*K", bias=s.attention_bias),
+        "H",
+        copies=copies and s.several_heads,
+    )
+    k = _heads(
+        tape,
+        linear(tape, x_BTD, "k_proj", "D", "G*K", bias=s.attention_bias),
+        "G",
+        copies=copies and s.several_groups,
+    )
+    v = _heads(
+        tape,
+        linear(tape, x_BTD, "v_proj", "D", "G*K", bias=s.attention_bias),
+        "G",
+        copies=copies and s.several_groups,
+    )
     if s.qk_norm:
         q_normed = rms_norm(tape, q, "q_norm", "K", fused=s.fused_rms_norm)
         k = rms_norm(tape, k, "k_norm", "K", fused=s.fused_rms_norm)
@@ -44,7 +59,12 @@ def attention(
     if copies and s.several_heads and not (s.blocked_attention and causal):
         flat = copied(tape, y, "attention output in a row")
     return linear(
-        tape, ops.view(tape, flat, ("B", "T", "H*K")), "o_proj", "H*K", "D", bias=s.attention_out_bias
+        tape,
+        ops.view(tape, flat, ("B", "T", "H*K")),
+        "o_proj",
+        "H*K",
+        "D",
+        bias=s.attention_out_bias,
     )
 
 

@@ -11,6 +11,7 @@ from workbench.estimate.network.attend import keeps_mask
 from workbench.estimate.network.attention import attention
 from workbench.estimate.network.feed_forward import feed_forward
 from workbench.estimate.network.loss import cross_entropy
+from workbench.estimate.network.moe import mixture
 from workbench.estimate.network.norm import norm
 from workbench.estimate.network.sight import see
 from workbench.estimate.tape import ops
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
 
 Tables = dict[str, Tensor]
 """What all blocks share: angles, masks."""
+
+Found = tuple[Tensor, None, tuple[Tensor, ...], tuple[Tensor, ...]]
+"""The residual stream, nothing for other blocks, the losses of a router, and what it reports."""
 
 
 def shared_tables(s: Structure, mask: Tensor | None = None) -> Tables:
@@ -91,16 +95,30 @@ def drop(tape: Tape, x: Tensor, s: Structure) -> Tensor:
     return dropout(tape, x, cpu=s.cpu) if s.options.hidden_dropout else x
 
 
-def block(tape: Tape, x_BTD: Tensor, s: Structure, tables: Tables) -> Tensor:
-    """Attention and a feed-forward network, each behind a norm, each added."""
+def block(
+    tape: Tape, x_BTD: Tensor, s: Structure, tables: Tables, *, routed: bool = False
+) -> Tensor | Found:
+    """Attention and a feed-forward network or experts, each behind a norm, each added.
+
+    Args:
+        tape: The tape.
+        x_BTD: The residual stream.
+        s: The structure.
+        tables: What all blocks share.
+        routed: Whether this block has experts.
+    """
     parallel = s.residual != "sequential"
     normed_BTD = norm(tape, x_BTD, "attention_norm", s)
     y_BTD = attention(tape, normed_BTD, s, tables)
     after_BTD = ops.add(tape, x_BTD, drop(tape, y_BTD, s), "residual stream")
     if s.residual != "parallel_shared_norm":
         normed_BTD = norm(tape, x_BTD if parallel else after_BTD, "feed_forward_norm", s)
-    y_BTD = feed_forward(tape, normed_BTD, s)
-    return ops.add(tape, after_BTD, drop(tape, y_BTD, s), "residual stream")
+    if not routed:
+        y_BTD = feed_forward(tape, normed_BTD, s)
+        return ops.add(tape, after_BTD, drop(tape, y_BTD, s), "residual stream")
+    y_BTD, found = mixture(tape, normed_BTD, s)
+    result = ops.add(tape, after_BTD, drop(tape, y_BTD, s), "residual stream")
+    return result, None, (found.loss,), (found.loss.detach(), *found.left)
 
 
 def tail(tape: Tape, given: list[Tensor], s: Structure) -> Tensor:

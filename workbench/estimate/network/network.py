@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
+from itertools import groupby
 from typing import TYPE_CHECKING
 
+from workbench.config.linears import has_experts
 from workbench.estimate.network import bert, decoder, t5
 from workbench.estimate.network.segment import Segment, Sizes, record
 from workbench.estimate.network.sight import shared_mask
@@ -42,6 +44,8 @@ class Sized:
         front: Bytes of the front.
         blocks: Bytes of each kind of block.
         tail: Bytes of the tail.
+        inputs: Tensors of ids of a micro-batch: of what is written, of what an encoder reads.
+        middle: The kind that stands among the blocks and belongs to the ends; None: none does.
     """
 
     network: Network
@@ -50,6 +54,8 @@ class Sized:
     front: Sizes
     blocks: tuple[Sizes, ...]
     tail: Sizes
+    inputs: tuple[int, int] = (2, 0)
+    middle: int | None = None
 
 
 @lru_cache(maxsize=256)
@@ -71,8 +77,10 @@ def compiled(s: Structure, *, accumulating: bool, waiting: bool) -> Network:
         del given
         return decoder.front(tape, s)
 
-    def block(tape: Tape, x: Tensor, mask: Tensor | None = None) -> Tensor:
-        return decoder.block(tape, x, s, decoder.shared_tables(s, mask))
+    def block(
+        tape: Tape, x: Tensor, mask: Tensor | None = None, *, routed: bool = False
+    ) -> Tensor | decoder.Found:
+        return decoder.block(tape, x, s, decoder.shared_tables(s, mask), routed=routed)
 
     def tail(tape: Tape, given: list[Tensor]) -> Tensor:
         return decoder.tail(tape, given, s)
@@ -81,13 +89,19 @@ def compiled(s: Structure, *, accumulating: bool, waiting: bool) -> Network:
     recomputed = s.recompute != "none"
     width = s.weight_width
     extras = shared_mask(s)
+
+    def kind(name: str, *, routed: bool) -> Segment:
+        run = partial(block, routed=routed)
+        return record(
+            name, s, run, recomputed=recomputed, weight_width=width, extras=extras, **ends
+        )
+
+    kinds = [kind("block", routed=False)]
+    if s.moe is not None:
+        kinds.append(kind("block with experts", routed=True))
     return Network(
         record("embedding", s, front, has_input=False, **ends),
-        (
-            record(
-                "block", s, block, recomputed=recomputed, weight_width=width, extras=extras, **ends
-            ),
-        ),
+        tuple(kinds),
         record("loss", s, tail, takes_input=True, **ends),
     )
 
@@ -105,8 +119,18 @@ def sized(
     return Sized(
         network,
         symbols,
-        t5.runs(model) if s.family == "t5" else ((0, model.num_layers),),
+        t5.runs(model) if s.family == "t5" else runs_of(model),
         Sizes(*network.front.evaluate(*symbols)),
         tuple(Sizes(*block.evaluate(*symbols)) for block in network.blocks),
         Sizes(*network.tail.evaluate(*symbols)),
+        (2 + s.options.documents, 1 + s.options.documents if s.family == "t5" else 0),
+        t5.MIDDLE if s.family == "t5" else None,
     )
+
+
+def runs_of(model: ModelConfig) -> tuple[tuple[int, int], ...]:
+    """(kind, number of blocks) from the first block of a decoder to the last."""
+    if model.num_experts <= 1:
+        return ((0, model.num_layers),)
+    kinds = [int(has_experts(model, layer)) for layer in range(model.num_layers)]
+    return tuple((kind, len(list(same))) for kind, same in groupby(kinds))

@@ -22,11 +22,9 @@ class Special:
 
     Attributes:
         smoothed: Whether targets are spread over the vocabulary.
-        focal: Whether well predicted tokens count less.
     """
 
     smoothed: bool
-    focal: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,12 +82,10 @@ def options_of(config: Config, lengths: Lengths, *, cpu: bool) -> Options:
     losses = training.losses
     special = None
     if losses.focal_loss or losses.entropy_regularization or losses.initial_temperature != 1:
-        special = Special(training.label_smoothing > 0, losses.focal_loss)
+        special = Special(training.label_smoothing > 0)
     chosen = model.attention_implementation
     return Options(
-        layout=Layout(
-            cpu, training.batch_size > 1, heads > 1, groups > 1, grouped=groups < heads
-        ),
+        layout=Layout(cpu, training.batch_size > 1, heads > 1, groups > 1, grouped=groups < heads),
         head=model.head if model.model_type == "bert" else "language",
         implementation="sdpa" if chosen == "flash" else chosen,
         attention_dropout=model.attention_dropout > 0,

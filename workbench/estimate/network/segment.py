@@ -53,6 +53,11 @@ class Sizes(NamedTuple):
         shard: The part of the fp32 weights on the first of N devices that share each of them.
         whole: All of the weights as they are gathered for computing: padded to N equal parts.
         lasting: Those of the gradients that wait for the update: not those of another part's weights.
+        buffers: What stands beside the weights, learns nothing, and is whole on every device.
+        behind: What its forward pass leaves until the next micro-batch, for reports.
+        trained: As ``weights``, of those that learn.
+        trained_shard: As ``shard``, of those that learn.
+        arrival: The largest moment at which a gradient reaches its weight.
         numbers: Number of weights.
     """
 
@@ -64,6 +69,11 @@ class Sizes(NamedTuple):
     shard: int
     whole: int
     lasting: int
+    buffers: int
+    behind: int
+    trained: int
+    trained_shard: int
+    arrival: int
     numbers: int
 
 
@@ -77,6 +87,7 @@ class Segment:
         groups: The moments behind each of `Sizes`.
         evaluate: `Sizes` as a tuple, from the symbols.
         kept: Bytes of an element of each weight between steps.
+        trained: Whether each weight is.
     """
 
     name: str
@@ -84,6 +95,7 @@ class Segment:
     groups: dict[str, tuple[Tally, ...]]
     evaluate: Callable[..., tuple[int, ...]]
     kept: tuple[int, ...] = ()
+    trained: tuple[bool, ...] = ()
 
 
 def record(
@@ -106,7 +118,8 @@ def record(
         name: What it is.
         s: The structure.
         run: Builds the part from its input and the extras; its result is a tensor, or one with
-            what it leaves behind for all blocks, and with what else gets gradients from them.
+            what it leaves behind for all blocks, with what else gets gradients from them, and
+            with what exists until the next micro-batch.
         has_input: Whether something comes before it.
         takes_input: Whether nobody else holds its input, so that the part can let go of it; it is
             then called with a list that holds the only reference.
@@ -130,13 +143,17 @@ def record(
     others = [_extra(tape, each) for each in extras]
     learning = [each.node for each in others if each.node is not None]
     roots: tuple[Tensor, ...] = ()
+    behind: tuple[Tensor, ...] = ()
     if recomputed:
-        y, left = _checkpointed(tape, s, run, given[0], others), None
+        y, left, roots, behind = _checkpointed(tape, s, run, given[0], others)
     else:
         found = run(tape, given if takes_input or not given else given[0], *others)
         y, left, *rest = found if isinstance(found, tuple) else (found, None)
         roots = rest[0] if rest else ()
+        behind = rest[1] if len(rest) > 1 else ()
         del found, rest
+    ends = [(each.node, each.shape, each.width) for each in roots if each.node is not None]
+    del roots
     given.clear()
     others.clear()
     root = y.node
@@ -148,12 +165,11 @@ def record(
     del y
     if waiting:
         for parameter in tape.parameters:
-            if not parameter.shared:
+            if not parameter.shared and parameter.trained:
                 label = f"gradient of {parameter.name} from earlier micro-batches"
-                parameter.waiting = tape.new(parameter.shape, 4, label)
+                parameter.waiting = tape.new(parameter.shape, parameter.kept, label)
         tape.cut()
-    ends = [(each.node, each.shape, each.width) for each in roots if each.node is not None]
-    del left, roots
+    del left
     held = [
         (node, tape.new(each.shape, each.width, f"gradient of {each.label} from later blocks"))
         for node, each in zip(learning, (e for e in extras if e.learns), strict=True)
@@ -170,7 +186,11 @@ def record(
     for node in learning:
         if isinstance(node, Boundary) and node.grad is not None and node.grad.storage is not None:
             result |= node.grad.storage.bit
-    gradients = tape.live & ~result
+    after = 0
+    for each in behind:
+        if each.storage is not None:
+            after |= each.storage.bit
+    gradients = tape.live & ~result & ~after
 
     lasting = 0
     for parameter in tape.parameters:
@@ -191,6 +211,17 @@ def record(
         "gradients": tallies([gradients]),
         **_weights(own),
         "lasting": tallies([lasting]),
+        "buffers": (
+            Tally(
+                tuple(
+                    Entry(name, size_of_shape(shape, width), 1, "weights")
+                    for name, shape, width in dict.fromkeys(tape.buffers)
+                )
+            ),
+        ),
+        "behind": tallies([after]),
+        **_trained(own),
+        "arrival": tallies(largest(tape, tape.arrivals)),
     }
     count = "+".join(size_of_shape(shape, 1) for shape in parameters.values()) or "0"
     return Segment(
@@ -199,6 +230,7 @@ def record(
         groups,
         compile_sums(groups, SYMBOLS, {"numbers": count}),
         tuple(each.kept for each in own),
+        tuple(each.trained for each in own),
     )
 
 
@@ -219,6 +251,12 @@ def _weights(parameters: list[Parameter]) -> dict[str, tuple[Tally, ...]]:
     }
 
 
+def _trained(parameters: list[Parameter]) -> dict[str, tuple[Tally, ...]]:
+    """The weights that learn, whole and cut."""
+    found = _weights([each for each in parameters if each.trained])
+    return {"trained": found["weights"], "trained_shard": found["shard"]}
+
+
 def _extra(tape: Tape, extra: Extra) -> Tensor:
     node = Boundary(tape) if extra.learns else None
     if extra.kept:
@@ -228,7 +266,7 @@ def _extra(tape: Tape, extra: Extra) -> Tensor:
 
 def _checkpointed(
     tape: Tape, s: Structure, run: Callable[..., Any], x: Tensor, others: list[Tensor]
-) -> Tensor:
+) -> tuple[Tensor, None, tuple[Tensor, ...], tuple[Tensor, ...]]:
     """The part as `workbench.models.recompute` calls it."""
     keeps = KEPT if s.recompute == "selective" else frozenset[str]()
     reads = list(others)
@@ -240,6 +278,9 @@ def _checkpointed(
 
     region = Region(tape, again, keeps)
     tape.region = region
-    y: Tensor = run(tape, x, *others)
+    found = run(tape, x, *others)
     tape.region = None
-    return y
+    if not isinstance(found, tuple):
+        return found, None, (), ()
+    y, _, roots, behind = found
+    return y, None, roots, behind

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal
 
 from workbench.estimate.network.lengths import lengths_of
 from workbench.estimate.network.loss import chunk_tokens
+from workbench.estimate.network.moe_structure import MoeStructure, moe_structure_of
 from workbench.estimate.network.options import PLAIN, Options, options_of
 
 if TYPE_CHECKING:
@@ -51,6 +52,7 @@ class Structure:
         weights: How weights are kept between steps.
         family: ``decoder``, ``bert`` or ``t5``.
         options: Masks, dropout, implementations, heads.
+        moe: The mixture of experts; None in a dense network.
     """
 
     cpu: bool
@@ -77,6 +79,7 @@ class Structure:
     weights: Weights = "fp32"
     family: str = "decoder"
     options: Options = PLAIN
+    moe: MoeStructure | None = None
 
     @property
     def weight_width(self) -> int:
@@ -129,7 +132,9 @@ def structure_of(
         mlp_bias=model.mlp_bias,
         learned_positions=model.position_embedding_type == "learned",
         tied=model.tie_word_embeddings,
-        head_bias=model.lm_head_bias if model.model_type == "decoder" else model.model_type == "bert",
+        head_bias=model.lm_head_bias
+        if model.model_type == "decoder"
+        else model.model_type == "bert",
         recompute=recompute,
         chunks=min(3, -(-tokens // chunk_tokens(lengths.outputs))),
         sharded=sharded,
@@ -139,6 +144,7 @@ def structure_of(
         weights=weights,
         family=model.model_type,
         options=options,
+        moe=moe_structure_of(config, tokens, cpu=cpu, width=width),
     )
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from workbench.config.size import head_width
 from workbench.estimate.network.lengths import lengths_of
 from workbench.estimate.network.loss import chunk_tokens
+from workbench.estimate.network.moe_structure import MOE_MEANINGS, moe_symbols
 
 if TYPE_CHECKING:
     from workbench.config.schema import Config
@@ -32,6 +33,7 @@ MEANINGS = {
     "Y": "scores that it holds at once, backwards",
     "S": "tokens that an encoder reads",
     "J": "classes of a head",
+    **MOE_MEANINGS,
 }
 """What each symbol stands for, as `ava estimate --explain` prints it."""
 
@@ -41,8 +43,17 @@ CUDA_ALIGNMENT = 512
 """Bytes that PyTorch's CUDA allocator rounds up to (`kMinBlockSize`, CUDACachingAllocator.cpp)."""
 
 
-def symbols_of(config: Config, *, alignment: int, shards: int = 1) -> tuple[int, ...]:
-    """The numbers behind `SYMBOLS`, in their order."""
+def symbols_of(
+    config: Config, *, alignment: int, shards: int = 1, compute: int = 4
+) -> tuple[int, ...]:
+    """The numbers behind `SYMBOLS`, in their order.
+
+    Args:
+        config: The config.
+        alignment: What the allocator rounds up to.
+        shards: Devices that share each weight.
+        compute: Bytes of the compute dtype.
+    """
     model = config.model
     heads = model.num_attention_heads
     groups = model.num_key_value_heads or heads
@@ -72,6 +83,7 @@ def symbols_of(config: Config, *, alignment: int, shards: int = 1) -> tuple[int,
         *_scores(heads, groups, 1 if apart else sequences, length, width),
         lengths.read,
         model.num_labels,
+        *moe_symbols(model, tokens, width=compute),
     )
 
 

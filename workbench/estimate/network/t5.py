@@ -56,9 +56,7 @@ def parts(
     ) -> Tensor:
         return block(tape, x, s, mask, "T", memory, seen)
 
-    def middle_(
-        tape: Tape, given: list[Tensor]
-    ) -> tuple[Tensor, list[Tensor], tuple[Tensor, ...]]:
+    def middle_(tape: Tape, given: list[Tensor]) -> tuple[Tensor, list[Tensor], tuple[Tensor, ...]]:
         return middle(tape, given, s)
 
     def tail_(tape: Tape, given: list[Tensor]) -> Tensor:

@@ -7,19 +7,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from workbench.estimate.tape.tensor import Tensor
-
 if TYPE_CHECKING:
     from workbench.estimate.network.options import Special
-    from workbench.estimate.tape.tensor import Tape
+    from workbench.estimate.tape.tensor import Tape, Tensor
 
 
 def token_loss(tape: Tape, logits: Tensor, special: Special) -> Tensor:
-    """The gradient of the loss by the logits of a chunk; the logits stay with the caller.
-
-    Forwards the probabilities, their logs and, for a moment, the product of both; backwards the
-    gradients of the same, of which no more than four matrices exist at once beside the logits.
-    """
+    """The gradient of the loss by the logits of a chunk; the logits stay with the caller."""
     whole = logits.shape
     plain = tape.new(whole, 4, "log-probabilities of the plain loss")
     del plain
@@ -29,12 +23,17 @@ def token_loss(tape: Tape, logits: Tensor, special: Special) -> Tensor:
     shares = tape.new(whole, 4, "probabilities of a chunk")
     product = tape.new(whole, 4, "probabilities times their logs")
     del product
-    return _backward(tape, logs, shares, special)
-
-
-def _backward(tape: Tape, logs: Tensor, shares: Tensor, special: Special) -> Tensor:
-    """From the loss back to the logits."""
-    whole = logs.shape
+    # From the loss back to the logits: the three paths to the log-probabilities add up in place.
+    spread = tape.new(whole, 4, "gradient of the spread targets") if special.smoothed else None
     total = tape.new(whole, 4, "gradient of the log-probabilities")
-    del shares, special, total
-    return tape.new(whole, 4, "gradient of the logits")
+    del spread
+    of_shares = tape.new(whole, 4, "gradient of the probabilities")
+    entropy = tape.new(whole, 4, "gradient of the entropy's logs")
+    del entropy
+    entropy = tape.new(whole, 4, "gradient of the exponential")
+    del entropy, of_shares, shares
+    of_sharp = tape.new(whole, 4, "gradient of the logits over the temperature")
+    del total, logs
+    found = tape.new(whole, 4, "gradient of the logits")
+    del of_sharp
+    return found

@@ -216,6 +216,7 @@ def _add(tape: Tape, buffers: dict[int, Tensor], key: int, found: Tensor) -> Non
 
 def _take(tape: Tape, parameter: Parameter, found: Tensor) -> None:
     """A parameter's gradient becomes the tensor that arrives first; later ones are added to it."""
+    tape.arrivals.append(tape.live)
     if parameter.has_gradient:
         parameter.waiting = None
         return

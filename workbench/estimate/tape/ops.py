@@ -293,9 +293,10 @@ def fused_norm(
     row = (*x.shape[:-1], 1)
     kept = tuple(tape.new(row, 4, "statistics of a norm") for _ in range(statistics))
     memo = (weight.shape, bias is not None, x.needs_grad)
-    return make(
-        tape, inputs, x.shape, x.width, label, keep=(x, *kept), back=_fused_norm_back, memo=memo
-    )
+    y = make(tape, inputs, x.shape, x.width, label, keep=(x,), back=_fused_norm_back, memo=memo)
+    if y.node is not None:
+        y.node.save(*kept)
+    return y
 
 
 def _fused_norm_back(node: Node, grad: Tensor) -> Gradients:

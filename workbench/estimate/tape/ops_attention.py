@@ -129,9 +129,7 @@ def repeated(tape: Tape, x: Tensor, heads: Dim, label: str) -> Tensor:
     return ops.make(tape, (x,), shape, x.width, label, back=_like, memo=x.shape)
 
 
-def added(
-    tape: Tape, scores: Tensor, mask: Tensor, layout: Layout, *, in_place: bool
-) -> Tensor:
+def added(tape: Tape, scores: Tensor, mask: Tensor, layout: Layout, *, in_place: bool) -> Tensor:
     """Scores and what is added to them; the mask's gradient is the sum over what shared it."""
     copy = None
     if layout.cpu and mask.width != scores.width:

@@ -72,6 +72,9 @@ class Tape:
         sizes: Bytes of each storage, as an expression, in the order of their making.
         labels: What each storage is.
         moments: ``live`` at each allocation, since `cut`.
+        arrivals: ``live`` as each gradient reaches its weight.
+        parameters: The weights that were met.
+        buffers: (name, shape, bytes per element) of what stands beside them and learns nothing.
         grad: Whether operations leave nodes behind.
         region: The recomputed part that is being executed; None outside of any.
         accumulating: Whether parameters already have gradients.
@@ -93,7 +96,9 @@ class Tape:
         self.sizes: list[str] = []
         self.labels: list[str] = []
         self.moments: list[int] = []
+        self.arrivals: list[int] = []
         self.parameters: list[Parameter] = []
+        self.buffers: list[tuple[str, tuple[Dim, ...], int]] = []
         self.grad = True
         self.region: Region | None = None
         self.path = ""
@@ -130,9 +135,10 @@ class Parameter(Tensor):
         shared: Whether it is a parameter of another part of the network.
         waiting: The gradient of earlier micro-batches where it is given up for its bucket.
         kept: Bytes of an element between steps.
+        trained: Whether it is.
     """
 
-    __slots__ = ("grad", "has_gradient", "kept", "name", "shared", "waiting")
+    __slots__ = ("grad", "has_gradient", "kept", "name", "shared", "trained", "waiting")
 
     def __init__(
         self,
@@ -142,12 +148,25 @@ class Parameter(Tensor):
         *,
         shared: bool = False,
         narrow: bool = False,
+        exact: bool = False,
+        trained: bool = True,
     ) -> None:
-        width = 2 if narrow else tape.weight_width
+        """A weight of the part that is being recorded.
+
+        Args:
+            tape: The tape.
+            name: Its name.
+            shape: Its sizes.
+            shared: Whether it is a parameter of another part.
+            narrow: Whether it is kept in 16 bits.
+            exact: Whether it computes in the format that it is kept in.
+            trained: Whether it is.
+        """
+        width = 2 if narrow else tape.kept_width if exact else tape.weight_width
         super().__init__(None, shape, width)
         self.kept = 2 if narrow else tape.kept_width
-        self.name, self.grad, self.has_gradient = name, None, tape.accumulating
-        self.needs_grad = True
+        self.name, self.grad, self.has_gradient = tape.path + name, None, tape.accumulating
+        self.needs_grad = self.trained = trained
         self.shared = shared
         self.waiting: Tensor | None = None
         tape.parameters.append(self)

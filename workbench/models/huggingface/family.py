@@ -15,15 +15,24 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import torch
 
+from workbench.config.huggingface.words import UnsupportedError
+
 if TYPE_CHECKING:
     from workbench.config.schema import ModelConfig
 
+__all__ = [
+    "Family",
+    "Piece",
+    "UnsupportedError",
+    "joined",
+    "joined_per_head",
+    "same",
+    "stacked",
+    "turned",
+]
+
 Tensors: TypeAlias = list[torch.Tensor]
 Change: TypeAlias = Callable[[Tensors], Tensors]
-
-
-class UnsupportedError(ValueError):
-    """A config of Hugging Face asks for something that no key of ``model`` says."""
 
 
 class Piece(NamedTuple):
@@ -129,16 +138,3 @@ def stacked(ours: str, theirs: Sequence[str]) -> Piece:
         return list(tensors[0].unbind(0))
 
     return Piece((ours,), tuple(theirs), to_ours, to_theirs)
-
-
-def refuse(hf: Mapping[str, Any], **wanted: Any) -> None:
-    """Refuse a config that has something else than ``wanted`` where it has a word on it.
-
-    Raises:
-        UnsupportedError: It has.
-    """
-    for key, value in wanted.items():
-        if hf.get(key, value) != value:
-            raise UnsupportedError(
-                f"{hf.get('model_type')} with {key}: {hf[key]} is not built, only {value}"
-            )

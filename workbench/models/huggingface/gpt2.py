@@ -2,62 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from workbench.models.huggingface.activations import read_activation, write_activation
-from workbench.models.huggingface.family import Family, Piece, joined, refuse, same, turned
+from workbench.config.huggingface import gpt2 as words
+from workbench.models.huggingface.family import Family, Piece, joined, same, turned
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from workbench.config.schema import ModelConfig
-
-
-def _read(hf: Mapping[str, Any]) -> dict[str, Any]:
-    refuse(
-        hf,
-        scale_attn_weights=True,
-        scale_attn_by_inverse_layer_idx=False,
-        add_cross_attention=False,
-    )
-    return {
-        "model_type": "decoder",
-        "vocab_size": hf["vocab_size"],
-        "hidden_size": hf["n_embd"],
-        "num_layers": hf["n_layer"],
-        "num_attention_heads": hf["n_head"],
-        "intermediate_size": hf.get("n_inner") or 4 * hf["n_embd"],
-        "max_position_embeddings": hf.get("n_positions", 1024),
-        "position_embedding_type": "learned",
-        "hidden_act": read_activation(hf.get("activation_function", "gelu_new")),
-        "norm_type": "layernorm",
-        "layer_norm_eps": hf.get("layer_norm_epsilon", 1e-5),
-        "attention_bias": True,
-        "mlp_bias": True,
-        "tie_word_embeddings": hf.get("tie_word_embeddings", True),
-        "embedding_dropout": float(hf.get("embd_pdrop", 0.1)),
-        "attention_dropout": float(hf.get("attn_pdrop", 0.1)),
-        "hidden_dropout": float(hf.get("resid_pdrop", 0.1)),
-        "initializer_range": hf.get("initializer_range", 0.02),
-    }
-
-
-def _write(model: ModelConfig) -> dict[str, Any]:
-    return {
-        "vocab_size": model.vocab_size,
-        "n_embd": model.hidden_size,
-        "n_layer": model.num_layers,
-        "n_head": model.num_attention_heads,
-        "n_inner": model.intermediate_size,
-        "n_positions": model.max_position_embeddings,
-        "activation_function": write_activation(model.hidden_act),
-        "layer_norm_epsilon": model.layer_norm_eps,
-        "tie_word_embeddings": model.tie_word_embeddings,
-        "embd_pdrop": model.embedding_dropout,
-        "attn_pdrop": model.attention_dropout,
-        "resid_pdrop": model.hidden_dropout,
-        "initializer_range": model.initializer_range,
-    }
 
 
 def _pieces(model: ModelConfig) -> list[Piece]:
@@ -90,10 +41,7 @@ def _pieces(model: ModelConfig) -> list[Piece]:
 
 
 GPT2 = Family(
-    "gpt2",
-    "GPT2LMHeadModel",
-    _read,
-    _write,
+    *words.GPT2,
     _pieces,
     "transformer.",
     ("attn.bias", "attn.masked_bias"),

@@ -2,29 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
+from workbench.config.huggingface import mistral as words
 from workbench.models.huggingface.family import Family
 from workbench.models.huggingface.llama import (
     IGNORED,
     pieces,
-    read_common,
-    read_window,
-    write_common,
 )
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from workbench.config.schema import ModelConfig
-
-
-def _read(hf: Mapping[str, Any]) -> dict[str, Any]:
-    return read_common(hf) | read_window(hf)
-
-
-def _write(model: ModelConfig) -> dict[str, Any]:
-    return write_common(model) | {"sliding_window": model.sliding_window}
-
-
-MISTRAL = Family("mistral", "MistralForCausalLM", _read, _write, pieces, "model.", IGNORED)
+MISTRAL = Family(*words.MISTRAL, pieces, "model.", IGNORED)

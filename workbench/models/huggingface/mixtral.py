@@ -2,50 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from workbench.models.huggingface.family import Family, Piece, UnsupportedError, same, stacked
+from workbench.config.huggingface import mixtral as words
+from workbench.models.huggingface.family import Family, Piece, same, stacked
 from workbench.models.huggingface.llama import (
     IGNORED,
     attention_pieces,
     frame_pieces,
-    read_common,
-    read_window,
-    write_common,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from workbench.config.schema import ModelConfig
 
 _EXPERT = {"gate_proj": "w1", "down_proj": "w2", "up_proj": "w3"}
-
-
-def _read(hf: Mapping[str, Any]) -> dict[str, Any]:
-    if hf.get("num_experts_per_tok", 2) == 1:
-        raise UnsupportedError("one expert per token whose weight is always 1 is not built")
-    return (
-        read_common(hf)
-        | read_window(hf)
-        | {
-            "num_experts": hf.get("num_local_experts", 8),
-            "num_experts_per_token": hf.get("num_experts_per_tok", 2),
-            "router_type": "topk",
-            "router_jitter_noise": hf.get("router_jitter_noise", 0.0),
-        }
-    )
-
-
-def _write(model: ModelConfig) -> dict[str, Any]:
-    return write_common(model) | {
-        "sliding_window": model.sliding_window,
-        "num_local_experts": model.num_experts,
-        "num_experts_per_tok": model.num_experts_per_token,
-        # Theirs adds up over the choices of a token, ours is a mean.
-        "router_aux_loss_coef": model.router_aux_loss_coef / model.num_experts_per_token,
-        "router_jitter_noise": model.router_jitter_noise,
-    }
 
 
 def _pieces(model: ModelConfig) -> list[Piece]:
@@ -65,4 +35,4 @@ def _pieces(model: ModelConfig) -> list[Piece]:
     return found
 
 
-MIXTRAL = Family("mixtral", "MixtralForCausalLM", _read, _write, _pieces, "model.", IGNORED)
+MIXTRAL = Family(*words.MIXTRAL, _pieces, "model.", IGNORED)

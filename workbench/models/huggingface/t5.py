@@ -2,63 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from workbench.models.huggingface.activations import read_activation, write_activation
-from workbench.models.huggingface.family import Family, Piece, UnsupportedError, refuse, same
-from workbench.models.t5 import BUCKETS, FARTHEST
+from workbench.config.huggingface import t5 as words
+from workbench.models.huggingface.family import Family, Piece, same
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from workbench.config.schema import ModelConfig
 
 _GATES = {"gated-gelu": "geglu", "gated-gelu_new": "geglu", "gated-silu": "swiglu"}
-
-
-def _read(hf: Mapping[str, Any]) -> dict[str, Any]:
-    refuse(hf, relative_attention_num_buckets=BUCKETS, relative_attention_max_distance=FARTHEST)
-    kind = hf.get("feed_forward_proj", "relu")
-    if kind.startswith("gated-") and kind not in _GATES:
-        raise UnsupportedError(f"a feed-forward of the kind {kind} is not built")
-    dropout = float(hf.get("dropout_rate", 0.1))
-    return {
-        "model_type": "t5",
-        "vocab_size": hf["vocab_size"],
-        "hidden_size": hf["d_model"],
-        "num_encoder_layers": hf["num_layers"],
-        "num_layers": hf.get("num_decoder_layers") or hf["num_layers"],
-        "num_attention_heads": hf["num_heads"],
-        "head_dim": hf["d_kv"],
-        "intermediate_size": hf["d_ff"],
-        "hidden_act": _GATES.get(kind) or read_activation(kind),
-        "layer_norm_eps": hf.get("layer_norm_epsilon", 1e-6),
-        # Today's transformers keeps under another name what this key once said.
-        "tie_word_embeddings": hf.get("scale_decoder_outputs", hf.get("tie_word_embeddings", True)),
-        "hidden_dropout": dropout,
-        "embedding_dropout": dropout,
-        "attention_dropout": dropout,
-    }
-
-
-def _write(model: ModelConfig) -> dict[str, Any]:
-    gates = {"geglu": "gated-gelu", "swiglu": "gated-silu"}
-    return {
-        "vocab_size": model.vocab_size,
-        "d_model": model.hidden_size,
-        "num_layers": model.num_encoder_layers or model.num_layers,
-        "num_decoder_layers": model.num_layers,
-        "num_heads": model.num_attention_heads,
-        "d_kv": model.head_dim or model.hidden_size // model.num_attention_heads,
-        "d_ff": model.intermediate_size,
-        "feed_forward_proj": gates.get(model.hidden_act) or write_activation(model.hidden_act),
-        "layer_norm_epsilon": model.layer_norm_eps,
-        "dropout_rate": model.hidden_dropout,
-        "relative_attention_num_buckets": BUCKETS,
-        "relative_attention_max_distance": FARTHEST,
-        "tie_word_embeddings": model.tie_word_embeddings,
-        "is_encoder_decoder": True,
-    }
 
 
 def _stack(model: ModelConfig, ours: str, theirs: str, layers: int) -> list[Piece]:
@@ -107,10 +59,7 @@ def _pieces(model: ModelConfig) -> list[Piece]:
 
 
 T5 = Family(
-    "t5",
-    "T5ForConditionalGeneration",
-    _read,
-    _write,
+    *words.T5,
     _pieces,
     ignored=(
         "encoder.embed_tokens.weight",

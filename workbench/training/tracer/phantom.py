@@ -96,7 +96,10 @@ class Phantom(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     def _safe_softmax(self, func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
         """A softmax, where it is undefined, and the two together (SoftMax.cpp)."""
-        on_the_way = [self._allocate(func, args, kwargs), torch.empty_like(args[0], dtype=torch.bool)]
+        on_the_way = [
+            self._allocate(func, args, kwargs),
+            torch.empty_like(args[0], dtype=torch.bool),
+        ]
         result = self._allocate(func, args, kwargs)
         if self._watch is not None:
             self._watch(func, [*on_the_way, result])
@@ -111,6 +114,8 @@ class Phantom(TorchDispatchMode):  # type: ignore[no-untyped-call]
         return target if len(returns) == 1 else self._allocate(func, args, kwargs)
 
     def _allocate(self, func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
+        if func is _aten._grouped_mm.default:  # noqa: SLF001
+            return _grouped(*args, **kwargs)
         key = _key(func, args, kwargs)
         shapes = self._shapes.get(key) if key is not None else None
         if shapes is None:
@@ -133,6 +138,16 @@ class Phantom(TorchDispatchMode):  # type: ignore[no-untyped-call]
             if isinstance(each, torch.Tensor) and not each.dtype.is_floating_point:
                 each.zero_()
         return result
+
+
+def _grouped(
+    x: torch.Tensor, y: torch.Tensor, offs: torch.Tensor, *_args: Any, **_kwargs: Any
+) -> torch.Tensor:
+    """The result of grouped products, whose own shape function takes bf16 alone."""
+    shape = (x.shape[0], y.shape[-1])
+    if x.dim() == y.dim():
+        shape = (len(offs), *shape)
+    return x.new_empty(shape)
 
 
 class _Shape:

@@ -7,14 +7,15 @@ sends nothing stands for the others: what is allocated does not depend on what a
 from __future__ import annotations
 
 import gc
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from contextlib import ExitStack, contextmanager, nullcontext
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from unittest import mock
 
 import torch
 import torch.distributed as dist
 import torch.nn.functional as F
+from ava_kernels import grouped_swiglu
 from ava_kernels.attention import causal_attention, forget
 from torch._C._distributed_c10d import GradBucket
 from torch.distributed.fsdp._fully_shard import _fsdp_param, _fsdp_param_group
@@ -31,6 +32,7 @@ from workbench.training.objective import Objective
 from workbench.training.tracer.attention import attends
 from workbench.training.tracer.batch import batch_of
 from workbench.training.tracer.phantom import Phantom
+from workbench.training.tracer.phases import Phase, Phased
 from workbench.training.tracer.storages import Storages
 
 if TYPE_CHECKING:
@@ -52,12 +54,14 @@ class Traced:
         standing: Bytes between steps.
         parameters: Weights of the model, or of this device's shard of it.
         log: With ``record``, every allocation of the second step: bytes, operation, bytes after it.
+        phases: With ``phases``, the largest moment of each part of the second step.
     """
 
     peak: int
     standing: int
     parameters: int
     log: list[tuple[int, str, int]]
+    phases: dict[Phase, int] = field(default_factory=dict)
 
 
 def trace(
@@ -67,6 +71,7 @@ def trace(
     recompute: Recompute = "none",
     cpu: bool = True,
     record: bool = False,
+    phases: bool = False,
 ) -> Traced:
     """Trace a step of a config.
 
@@ -76,17 +81,18 @@ def trace(
         recompute: What the backward pass computes again.
         cpu: Whether to reckon as on a CPU: its kernels and its allocator; else as on CUDA.
         record: Whether to keep a log.
+        phases: Whether to tell the parts of the step apart.
     """
     parallel = config.parallel
     world = World(0, parallel.num_nodes * parallel.devices_per_node, 0, parallel.devices_per_node)
-    storages = Storages(alignment=1 if cpu else CUDA_ALIGNMENT, record=record)
+    kind = Phased if phases else Storages
+    storages = kind(alignment=1 if cpu else CUDA_ALIGNMENT, record=record)
     with ExitStack() as stack:
-        stack.enter_context(_deterministic())
-        # What an operation remembers for the next call has no values here.
-        stack.callback(forget)
-        stack.enter_context(_no_collection())
+        stack.enter_context(quiet())
         if world.size > 1 or config.deepspeed.enabled:
             stack.enter_context(_fake_group(world.size))
+        if config.deepspeed.enabled:
+            stack.enter_context(_finite())
         stack.enter_context(_resizes(storages))
         if not cpu:
             stack.enter_context(_cuda_kernels())
@@ -121,12 +127,21 @@ def _trace(
     average = weight_average(engine, config.training)
     for tensor in all_tensors(engine.objective).values():
         storages.add(getattr(tensor, "_local_tensor", tensor), "weight")
+    stacks = {
+        name: list(getattr(model, name))
+        for name in ("encoder_blocks", "blocks")
+        if hasattr(model, name)
+    }
     del model
     _step(engine, config, average)
     standing = storages.bytes
     storages.mark()
+    if not isinstance(storages, Phased):
+        _step(engine, config, average)
+        return Traced(storages.peak, standing, parameters, list(storages.log))
+    storages.follow(stacks, engine)
     _step(engine, config, average)
-    return Traced(storages.peak, standing, parameters, list(storages.log))
+    return Traced(storages.peak, standing, parameters, list(storages.log), dict(storages.peaks))
 
 
 def _nothing_sent(_state: None, bucket: GradBucket) -> torch.futures.Future[torch.Tensor]:
@@ -157,6 +172,20 @@ def _step(engine: Any, config: Config, average: WeightAverage | None) -> None:
     )
     if average is not None:
         average.update()
+
+
+@contextmanager
+def quiet(*, deterministic: bool = True) -> Iterator[None]:
+    """Nothing but the code decides what lives, and nothing of it lives on.
+
+    Args:
+        deterministic: Whether to ask for deterministic kernels, as the trainer does.
+    """
+    with _deterministic() if deterministic else nullcontext(), _no_collection():
+        try:
+            yield
+        finally:
+            forget()  # what an operation remembers for the next call has no values here
 
 
 @contextmanager
@@ -196,6 +225,24 @@ def _fake_group(size: int) -> Iterator[None]:
 
 
 @contextmanager
+def _finite() -> Iterator[None]:
+    """DeepSpeed leaves a step out where a norm is not finite; here no norm is computed."""
+    from deepspeed.runtime import utils
+    from deepspeed.runtime.fp16 import unfused_optimizer
+    from deepspeed.runtime.zero import stage3, stage_1_and_2
+
+    def never(*_args: object, **_kwargs: object) -> bool:
+        return False
+
+    with ExitStack() as stack:
+        for module in (stage_1_and_2, stage3, unfused_optimizer):
+            stack.enter_context(mock.patch.object(module, "is_invalid_grad_norm", never))
+        stack.enter_context(mock.patch.object(utils.CheckOverflow, "has_overflow_serial", never))
+        stack.enter_context(mock.patch.object(utils.CheckOverflow, "has_overflow", never))
+        yield
+
+
+@contextmanager
 def _resizes(storages: Storages) -> Iterator[None]:
     """FSDP empties and fills storages without an operation that a dispatch mode would see."""
     alloc, free = _fsdp_param.alloc_storage, _fsdp_param.free_storage
@@ -226,9 +273,13 @@ class _FusedRMSNorm(torch.autograd.Function):
         return torch.empty_like(x)
 
     @staticmethod
-    def backward(ctx: Any, grad: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    def backward(ctx: Any, grad: torch.Tensor) -> tuple[torch.Tensor | None, torch.Tensor | None]:
         _, weight, _ = ctx.saved_tensors
-        return torch.empty_like(grad), torch.empty_like(weight)
+        wanted = ctx.needs_input_grad
+        return (
+            torch.empty_like(grad) if wanted[0] else None,
+            torch.empty_like(weight) if wanted[1] else None,
+        )
 
 
 @contextmanager
@@ -252,8 +303,10 @@ def _cuda_kernels() -> Iterator[None]:
         y: torch.Tensor = torch.native_dropout(x, p, train=True)[0] if training and p else x
         return y
 
-    # The blocked attention is for CPUs; its refusal looks at the device, which is one here.
+    # What is for CPUs alone refuses by looking at the device, which is one here.
     sdpa = causal_attention.implementations[-1:]
+    grouped = grouped_swiglu.implementations[-1:]
+
     def all_at_once(*_args: Any, **_kwargs: Any) -> tuple[bool, bool]:
         return False, True  # not fused, but foreach: what torch.optim takes for CUDA tensors
 
@@ -263,5 +316,6 @@ def _cuda_kernels() -> Iterator[None]:
         mock.patch.object(F, "rms_norm", rms_norm),
         mock.patch.object(F, "dropout", dropout),
         mock.patch.object(causal_attention, "implementations", sdpa),
+        mock.patch.object(grouped_swiglu, "implementations", grouped),
     ):
         yield

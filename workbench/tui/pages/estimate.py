@@ -52,11 +52,16 @@ class Figures(NamedTuple):
         memory, speed = estimate.memory, estimate.speed
         return cls(
             estimate.needed,
-            {} if memory is None else memory.peak.by_category(),
+            {} if memory is None else _in_order(memory.peak.by_category()),
             None if speed is None else speed.tokens_per_second.likely,
             None if estimate.time is None else estimate.time.likely,
             None if estimate.cost is None else estimate.cost.likely,
         )
+
+
+def _in_order(categories: dict[str, int]) -> dict[str, int]:
+    """The categories in the bar's own order, so that a colour keeps its place."""
+    return {name: categories[name] for name in _GLYPHS if name in categories}
 
 
 class Outlook(NamedTuple):
@@ -257,8 +262,8 @@ def _money(outlook: Outlook, width: int) -> list[Row]:
         line("time", "–", f"  {estimate.budget.because}", ("", ""))
     if estimate.cost is not None:
         cost, was = estimate.cost, before.dollars if before is not None else None
-        delta = _delta(cost.likely, was, _dollars)
-        line("money", _dollars(cost.likely), _between(cost, _dollars), delta)
+        delta = _delta(cost.likely, was, dollars)
+        line("money", dollars(cost.likely), _between(cost, dollars), delta)
     if estimate.energy is not None:
         line("energy", f"{estimate.energy.likely:,.3g} kWh", "", ("", ""))
     return rows
@@ -273,7 +278,7 @@ def _speed_words(outlook: Outlook) -> str:
     if estimate.time is not None:
         words += f"   {_hours(estimate.time.likely)}"
     if estimate.cost is not None:
-        words += f"   {_dollars(estimate.cost.likely)}"
+        words += f"   {dollars(estimate.cost.likely)}"
     return words
 
 
@@ -323,5 +328,6 @@ def _hours(hours: float) -> str:
     return units.duration(3600 * hours)
 
 
-def _dollars(dollars: float) -> str:
-    return f"${dollars:,.2f}" if dollars < 100 else f"${dollars:,.0f}"
+def dollars(amount: float) -> str:
+    """Money in few characters."""
+    return f"${amount:,.2f}" if amount < 100 else f"${amount:,.0f}"

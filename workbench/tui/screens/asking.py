@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from workbench import units
 from workbench.tui import keymap
 from workbench.tui.form import value_text
-from workbench.tui.pages.estimate import Figures, Outlook, verdict_row
+from workbench.tui.pages.estimate import Figures, Outlook, dollars, verdict_row
 from workbench.tui.pages.help import table_page
 from workbench.tui.pages.key import full_page
 from workbench.tui.rows import Row, heading, wrap
@@ -163,7 +163,7 @@ def _pace(proposal: Proposal) -> str:
     if pace.tokens_per_second is not None:
         parts.append(f"{units.count(pace.tokens_per_second)} tok/s")
     if pace.dollars is not None:
-        parts.append(f"${pace.dollars:,.0f}")
+        parts.append(dollars(pace.dollars))
     return "  ".join(parts)
 
 
@@ -208,19 +208,20 @@ def what_if(draft: Draft) -> Choice:
     items, edits, titles = [], {}, {}
     for number, each in enumerate(found):
         sign, role = {True: ("✓", "good"), False: ("✗", "error"), None: ("?", "dim")}[each.fits]
-        parts = []
-        if each.need is not None:
-            parts.append(f"{units.size(each.need.bytes):>9}")
-        if each.more_bytes:
-            parts.append(f"{'+' if each.more_bytes > 0 else '-'}{units.size(abs(each.more_bytes))}")
-        if each.faster is not None:
-            parts.append(f"× {each.faster:.2f}")
+        need, more = each.need, each.more_bytes
+        parts = [f"{units.size(need.bytes) if need is not None else '?':>9}"]
+        parts.append(f"{_signed(more) if more else '':>11}")
+        parts.append(f"{'' if each.faster is None else f'× {each.faster:.2f}':>7}")
         if each.pace.dollars is not None:
-            parts.append(f"${each.pace.dollars:,.0f}")
+            parts.append(f"{dollars(each.pace.dollars):>8}")
         value = str(number)
         items.append(Item(value, f"{sign} {each.group:<12} {each.name}", "  ".join(parts), role))
         edits[value], titles[value] = each.edits, f"{each.group}: {each.name}"
     return Choice(Picker("What if", items, wide=True), edits, titles)
+
+
+def _signed(size: int) -> str:
+    return f"{'+' if size > 0 else '-'}{units.size(abs(size))}"
 
 
 def save() -> Dialog:

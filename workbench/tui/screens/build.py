@@ -101,11 +101,12 @@ class Build(Screen[str | None]):
         if self._editing:
             row: Row = [("enter", "key"), (" keep   ", "dim"), ("esc", "key"), (" back   ", "dim")]
             return [fit(row, width)]
-        row = []
+        row, gap = [], "   " if width >= 100 else "  "
         for key in keymap.footer(self.facts, keymap.BUILD_KEYS):
-            row.append((keymap.shown(key.keys[0]), f"key@{key.action}"))
-            row.append((f" {key.label}   ", f"dim@{key.action}"))
-        return [fit(row, width)]
+            if key.action != "help":
+                row.append((keymap.shown(key.keys[0]), f"key@{key.action}"))
+                row.append((f" {key.label}{gap}", f"dim@{key.action}"))
+        return [[*fit(row, width - 7), ("?", "key@help"), (" help ", "dim@help")]]
 
     def _prompt_page(self, width: int, _height: int) -> list[Row]:
         words = "search" if self._editing == "/" else self._editing.rpartition(".")[2]
@@ -197,7 +198,9 @@ class Build(Screen[str | None]):
 
         self._editing, self._amending = what, False
         self.query_one("#editor").display = True
-        self.query_one("#prompt", Canvas).redraw(everything=True)
+        prompt = self.query_one("#prompt", Canvas)
+        prompt.styles.width = min(len(what.rpartition(".")[2]) + 4, 30) if what != "/" else 10
+        self.call_after_refresh(prompt.redraw, everything=True)
         field = self.query_one("#field", Input)
         field.placeholder = hint
         with field.prevent(field.Changed):
@@ -407,7 +410,12 @@ class Build(Screen[str | None]):
         self.app.call_from_thread(self.dismiss, run.name)
 
     def action_leave(self) -> None:
-        """Back to the recipes and runs; edits that are nowhere are not lost without a word."""
+        """Out of the search, the panel, the place; edits are not lost without a word."""
+        if self.building.words or self._over:
+            self.building.words, self._over = "", False
+            self.form.set_lines(self.building.lines())
+            self._arrange()
+            return
         if not self.draft.edits:
             self.dismiss(None)
             return

@@ -92,7 +92,7 @@ class Picker(ModalScreen[str | None]):
         has_preview = any(item.preview for item in self._all)
         rows = min(len(self._all), max(room // 2 if has_preview else room, 3))
         self.query_one("#list").styles.height = rows
-        self.query_one("#preview").styles.height = max(room - rows - 1, 3)
+        self.query_one("#preview").styles.max_height = max(room - rows - 1, 3)
 
     def _list_page(self, width: int, height: int) -> list[Row]:
         self._top = min(max(self._top, self._row - height + 1), self._row)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from workbench.models.huggingface.family import UnsupportedError
+from workbench.config.huggingface.words import UnsupportedError
 
 _NAMES = {
     "gelu": "gelu",

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from workbench.models.huggingface.family import UnsupportedError
+from workbench.config.huggingface.words import UnsupportedError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

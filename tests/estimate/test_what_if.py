@@ -1,0 +1,69 @@
+"""What if: one thing changed at a time, and each is what the same change by hand gives."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.estimate.test_fit import plan
+from workbench.config.schema import Config
+from workbench.estimate.fit.edits import changed
+from workbench.estimate.fit.judge import need_of
+from workbench.estimate.memory import memory_of, why_unknown
+from workbench.estimate.what_if import WhatIf, what_if
+from workbench.hardware.devices import device
+
+GPU = device("h100_80gb")
+
+
+def by_name(config: Config) -> dict[str, WhatIf]:
+    return {each.name: each for each in what_if(config, GPU, cards=[GPU, device("h200")])}
+
+
+@pytest.mark.parametrize("devices", [1, 8])
+def test_each_is_what_the_same_change_by_hand_gives(devices: int) -> None:
+    config = plan(
+        parallel={"devices_per_node": devices},
+        training={"batch_size": 4, "gradient_accumulation_steps": 4},
+    )
+    found = what_if(config, GPU, cards=[device("h200")])
+    first = found[0]
+    assert first.group == "plan"
+    assert first.need is not None
+    for each in found:
+        other = changed(config, each.edits)
+        hardware = device("h200") if each.group == "card" else GPU
+        assert each.unknown == tuple(why_unknown(other))
+        if each.need is None:
+            continue
+        assert each.need == need_of(memory_of(other, hardware))
+        if each is not first:
+            assert each.edits
+            assert each.more_bytes == each.need.bytes - first.need.bytes
+
+
+def test_there_is_one_of_each_kind() -> None:
+    found = by_name(plan(training={"batch_size": 4}))
+    groups = {each.group for each in found.values()}
+    assert groups >= {"plan", "devices", "sequence", "micro-batch", "recompute", "precision"}
+    assert "h200" in found
+    assert "h100_80gb" not in found  # the plan's own
+
+
+def test_twice_the_devices_share_the_same_step() -> None:
+    found = by_name(plan(parallel={"devices_per_node": 4}, training={"batch_size": 4}))
+    more, fewer = found["8 devices"], found["2 devices"]
+    assert more.edits["training.batch_size"] == 2
+    assert more.faster == pytest.approx(2, rel=0.1)
+    assert fewer.edits["training.gradient_accumulation_steps"] == 2
+
+
+def test_the_plan_s_own_setting_is_no_variant() -> None:
+    names = list(by_name(plan()))
+    assert "bf16" not in names
+    assert "no recompute" not in names
+
+
+def test_it_is_data_for_programs() -> None:
+    data = [each.to_dict() for each in what_if(plan(), None)]
+    assert data[0]["group"] == "plan"
+    assert data[0]["fits"] is None

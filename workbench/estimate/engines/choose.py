@@ -1,0 +1,96 @@
+"""The ledger of a config: its network with numbers, what stands, and the moments of a step.
+
+As the trainer chooses its engine (`workbench/training/engines/choose.py`).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from workbench.estimate.engines import ddp, deepspeed, fsdp, single
+from workbench.estimate.engines.deepspeed import Zero
+from workbench.estimate.engines.states import Updates
+from workbench.estimate.network.network import sized
+from workbench.estimate.network.structure import structure_of
+from workbench.estimate.network.symbols import CUDA_ALIGNMENT, symbols_of
+
+if TYPE_CHECKING:
+    from workbench.config.schema import Config
+    from workbench.estimate.engines.base import Standing
+    from workbench.estimate.ledger import Moment
+    from workbench.estimate.network.network import Sized
+    from workbench.estimate.network.structure import Weights
+    from workbench.estimate.setting import Setting
+
+
+class Ledger(NamedTuple):
+    """What a config needs.
+
+    Attributes:
+        net: The network with numbers.
+        standing: What is there all the time.
+        moments: The moments of a step.
+    """
+
+    net: Sized
+    standing: Standing
+    moments: list[Moment]
+
+
+def ledger_of(config: Config, setting: Setting) -> Ledger:
+    """The ledger of a config as it is trained."""
+    strategy, width = setting.strategy, setting.width
+    offloads = strategy == "fsdp" and config.fsdp.cpu_offload
+    updates = Updates.of(
+        config.training,
+        cpu=setting.cpu or offloads,
+        width=width,
+        copies=strategy in ("single", "ddp"),
+        sharded=strategy == "fsdp",
+    )
+    accumulating = setting.accumulating
+    weights: Weights = "fp32" if updates.rounding is None else "narrow"
+    # What a pass finds: gradients that stand are added to, and leave nothing behind.
+    finds = strategy == "ddp" or (strategy == "single" and accumulating)
+    zero = None
+    if strategy == "deepspeed":
+        zero = Zero.of(config, width=width, accumulating=accumulating, cpu=setting.cpu)
+        weights, finds = "half" if width == 2 else "fp32", zero.finds_gradients  # noqa: PLR2004
+    structure = structure_of(
+        config,
+        cpu=setting.cpu,
+        width=width,
+        recompute=setting.recompute,
+        sharded=strategy == "fsdp",
+        weights=weights,
+    )
+    symbols = symbols_of(
+        config,
+        alignment=1 if setting.cpu else CUDA_ALIGNMENT,
+        shards=setting.shards,
+        compute=width,
+    )
+    waits = strategy == "ddp" and accumulating
+    net = sized(structure, config.model, symbols, accumulating=finds, waiting=waits)
+    if zero is not None:
+        base = deepspeed.standing(net, zero, updates)
+        return Ledger(net, base, deepspeed.moments(net, base, zero, updates))
+    if strategy == "fsdp":
+        base = fsdp.standing(net, updates, accumulating=accumulating)
+        reshards = config.fsdp.sharding_strategy != "shard_grad_op"
+        moments = fsdp.moments(
+            net,
+            base,
+            updates=updates,
+            width=width,
+            accumulating=accumulating,
+            reshard=config.fsdp.reshard_after_forward and reshards,
+        )
+        return Ledger(net, base, moments)
+    if strategy == "ddp":
+        base = ddp.standing(net, updates)
+        moments = ddp.moments(net, base, updates=updates, accumulating=accumulating)
+        return Ledger(net, base, moments)
+    gradients = "of earlier micro-batches"
+    base = single.standing(net, updates, accumulating=finds, gradients=gradients)
+    return Ledger(net, base, single.moments(net, base, updates=updates))

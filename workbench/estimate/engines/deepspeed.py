@@ -1,0 +1,285 @@
+"""The ledger of DeepSpeed on one of N devices: ZeRO stages 0 to 3 (`engines/deepspeed_*.py`).
+
+In 16 bits all weights are 16-bit, and fp32 copies of them belong to the optimizer. Stages 1 to 3
+divide the optimizer, 2 also the gradients, which go through a bucket as they come, and 3 also the
+weights (`zero_3.py`). Read off DeepSpeed 0.19.8 (runtime/zero/stage_1_and_2.py) and compared with
+the tracer, which runs it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from workbench.config.degrees import Degrees
+from workbench.config.offload import optimizer_place, parameters_place
+from workbench.estimate.engines import single
+from workbench.estimate.engines.base import Part, Standing, moment
+from workbench.estimate.engines.states import INPUTS
+from workbench.estimate.engines.zero_sizes import Pieces, flushes, pieces_of
+from workbench.estimate.ledger import Line
+from workbench.estimate.rounding import pinned, up
+
+if TYPE_CHECKING:
+    from workbench.config.schema import Config
+    from workbench.estimate.engines.states import Updates
+    from workbench.estimate.ledger import Category, Moment
+    from workbench.estimate.network.network import Sized
+
+SOURCE = "DeepSpeed 0.19.8, runtime/zero/stage_1_and_2.py"
+_PLAIN = "DeepSpeed 0.19.8, runtime/fp16/unfused_optimizer.py and runtime/engine.py"
+
+_ALL_REDUCE = 500_000_000
+"""Numbers that stage 0 adds up at once (`MEMORY_OPT_ALLREDUCE_SIZE`, runtime/constants.py)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Zero:
+    """How DeepSpeed is asked to train.
+
+    Attributes:
+        stage: The ZeRO stage.
+        devices: Devices that share what is divided.
+        width: Bytes of the compute dtype.
+        gradient: Bytes of the dtype that gradients are added up in.
+        accumulating: Whether a step has several micro-batches.
+        bucket: Numbers of a bucket.
+        buckets: How many there are.
+        contiguous: Whether gradients are copied into them.
+        scatters: Whether each device gets its part of the sums only.
+        optimizer_on: ``none`` (the device), ``cpu`` or ``nvme``.
+        weights_on: The same of the weights.
+        is_pinned: Whether host memory is what a GPU can reach.
+        apart: Whether the host's memory is another than the device's.
+    """
+
+    stage: int
+    devices: int
+    width: int
+    gradient: int
+    accumulating: bool
+    bucket: int
+    buckets: int
+    contiguous: bool
+    scatters: bool
+    optimizer_on: str
+    weights_on: str
+    is_pinned: bool
+    apart: bool
+
+    @classmethod
+    def of(cls, config: Config, *, width: int, accumulating: bool, cpu: bool) -> Zero:
+        """What the section comes to."""
+        section = config.deepspeed
+        wanted = section.grad_accum_dtype
+        overlaps = section.overlap_comm
+        offloads = optimizer_place(section)
+        return cls(
+            stage=section.zero_stage,
+            devices=Degrees.of(config).sharded,
+            width=width,
+            gradient=width if wanted is None else 4 if wanted == "fp32" else 2,
+            accumulating=accumulating,
+            bucket=section.reduce_bucket_size,
+            buckets=2 if overlaps and section.zero_stage < 3 else 1,
+            contiguous=section.contiguous_gradients or offloads != "none",
+            scatters=section.reduce_scatter,
+            optimizer_on=offloads,
+            weights_on=parameters_place(section),
+            is_pinned=section.offload_optimizer.pin_memory and not cpu,
+            apart=not cpu,
+        )
+
+    @property
+    def gradients_stay(self) -> bool:
+        """Whether each gradient waits in full, as a tensor of its own, until the pass is over."""
+        return self.stage == 0 or (self.stage == 1 and (self.buckets == 1 or self.accumulating))
+
+    @property
+    def finds_gradients(self) -> bool:
+        """Whether a backward pass leaves no new gradients: they are taken, or added to others."""
+        return not self.gradients_stay or self.accumulating
+
+
+def standing(net: Sized, zero: Zero, updates: Updates) -> Standing:
+    """Weights, fp32 copies and optimizer, what waits of gradients, and the inputs."""
+    alignment = net.symbols[0]
+    pieces = pieces_of(net, zero.devices)
+    lines = _weights(pieces, zero, updates, alignment)
+    if zero.stage and zero.optimizer_on != "none":
+        lines += _offloaded(pieces, zero, alignment)
+    if zero.accumulating:
+        if zero.gradients_stay:
+            size = zero.gradient * pieces.numbers
+            lines.append(_line("gradients of earlier micro-batches", f"{zero.gradient} P", size))
+            if zero.stage:
+                lines += bucket_lines(zero, alignment)
+        elif zero.stage == 2 and zero.optimizer_on == "none":  # noqa: PLR2004 - the stage
+            size = up(zero.width * pieces.whole, alignment)
+            name = "gradients of earlier micro-batches that begin in this device's pieces"
+            lines.append(_line(name, f"{zero.width} P_own", size))
+    tokens = net.symbols[2] * net.symbols[3]
+    size = 2 * up(8 * tokens, alignment)
+    lines.append(Line("tokens and targets", "2 × 8 B T", size, "inputs", INPUTS))
+    return Standing.of(*lines, apart=zero.apart)
+
+
+def _weights(pieces: Pieces, zero: Zero, updates: Updates, alignment: int) -> list[Line]:
+    width, rule, part = zero.width, updates.rule, pieces.part
+    host = "host" if zero.stage and zero.optimizer_on != "none" else "compute"
+    formula = f"{width} P"
+    lines = [Line("weights", formula, up(width * pieces.padded, alignment), "weights", SOURCE)]
+    if zero.stage == 0:
+        numbers = pieces.numbers
+        if width == 2:  # noqa: PLR2004 - bytes
+            lines.append(Line("fp32 copies of the weights", "4 P", 4 * numbers, "weights", _PLAIN))
+        formula, cut = f"{4 * rule.copies:g} P", numbers
+    else:
+        name = "fp32 copy of this device's piece of the weights"
+        lines.append(Line(name, "4 P/N", 4 * part, "weights", SOURCE, host))
+        formula, cut = f"{4 * rule.copies:g} P/N", part
+    if rule.copies:
+        size = round(4 * rule.copies * cut)
+        lines.append(Line(f"optimizer: {rule.text}", formula, size, "optimizer", "fp32", host))
+    return lines
+
+
+def _offloaded(pieces: Pieces, zero: Zero, alignment: int) -> list[Line]:
+    """What an update on the host keeps there, and the one buffer that it keeps here."""
+    width, part = zero.width, pieces.part
+    size = up(width * pieces.largest, alignment)
+    lines = [
+        _line("buffer for the largest gradient on its way", f"{width} n", size),
+        _host("fp32 gradients of this device's piece", "4 P/N", 4 * part, zero, "gradients"),
+        _host(f"weights in {8 * width} bits on their way back", f"{width} P/N", width * part, zero),
+        _host("buffer for the largest gradient", f"{width} n", width * pieces.largest, zero),
+    ]
+    if zero.accumulating:
+        name = "fp32 gradients of earlier micro-batches"
+        lines.append(_host(name, "4 P/N", 4 * part, zero, "gradients"))
+    return lines
+
+
+def bucket_lines(zero: Zero, alignment: int) -> tuple[Line, ...]:
+    """The buckets; they are there from the first gradient to the end of the backward pass."""
+    if not zero.contiguous or not zero.stage:
+        return ()
+    width = zero.gradient if zero.stage == 1 else zero.width
+    size = zero.buckets * up(width * zero.bucket, alignment)
+    name = "bucket of gradients" if zero.buckets == 1 else "buckets of gradients"
+    formula = f"{zero.buckets} × {width} × reduce_bucket_size"
+    return (Line(name, formula, size, "communication", SOURCE),)
+
+
+def moments(net: Sized, base: Standing, zero: Zero, updates: Updates) -> list[Moment]:
+    """The moments of a step of stages 0 to 2."""
+    alignment, pieces = net.symbols[0], pieces_of(net, zero.devices)
+    buckets = bucket_lines(zero, alignment)
+    stands = zero.gradients_stay and zero.accumulating and zero.stage > 0
+    extra = () if stands else buckets
+    found = single.moments(net, base, updates=updates, buckets=extra, updated=False)
+    waiting = [] if zero.finds_gradients else _gradients(net)
+    if zero.stage == 0:
+        return found + _stage_0(net, base, zero, updates, waiting)
+    width = zero.gradient if zero.gradients_stay else zero.width
+    backwards = not zero.gradients_stay
+    rows = (*pieces.matrices, *pieces.vectors)
+    sent = flushes(rows, zero.bucket, backwards=backwards) if zero.contiguous else None
+    own = up(width * pieces.whole, alignment) if zero.optimizer_on == "none" else 0
+    name = "gradients that begin in this device's pieces"
+    owned = _line(name, f"{width} P_own", own)
+    filled = pieces.numbers if sent is None else sent.before or sent.last
+    copies = zero.devices > 1 and zero.scatters
+    flat = up(width * max(filled, 0 if sent is None else sent.alone), alignment) if copies else 0
+    sending = _line(
+        "a bucket's gradients in a row", f"{width} × its numbers", flat, "communication"
+    )
+    if zero.gradients_stay:
+        # Gradients leave their own memory as they enter the bucket.
+        moved = min(width * filled, width * pieces.numbers)
+        left = [_line("gradients that have not entered the bucket", f"{width} P", -moved)]
+        found.append(moment("gradients, to the bucket", net, base, waiting, extra))
+        if not zero.accumulating:
+            parts = (*extra, max(sending, owned, key=lambda each: each.bytes), *left)
+            found.append(moment("gradients on their way", net, base, waiting, parts))
+    else:
+        largest = max(sending, owned, key=lambda each: each.bytes)
+        found.append(moment("gradients on their way", net, base, [], (*extra, largest)))
+        if sent is not None and sent.before:
+            found += _between(net, base, (*extra, owned, sending))
+    return found + _update(net, base, zero, updates, pieces, owned)
+
+
+def _between(net: Sized, base: Standing, lines: tuple[Line, ...]) -> list[Moment]:
+    """A bucket that is full while a block's backward pass goes on."""
+    found = []
+    before: list[Part] = [Part("front", "saved")]
+    for kind, count in net.runs:
+        before.append(Part(kind, "saved", count - 1))
+        parts = [*before, Part(kind, "arrival")]
+        found.append(moment("gradients on their way between blocks", net, base, parts, lines))
+        before[-1] = Part(kind, "saved", count)
+    return found
+
+
+def _update(
+    net: Sized, base: Standing, zero: Zero, updates: Updates, pieces: Pieces, owned: Line
+) -> list[Moment]:
+    """The norm, in fp64, and the update of one group after the other."""
+    alignment = net.symbols[0]
+    if zero.optimizer_on != "none":
+        return [moment("update on the host", net, base, [], _passing(updates, pieces, "host"))]
+    norm = _line(
+        "fp64 copy of the largest piece", "8 n", up(8 * pieces.piece, alignment), "temporaries"
+    )
+    found = [moment("norm of the gradients", net, base, [], (owned, norm))]
+    size = up(zero.gradient * pieces.first, alignment)
+    flat = _line("gradients of a piece in a row", f"{zero.gradient} P/N", size)
+    exact = _line("the same in fp32", "4 P/N", up(4 * pieces.first, alignment))
+    if zero.gradient == 4:  # noqa: PLR2004 - bytes
+        exact = _line("the same in fp32", "0", 0)
+    waits = () if zero.gradients_stay and zero.accumulating else (owned,)
+    found.append(moment("gradients in fp32", net, base, [], (*waits, flat, exact)))
+    kept = flat if zero.gradient == 4 else exact  # noqa: PLR2004
+    lines = (*waits, kept, *_passing(updates, pieces, "compute"))
+    found.append(moment("optimizer", net, base, [], lines))
+    return found
+
+
+def _passing(updates: Updates, pieces: Pieces, stream: str) -> tuple[Line, ...]:
+    """What the update of a piece needs on the side: it is one long tensor."""
+    times = {"lion": 1, "adagrad": 2}.get(updates.rule.name, 0)
+    size = times * 4 * pieces.first
+    line = Line("update of a piece", f"{4 * times} P/N", size, "temporaries", SOURCE, stream)  # type: ignore[arg-type]
+    return (line,) if size else ()
+
+
+def _stage_0(
+    net: Sized, base: Standing, zero: Zero, updates: Updates, waiting: list[Part]
+) -> list[Moment]:
+    """Adding up in one piece, and the update, of fp32 copies in 16-bit training."""
+    pieces = pieces_of(net, 1)
+    width, numbers = zero.width, pieces.numbers
+    size = width * min(numbers, _ALL_REDUCE) if zero.devices > 1 else 0
+    row = _line("gradients in a row", f"{width} P", size, "communication")
+    found = [moment("gradients on their way", net, base, waiting, (row,))]
+    exact = 4 * numbers if width == 2 else 0  # noqa: PLR2004 - bytes
+    line = _line("gradients in fp32", "4 P", exact)
+    found.append(
+        moment("optimizer", net, base, waiting, (line, *_passing(updates, pieces, "compute")))
+    )
+    return found
+
+
+def _gradients(net: Sized) -> list[Part]:
+    blocks = [Part(kind, "gradients", count) for kind, count in net.runs]
+    return [Part("front", "lasting"), *blocks, Part("tail", "lasting")]
+
+
+def _line(name: str, formula: str, size: int, category: Category = "gradients") -> Line:
+    return Line(name, formula, size, category, SOURCE)
+
+
+def _host(name: str, formula: str, size: int, zero: Zero, category: Category = "optimizer") -> Line:
+    size, how = pinned(size, is_pinned=zero.is_pinned)
+    return Line(name, formula + how, size, category, SOURCE, "host")
