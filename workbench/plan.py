@@ -39,6 +39,7 @@ class Recipe:
         path: Its file.
         parameters: Size of its model.
         own: The values that it sets itself, over its stack.
+        featured: Whether short lists show it; the others are other systems' examples.
     """
 
     name: str
@@ -51,10 +52,14 @@ class Recipe:
     path: Path
     parameters: int | None = None
     own: Layer | None = None
+    featured: bool = True
 
 
 # run.objective follows from the recipe's, so that no recipe has to say it twice.
 _OBJECTIVES = {"pre-train": "pretrain", "fine-tune": "finetune", "RLHF": "rlhf", "test": "test"}
+
+
+_LAST_FEATURED = 100  # an ``order`` above it is another system's example, or a model's
 
 
 def recipes() -> list[Recipe]:
@@ -98,6 +103,7 @@ def _read_recipe(path: Path) -> tuple[int, Recipe]:
             path=path,
             parameters=tree.get("parameters"),
             own=_own_layer(path, document),
+            featured=int(tree["order"]) <= _LAST_FEATURED,
         )
     except KeyError as error:
         raise ConfigError(f"the recipe has no {error.args[0]!r}", where=str(path)) from None

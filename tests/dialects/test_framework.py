@@ -44,8 +44,7 @@ def _files() -> list[Path]:
 
 
 FILES = _files()
-if not FILES:
-    pytest.skip("the upstream files are not here", allow_module_level=True)
+needs_files = pytest.mark.skipif(not FILES, reason="the upstream files are not here")
 each_file = pytest.mark.parametrize(
     "path", FILES, ids=[path.relative_to(UPSTREAM).as_posix() for path in FILES]
 )
@@ -111,7 +110,8 @@ def test_marks_point_to_lines_of_the_file(path: Path) -> None:
     foreign, reading, _ = read(path)
     lines = foreign.text.count("\n") + 1
     places = [mark.line for mark in reading.layer.marks.values()]
-    places += [each.line for each in (*reading.residue, *reading.remarks) if each.line is not None]
+    told = [each.line for each in reading.residue] + [each.line for each in reading.remarks]
+    places += [line for line in told if line is not None]
     assert all(1 <= line <= lines for line in places)
 
 
@@ -190,6 +190,7 @@ def _survives(foreign: Foreign, system: str | None = None) -> Reading | None:
     return reading
 
 
+@needs_files
 @pytest.mark.parametrize("seed", range(150))
 def test_no_accident_makes_a_traceback(seed: int) -> None:
     rng = random.Random(seed)
@@ -205,12 +206,14 @@ def test_no_accident_makes_a_traceback(seed: int) -> None:
             dialect(reading.system).write(config, chosen=frozenset(stack.origins))
 
 
+@needs_files
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(150, 1500))
 def test_no_accident_makes_a_traceback_at_length(seed: int) -> None:
     test_no_accident_makes_a_traceback(seed)
 
 
+@needs_files
 @pytest.mark.parametrize("system", NAMES)
 @pytest.mark.parametrize("seed", range(6))
 def test_another_systems_file_is_one_message_or_a_reading(system: str, seed: int) -> None:

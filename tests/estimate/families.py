@@ -156,6 +156,7 @@ def trained(rng: random.Random, family: str, strategy: str) -> Config:
         data["packing"] = rng.choice(["stream", "stream", "documents", "none"])
     if family != "options" and rng.random() < 0.3:
         model |= dropouts(rng)
+    model["num_layers"] = rng.choice([1, 2, 3])
     kind = rng.choice(["none", "none", "block", "selective"])
     return Config.model_validate(
         {

@@ -78,6 +78,9 @@ def list_presets(args: list[str]) -> int:
     table.add_column(no_wrap=True)
     table.add_column(overflow="fold")
     for item in recipes():
+        if not item.featured:
+            table.add_row(item.name, item.title)
+            continue
         about = Text.assemble(
             (f"{item.title}\n", "bold"),
             f"{item.summary}\n",

@@ -18,16 +18,17 @@ if TYPE_CHECKING:
     from workbench.dialects.base import Remark, Writing
 
 HELP = """\
-usage: ava export SYSTEM [RECIPE] [FILE …] [--config LAYER …] [--KEY VALUE …] -o DIR [--force]
-                  [--json]
+usage: ava export SYSTEM [RECIPE] [FILE …] [--config LAYER …] [--KEY VALUE …]
+                  -o DIR [--force] [--json]
 
-  SYSTEM    ava, deepseek_v3, deepspeed, aws_fsdp, tenstorrent, huggingface: files that the
-            system's own loader reads
-            {clusters}: how a plan is started on several machines
+  SYSTEM    files that the system's own loader reads: ava, deepseek_v3, deepspeed,
+            aws_fsdp, tenstorrent, huggingface; or how the plan is started on several
+            machines:
+{clusters}
   -o DIR    folder for the files; it is made if need be
   --force   replace files that are there
 
-The plan is given as for ava train. What the other system cannot say is listed, key by key.
+The plan is given as for ava train. What the other system cannot say is listed.
 """
 
 _LONG = 60
@@ -36,7 +37,8 @@ _LONG = 60
 def run(_command: str, args: list[str]) -> int:
     """Run `ava export`."""
     if not args or {"-h", "--help"} & set(args):
-        sys.stdout.write(HELP.format(clusters=", ".join(_clusters())))
+        lines = [f"              {name:<12}{each.title}" for name, each in _clusters().items()]
+        sys.stdout.write(HELP.format(clusters="\n".join(lines)))
         return 0 if args else 2
     from workbench.cli.import_ import take_option
 

@@ -152,8 +152,10 @@ def _identity(item: RunDir) -> dict[str, str]:
 def _help(command: str) -> str:
     from workbench.plan import recipes
 
-    width = max(len(item.name) for item in recipes())
-    listed = "\n".join(f"    {item.name:<{width}}  {item.title}" for item in recipes())
+    shown = [item for item in recipes() if item.featured]
+    width = max(len(item.name) for item in shown)
+    listed = "\n".join(f"    {item.name:<{width}}  {item.title}" for item in shown)
+    listed += f"\n    and {len(recipes()) - len(shown)} more: ava config presets"
     return HELP.format(command=command, what=_WHAT[command], recipes=listed)
 
 

@@ -16,6 +16,7 @@ from workbench.config.reading import looks_like_json
 from workbench.config.repairs import repair
 from workbench.config.yaml_reader import read_yaml
 from workbench.dialects.base import Remark
+from workbench.dialects.hjson_reader import read_hjson
 from workbench.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -27,7 +28,9 @@ if TYPE_CHECKING:
 _YAML = (".yaml", ".yml")
 
 
-def parse(foreign: Foreign, *, last_wins: bool = False) -> tuple[Document, tuple[Remark, ...]]:
+def parse(
+    foreign: Foreign, *, last_wins: bool = False, hjson: bool = False
+) -> tuple[Document, tuple[Remark, ...]]:
     """A foreign text as a document, and what was repaired or repeated in it.
 
     The document is shared between callers and never changed.
@@ -43,10 +46,10 @@ def parse(foreign: Foreign, *, last_wins: bool = False) -> tuple[Document, tuple
     return _parse(foreign.text, str(foreign.path), last_wins=last_wins)
 
 
-def peek(foreign: Foreign) -> dict[str, Any] | None:
+def peek(foreign: Foreign, *, hjson: bool = False) -> dict[str, Any] | None:
     """The tree of a text, to see whose it is; None where it is neither JSON nor YAML."""
     try:
-        return parse(foreign, last_wins=True)[0].tree
+        return parse(foreign, last_wins=True, hjson=hjson)[0].tree
     except ConfigError:
         return None
 
@@ -61,12 +64,16 @@ def leaves(tree: dict[str, Any]) -> Iterator[tuple[tuple[str, ...], Any]]:
 
 
 @lru_cache(maxsize=16)  # each dialect looks at a file before one of them reads it
-def _parse(text: str, name: str, *, last_wins: bool) -> tuple[Document, tuple[Remark, ...]]:
+def _parse(
+    text: str, name: str, *, last_wins: bool, hjson: bool
+) -> tuple[Document, tuple[Remark, ...]]:
     repeated: list[Repeated] | None = [] if last_wins else None
     remarks: list[Remark] = []
     try:
         document = _read(text, name, repeated)
     except ConfigError:
+        if hjson and (document := _hjson(text, name, last_wins=last_wins)) is not None:
+            return document, ()
         repaired = repair(text, name)
         if repaired is None:
             raise
@@ -84,6 +91,16 @@ def _parse(text: str, name: str, *, last_wins: bool) -> tuple[Document, tuple[Re
         for each in repeated or ()
     ]
     return document, tuple(remarks)
+
+
+def _hjson(text: str, name: str, *, last_wins: bool) -> Document | None:
+    """The text as HJSON; None where it is none, so that JSON's own message stands."""
+    try:
+        return read_hjson(text, name, repeated=[] if last_wins else None)
+    except ConfigError as error:
+        if "stands twice" in error.what:
+            raise
+        return None
 
 
 def _read(text: str, name: str, repeated: list[Repeated] | None) -> Document:

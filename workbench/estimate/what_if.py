@@ -5,7 +5,7 @@ One call for all faces. Nothing here is checked by the rules: it is a look aroun
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from workbench.config.degrees import Degrees
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from workbench.estimate.fit.pace import Pace
     from workbench.estimate.fit.result import Need
     from workbench.estimate.speed import Efficiency
+
+_Kind = tuple[Setting, str | None, tuple[int, int] | None]
 
 _SHORTEST = 64
 _FORMATS = {"no": "fp32", "bf16": "bf16", "fp16": "fp16"}
@@ -106,28 +108,44 @@ def what_if(
         new = effective(config, edits)
         if new:
             found.append(look(changed(config, new), group, name, new, plan))
+    alike = {_kind(config, hardware): plan.need}
     for card in cards:
         if hardware is not None and card.name == hardware.name:
             continue
-        there = _Look(Judge(card, card.memory_bytes, margin), Pacer(config, card, None, origins))
+        there = _Look(Judge(card, card.memory_bytes, margin), look.pacer.on(card), alike)
         edits = {"run.hardware": card.name}
         found.append(there(changed(config, edits), "card", card.name, edits, plan))
     return tuple(found)
 
 
+def _kind(config: Config, hardware: HardwareProfile | None) -> _Kind:
+    """What of a device decides on the bytes of a plan."""
+    setting = Setting.of(config, hardware)
+    if hardware is None:
+        return setting, None, None
+    return setting, hardware.kind, hardware.compute_capability
+
+
 @dataclass(frozen=True, slots=True)
 class _Look:
-    """Looks at plans on one kind of device."""
+    """Looks at plans on one kind of device.
+
+    Attributes:
+        judge: Knows what fits.
+        pacer: Knows how fast.
+        alike: What the plan takes on devices that do not differ in it.
+    """
 
     judge: Judge
     pacer: Pacer
+    alike: dict[_Kind, Need | None] = field(default_factory=dict)
 
     def __call__(
         self, config: Config, group: str, name: str, edits: dict[str, Any], plan: WhatIf | None
     ) -> WhatIf:
         """One variant beside the plan."""
         unknown = tuple(why_unknown(config))
-        need = None if unknown else self.judge.need(config)
+        need = None if unknown else self._need(config, group)
         pace = self.pacer(config)
         more = faster = None
         if plan is not None and plan.need is not None and need is not None:
@@ -137,6 +155,15 @@ class _Look:
         fits = None if need is None else self.judge.fits(config, need)
         headroom = None if need is None else self.judge.headroom(need)
         return WhatIf(group, name, edits, need, fits, headroom, pace, more, faster, unknown)
+
+    def _need(self, config: Config, group: str) -> Need:
+        if group != "card":
+            return self.judge.need(config)
+        kind = _kind(config, self.judge.hardware)
+        need = self.alike.get(kind)
+        if need is None:
+            need = self.alike[kind] = self.judge.need(config)
+        return need
 
 
 def _changes(

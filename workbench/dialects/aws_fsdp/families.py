@@ -1,7 +1,7 @@
 """The networks that ``--model_type`` chooses, in the workbench's words.
 
-Facts: ``get_model_config`` of the trainer's ``train_utils.py``, and the defaults of the Hugging Face
-classes that it makes (LlamaConfig, MixtralConfig, MistralConfig, GPTNeoXConfig).
+Facts: ``get_model_config`` of the trainer's ``train_utils.py``, and the defaults of the classes of
+transformers that it makes (LlamaConfig, MixtralConfig, MistralConfig, GPTNeoXConfig).
 """
 
 from __future__ import annotations

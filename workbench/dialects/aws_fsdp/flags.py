@@ -8,9 +8,10 @@ awslabs/awsome-distributed-ai, and of the HyperPod fork of it. The parser is arg
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
-from workbench.dialects.base import Verdict
+if TYPE_CHECKING:
+    from workbench.dialects.base import Verdict
 
 Kind = Literal["int", "float", "str"]
 Value = int | float | str
@@ -134,6 +135,24 @@ FLAGS: Final = (
 """In the order of the parser. A default of None stands for argparse's own None."""
 
 BY_NAME: Final = {flag.name: flag for flag in FLAGS}
+
+OURS: Final = {flag.name: flag.target for flag in FLAGS if flag.target} | {
+    "bf16": "training.mixed_precision",
+    "in_memory_checkpointing_freq": "checkpointing.memory_tier.save_steps",
+    "lr_decay_style": "training.lr_scheduler_type",
+    "max_context_width": "model.max_position_embeddings",
+    "model_type": "model.model_type",
+    "mtc_namespace": "checkpointing.namespace",
+    "plateau": "training.lr_hold_steps",
+    "resume_from_checkpoint": "checkpointing.resume_from_checkpoint",
+    "rotary_emb_base": "model.rope_theta",
+    "rotary_pct": "model.partial_rotary_factor",
+    "s3_checkpointing_freq": "checkpointing.storage_tier.save_steps",
+    "s3_tier_base_path": "checkpointing.storage_tier.path",
+    "validation_batches": "data.max_eval_examples",
+    "validation_freq": "training.eval_steps",
+}
+"""The key that a flag is written from, where it has one."""
 
 ALIASES: Final = {"max_training_steps": "max_steps"}
 """Second names that the parser itself knows."""

@@ -1,4 +1,4 @@
-"""The flags in a manifest of Kubernetes: PyTorchJob, HyperPodPyTorchJob, or any other with a command.
+"""The flags in a manifest of Kubernetes: PyTorchJob, HyperPodPyTorchJob, or any with a command.
 
 The list of words under ``command:`` or ``args:`` that holds the flags is found wherever it stands;
 a word may itself be a whole command line (``bash -c "torchrun …"``).

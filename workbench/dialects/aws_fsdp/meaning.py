@@ -114,6 +114,10 @@ class Meaning:
             self._to.understood(("model_type",), "model.model_type")
         else:
             self._defaults.append("model_type")
+        self._rotary(family)
+
+    def _rotary(self, family: str) -> None:
+        """What only some families read."""
         neox = family == "gpt_neox"
         for name, ours in (
             ("rotary_emb_base", "model.rope_theta"),
@@ -232,9 +236,8 @@ class Meaning:
     def _data(self) -> None:
         if not self._given("local_dataset_path"):
             self._put("data.streaming", True)
-        tokens = [
-            n for begin, n in TOKENS.items() if str(self._value("tokenizer")).startswith(begin)
-        ]
+        name = str(self._value("tokenizer"))
+        tokens = [count for begin, count in TOKENS.items() if name.startswith(begin)]
         size = self._value("vocab_size")
         if not tokens or not isinstance(size, int):
             return
@@ -261,8 +264,11 @@ class Meaning:
 
     def _say_defaults(self) -> None:
         if "vocab_size" in self._defaults:
-            self._to.assume(("vocab_size",), "the file has no --vocab_size: the trainer takes "
-                            f"{BY_NAME['vocab_size'].default}, whatever the tokenizer has")  # fmt: skip
+            self._to.assume(
+                ("vocab_size",),
+                f"the file has no --vocab_size: the trainer takes {BY_NAME['vocab_size'].default}, "
+                "whatever the tokenizer has",
+            )
         missing = [name for name in self._defaults if name != "vocab_size"]
         missing = [name for name in missing if BY_NAME[name].default is not None]
         if missing:

@@ -13,10 +13,21 @@ if TYPE_CHECKING:
 
 _FLAG: Final = re.compile(r"(?<![\w$-])--[A-Za-z_][\w-]*")
 _OWN: Final = frozenset(
-    "--max_context_width --hidden_width --sharding_strategy --offload_activations "
-    "--train_batch_size --checkpoint_freq --validation_freq --dataset_config_name "
-    "--llama_intermediate_size --lr_decay_style --max_training_steps".split()
+    {
+        "--max_context_width",
+        "--hidden_width",
+        "--sharding_strategy",
+        "--offload_activations",
+        "--train_batch_size",
+        "--checkpoint_freq",
+        "--validation_freq",
+        "--dataset_config_name",
+        "--llama_intermediate_size",
+        "--lr_decay_style",
+        "--max_training_steps",
+    }
 )
+"""Flags that no other trainer has."""
 
 
 def recognise(foreign: Foreign) -> Guess | None:

@@ -24,10 +24,8 @@ def said_by(teller: Teller, family: str) -> dict[str, Any]:
         if flag.target is None or _unsayable(teller, flag.name, family):
             continue
         value = teller.our(flag.target)
-        if flag.target.startswith("fsdp.") and flag.verdict == "ignored":
-            if flag.target not in teller.chosen:
-                continue
-        if value is not None and (flag.verdict != "ignored" or flag.target in teller.chosen):
+        read = flag.verdict != "ignored" or flag.target in teller.chosen
+        if value is not None and read:
             values[flag.name] = int(value) if isinstance(value, bool) else value
         teller.said(flag.target)
     _network(teller, values, family)
@@ -35,7 +33,7 @@ def said_by(teller: Teller, family: str) -> dict[str, Any]:
     _schedule(teller, values)
     _validation(teller, values)
     _checkpoints(teller, values)
-    _data(teller, values)
+    _data(teller)
     _machine(teller)
     return values
 
@@ -186,7 +184,7 @@ def _checkpoints(teller: Teller, values: dict[str, Any]) -> None:
         )
 
 
-def _data(teller: Teller, values: dict[str, Any]) -> None:
+def _data(teller: Teller) -> None:
     path = teller.our("data.path")
     if path is None and teller.our("data.dataset_name") is None:
         # The corpus that comes with the workbench: the trainer would take allenai/c4 instead.

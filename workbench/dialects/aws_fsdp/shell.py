@@ -79,7 +79,7 @@ def resolve(text: str, values: Mapping[str, str]) -> str:
 
 
 def is_placeholder(text: str) -> bool:
-    """Whether a word still waits for somebody to fill it in: ``$VAR``, ``${VAR}``, ``{{ VAR }}``."""
+    """Whether a word still has to be filled in: ``$VAR``, ``${VAR}``, ``{{ VAR }}``."""
     return bool(re.search(r"\$[A-Za-z_{(]|\{\{.*\}\}|`", text))
 
 

@@ -169,12 +169,13 @@ def _segments(found: list[Token]) -> list[list[Token]]:
         else:
             made[-1].append(token)
     joined: list[list[Token]] = []
-    for words in made:
-        if words and joined and words[0].text.startswith("--") and joined[-1]:
-            if not any(t.sort in ("open", "close") for t in _between(found, joined[-1], words)):
-                joined[-1] = joined[-1] + words
-                continue
-        if words:
+    for words in filter(None, made):
+        goes_on = bool(joined) and words[0].text.startswith("--")
+        if goes_on and not any(
+            t.sort in ("open", "close") for t in _between(found, joined[-1], words)
+        ):
+            joined[-1] = joined[-1] + words
+        else:
             joined.append(words)
     return joined
 

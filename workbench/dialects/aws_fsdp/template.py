@@ -10,6 +10,8 @@ import yaml
 if TYPE_CHECKING:
     from workbench.config.schema import Config
 
+_SHARED_MEMORY = "/dev/shm"  # noqa: S108 - where a container mounts its shared memory
+# Network interfaces (EFA) of an instance, by AWS's own pages on each type.
 _GPUS_EFA = {"p5.48xlarge": 32, "p5en.48xlarge": 16, "p4d.24xlarge": 4, "p4de.24xlarge": 4}
 
 
@@ -62,7 +64,7 @@ def new_manifest(config: Config, name: str, flags: list[str]) -> str:
         resources["vpc.amazonaws.com/efa"] = _GPUS_EFA[hardware]
     words = ["/usr/local/bin/torchrun", f"--nproc_per_node={devices}", f"--nnodes={nodes}"]
     pod: dict[str, Any] = {
-        "volumes": [{"name": "shmem", "hostPath": {"path": "/dev/shm"}}],
+        "volumes": [{"name": "shmem", "hostPath": {"path": _SHARED_MEMORY}}],
         "containers": [
             {
                 "name": "pytorch",
@@ -71,7 +73,7 @@ def new_manifest(config: Config, name: str, flags: list[str]) -> str:
                 "resources": {"requests": dict(resources), "limits": dict(resources)},
                 "env": [{"name": "HF_TOKEN", "value": "${HF_TOKEN}"}],
                 "command": [*words, "/fsdp/train.py", *flags],
-                "volumeMounts": [{"name": "shmem", "mountPath": "/dev/shm"}],
+                "volumeMounts": [{"name": "shmem", "mountPath": _SHARED_MEMORY}],
             }
         ],
     }

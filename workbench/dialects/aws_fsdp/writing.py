@@ -7,7 +7,7 @@ import shlex
 from typing import TYPE_CHECKING, Any, Final
 
 from workbench.dialects.aws_fsdp.families import fixed, nearest
-from workbench.dialects.aws_fsdp.flags import BY_NAME, CORE, FLAGS
+from workbench.dialects.aws_fsdp.flags import BY_NAME, CORE, FLAGS, OURS
 from workbench.dialects.aws_fsdp.manifest import instances, put_back, with_instance, with_machines
 from workbench.dialects.aws_fsdp.reading import AROUND, ORDER, REPEATED, WORDS
 from workbench.dialects.aws_fsdp.saying import said_by
@@ -17,8 +17,6 @@ from workbench.dialects.aws_fsdp.words import spelled
 from workbench.dialects.telling import Teller
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from workbench.config.schema import Config
     from workbench.dialects.base import Writing
 
@@ -38,14 +36,15 @@ def write(config: Config, *, chosen: frozenset[str]) -> Writing:
     values = said_by(teller, family)
     _lose_structure(teller, family)
     kept = {name: value for name, value in residue.items() if name in BY_NAME}
-    flags = _flags(residue, values | _stays(kept, values), config)
+    flags = _flags(residue, values | _stays(kept, values, chosen), config)
     name = _name(config)
     manifest = {key: residue[key] for key in residue if key in _MANIFEST}
     if manifest:
         return _into_manifest(teller, manifest, flags, name)
     if AROUND in residue:
         return _into_script(teller, str(residue[AROUND]), flags, name)
-    text = "\n".join(map(quoted, flags)) + "\n"
+    words = [str(word) for word in residue.get(WORDS, ())]
+    text = " ".join(["\n".join(map(quoted, flags)), *map(quoted, words)]) + "\n"
     files = {name if "." in name else f"{name}.txt": text}
     if config.imported.system != "aws_fsdp":
         _said_machines(teller)
@@ -64,13 +63,13 @@ def _name(config: Config) -> str:
     return words.replace(".", "_") or "model"
 
 
-def _stays(kept: dict[str, Any], values: dict[str, Any]) -> dict[str, Any]:
-    """The residue that stays: of flags without a key, or whose key is what it was assumed to be."""
-    stays = {}
-    for name, value in kept.items():
-        if name not in values or values[name] == BY_NAME[name].default:
-            stays[name] = value
-    return stays
+def _stays(kept: dict[str, Any], values: dict[str, Any], chosen: frozenset[str]) -> dict[str, Any]:
+    """The residue that stays: of flags without a key, or whose key nobody has set."""
+    return {
+        name: value
+        for name, value in kept.items()
+        if name not in values or OURS[name] not in chosen or values[name] == BY_NAME[name].default
+    }
 
 
 def _flags(residue: dict[str, Any], values: dict[str, Any], config: Config) -> list[str]:
@@ -80,10 +79,10 @@ def _flags(residue: dict[str, Any], values: dict[str, Any], config: Config) -> l
     fresh = config.imported.system != "aws_fsdp"
     names = list(dict.fromkeys((*order, *others)))
     for flag in FLAGS:
-        wanted = fresh and flag.name in CORE
-        if flag.name not in names and flag.name in values:
-            if wanted or values[flag.name] != flag.default:
-                names.append(flag.name)
+        if flag.name in names or flag.name not in values:
+            continue
+        if (fresh and flag.name in CORE) or values[flag.name] != flag.default:
+            names.append(flag.name)
     written: list[str] = []
     repeated = residue.get(REPEATED, {})
     for name in names:
@@ -91,7 +90,7 @@ def _flags(residue: dict[str, Any], values: dict[str, Any], config: Config) -> l
             continue
         written += [spelled(name, each) for each in repeated.get(name, ())]
         written.append(spelled(name, values[name] if name in values else residue.get(name)))
-    return written + [str(word) for word in residue.get(WORDS, ())]
+    return written
 
 
 def _lose_structure(teller: Teller, family: str) -> None:
@@ -113,7 +112,8 @@ def _into_manifest(teller: Teller, tree: dict[str, Any], flags: list[str], name:
     launch = found.source.launch if found else None
     nodes = _changed(teller, "parallel.num_nodes", launch.nodes if launch else None)
     devices = _changed(teller, "parallel.devices_per_node", launch.devices if launch else None)
-    tree = put_back(with_machines(tree, nodes, devices), flags)
+    words = [str(word) for word in teller.tree.get(WORDS, ())]
+    tree = put_back(with_machines(tree, nodes, devices), [*flags, *words])
     text = _with_hardware(teller, as_yaml(tree))
     _said_machines(teller)
     command = f"envsubst < {shlex.quote(name)} | kubectl apply -f -"
@@ -126,20 +126,21 @@ def _into_script(teller: Teller, around: str, flags: list[str], name: str) -> Wr
     inside = re.search(r"\(\s*" + re.escape(MARKER), around) is not None
     gap = "\n    " if inside else " \\\n    "
     launch = shell_source(around.replace(MARKER, "--hidden_width=1"), name).launch
-    for path, written, line in (
-        ("parallel.num_nodes", launch.nodes, launch.nodes_line),
-        ("parallel.devices_per_node", launch.devices, launch.devices_line),
+    for path, written in (
+        ("parallel.num_nodes", launch.nodes),
+        ("parallel.devices_per_node", launch.devices),
     ):
         wanted = _changed(teller, path, written)
         if wanted is not None:
-            around = _renumbered(around, path, written, wanted, line)
+            around = _renumbered(around, path, wanted)
             again = shell_source(around.replace(MARKER, "--hidden_width=1"), name).launch
             now = again.nodes if path.endswith("nodes") else again.devices
             if now != str(wanted):
                 teller.lose(path, "the script does not say it in a place that can be changed")
                 continue
         teller.said(path)
-    text = around.replace(MARKER, gap.join(map(quoted, flags)))
+    words = [str(word) for word in teller.tree.get(WORDS, ())]
+    text = around.replace(MARKER, gap.join(map(quoted, [*flags, *words])))
     text = _with_hardware(teller, text)
     teller.said("parallel.strategy")
     return teller.writing(
@@ -147,7 +148,7 @@ def _into_script(teller: Teller, around: str, flags: list[str], name: str) -> Wr
     )
 
 
-def _renumbered(text: str, path: str, written: str | None, wanted: int, line: int | None) -> str:
+def _renumbered(text: str, path: str, wanted: int) -> str:
     """A script with another number of nodes or devices, where it says the number plainly."""
     if path.endswith("num_nodes"):
         text = re.sub(r"(?m)^(#SBATCH\s+(?:--nodes|-N)[= ]\s*)\d+", rf"\g<1>{wanted}", text)

@@ -53,14 +53,14 @@ def _attention(builder: Builder) -> None:
     width, heads = builder.ours("model.hidden_size"), builder.ours("model.num_attention_heads")
     if not isinstance(builder.value("model.mla"), dict) or not width or not heads:
         return
-    builder.put("model.mla.enabled", True)
+    derive(builder, "model.mla.enabled", True)
     head = width // heads
     if head < 4:
         return
     turning = max(2, head // 2 - head // 2 % 2)
-    builder.put("model.mla.qk_nope_head_dim", head - turning)
-    builder.put("model.mla.qk_rope_head_dim", turning)
-    builder.put("model.mla.v_head_dim", head)
+    derive(builder, "model.mla.qk_nope_head_dim", head - turning)
+    derive(builder, "model.mla.qk_rope_head_dim", turning)
+    derive(builder, "model.mla.v_head_dim", head)
     builder.assume(
         "model.mla",
         f"each query of {head} features keeps {head - turning} without position and turns "
@@ -77,8 +77,8 @@ def _dense(builder: Builder) -> None:
     width = builder.ours("model.hidden_size")
     if not width or not builder.has("model.moe"):
         return
-    builder.put("model.hidden_act", "swiglu")
-    builder.put("model.intermediate_size", dense_width(width))
+    derive(builder, "model.hidden_act", "swiglu")
+    derive(builder, "model.intermediate_size", dense_width(width))
     builder.assume(
         "model.dense_layer_interval",
         f"dense layers are SwiGLU of {dense_width(width):,} features here, as many parameters as "
@@ -96,7 +96,8 @@ def _devices(builder: Builder) -> int:
     asked = builder.value("distributed.data_parallel_size")
     if isinstance(asked, int) and not isinstance(asked, bool) and asked >= 1:
         product *= asked
-        builder.put(
+        derive(
+            builder,
             "parallel.data_parallel_size",
             asked * degrees["expert"],
             source="distributed.data_parallel_size",
@@ -109,17 +110,19 @@ def _devices(builder: Builder) -> int:
                 "the data-parallel degree",
             )
     elif asked == -1:
-        builder.put("parallel.data_parallel_size", -1, source="distributed.data_parallel_size")
+        derive(builder, "parallel.data_parallel_size", -1, source="distributed.data_parallel_size")
     nodes = builder.value("distributed.slurm.nodes")
     per_node = builder.value("distributed.slurm.gpus_per_node")
     if _positive(nodes) and _positive(per_node):
-        builder.put("parallel.num_nodes", nodes, source="distributed.slurm.nodes")
-        builder.put("parallel.devices_per_node", per_node, source="distributed.slurm.gpus_per_node")
+        derive(builder, "parallel.num_nodes", nodes, source="distributed.slurm.nodes")
+        derive(
+            builder, "parallel.devices_per_node", per_node, source="distributed.slurm.gpus_per_node"
+        )
         devices = int(nodes * per_node)
     else:
         devices = int(product)
         if builder.has("distributed"):
-            builder.put("parallel.devices_per_node", devices)
+            derive(builder, "parallel.devices_per_node", devices)
     remarks.of_devices(builder, devices, degrees)
     return devices
 
@@ -131,21 +134,18 @@ def _batch(builder: Builder, devices: int) -> dict[tuple[str, ...], Any]:
     own = ("training", "gradient_accumulation_steps")
     if not _positive(total):
         if (given := builder.value(own)) is not ABSENT:
-            try:
-                builder.put("training.gradient_accumulation_steps", given, source=own)
-            except NoPlace as error:
-                builder.keep(own, str(error))
+            derive(builder, "training.gradient_accumulation_steps", given, source=own)
         return {}
     held = builder.ours("parallel.tensor_parallel_size", 1)
     held *= builder.ours("parallel.pipeline_parallel_size", 1)
     data = builder.ours("parallel.data_parallel_size", -1)
     data = data if data > 0 else max(1, devices // held)
     steps = max(1, total // (micro * data))
-    builder.put("training.gradient_accumulation_steps", steps)
+    derive(builder, "training.gradient_accumulation_steps", steps)
     reached = micro * steps * data
     where = "training.global_batch_size"
     if reached == total:
-        builder.put("training.global_batch_size", total, source=where)
+        derive(builder, "training.global_batch_size", total, source=where)
     else:
         builder.keep(
             where,
@@ -161,6 +161,15 @@ def _batch(builder: Builder, devices: int) -> dict[tuple[str, ...], Any]:
         return {own: given}
     builder.keep(own, f"global_batch_size makes it {steps}")
     return {}
+
+
+def derive(builder: Builder, ours: str, value: Any, *, source: str | tuple[str, ...] = ()) -> None:
+    """Set a key that was reckoned; where it is out of all bounds, its source becomes residue."""
+    try:
+        builder.put(ours, value, source=source)
+    except NoPlace as error:
+        if source:
+            builder.keep(source, str(error))
 
 
 def _positive(value: Any) -> bool:

@@ -8,7 +8,7 @@ from workbench.dialects.base import Guess
 from workbench.dialects.building import Builder
 from workbench.dialects.claims import carry
 from workbench.dialects.deepseek_v3 import others
-from workbench.dialects.deepseek_v3.main import UNKNOWN, read_main, understand
+from workbench.dialects.deepseek_v3.main import UNKNOWN, derive, read_main, understand
 from workbench.dialects.deepseek_v3.tables import KEPT
 from workbench.dialects.parsing import parse, peek
 
@@ -117,7 +117,7 @@ def _read_other(builder: Builder, kind: others.Kind) -> Reading:
 def _derive(builder: Builder, kind: others.Kind) -> None:
     for path, value in kind.derived.items():
         if builder.ours(path) is None:
-            builder.put(path, value)
+            derive(builder, path, value)
     if kind.assumed:
         builder.assume("", kind.assumed)
     if kind is others.ALIGNED_MODEL:
@@ -126,9 +126,11 @@ def _derive(builder: Builder, kind: others.Kind) -> None:
     micro = builder.ours("training.batch_size", 1)
     if kind is others.OFFICIAL and isinstance(total, int) and total > 0:
         steps = max(1, total // micro)
-        builder.put("training.gradient_accumulation_steps", steps)
+        derive(builder, "training.gradient_accumulation_steps", steps)
         if steps * micro == total:
-            builder.put("training.global_batch_size", total, source="training.global_batch_size")
+            derive(
+                builder, "training.global_batch_size", total, source="training.global_batch_size"
+            )
             builder.remark(
                 "training.global_batch_size",
                 "translated",
@@ -143,7 +145,7 @@ def heads(builder: Builder) -> None:
         return
     head = width // count
     turning = head // 2 - head // 2 % 2
-    builder.put("model.mla.qk_nope_head_dim", head - turning)
-    builder.put("model.mla.qk_rope_head_dim", turning)
-    builder.put("model.mla.v_head_dim", head)
+    derive(builder, "model.mla.qk_nope_head_dim", head - turning)
+    derive(builder, "model.mla.qk_rope_head_dim", turning)
+    derive(builder, "model.mla.v_head_dim", head)
     builder.assume("mla", f"half of each query's {head} features turn with the position")

@@ -30,7 +30,7 @@ class DeepSpeed:
 
         if looks_like_hostfile(foreign.text):
             return Guess(0.95, "its lines are 'NAME slots=N', those of a hostfile")
-        tree = peek(foreign)
+        tree = peek(foreign, hjson=True)
         if not tree:
             return None
         known = [key for key in tree if key in TOP_LEVEL]

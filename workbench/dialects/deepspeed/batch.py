@@ -9,7 +9,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from workbench.dialects.building import ABSENT, NoPlace
-from workbench.dialects.deepspeed.refusals import BATCH, triple
+from workbench.dialects.deepspeed.judging import BATCH
+from workbench.dialects.deepspeed.refusals import triple
 from workbench.dialects.fitting import fit
 
 if TYPE_CHECKING:

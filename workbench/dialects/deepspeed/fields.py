@@ -84,7 +84,7 @@ _STAGE_3_ALIASES = (
     "max_live_parameters max_reuse_distance"
 )
 ZERO: Section = {
-    "stage": Field("int", choices=(0, 1, 2, 3)),
+    "stage": Field("int", choices=(0, 1, 2, 3, 3)),  # the largest stage has two names
     **_each(
         "bool",
         "contiguous_gradients reduce_scatter use_multi_rank_bucket_allreduce allgather_partitions "

@@ -36,9 +36,9 @@ def read_json(foreign: Foreign) -> Reading:
     """Understand a config.
 
     Raises:
-        ConfigError: It is no JSON, or a key stands twice, which DeepSpeed refuses too.
+        ConfigError: It is no HJSON, or a key stands twice, which DeepSpeed refuses too.
     """
-    document, remarks = parse(foreign)
+    document, remarks = parse(foreign, hjson=True)
     builder = Builder.of(NAME, foreign, document, remarks)
     builder.put("parallel.strategy", "deepspeed")
     builder.put("deepspeed.enabled", True)

@@ -8,111 +8,22 @@ test asks the installed DeepSpeed about the same files.
 from __future__ import annotations
 
 import difflib
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any
 
+from workbench.dialects.deepspeed.engine import engine_refusals
 from workbench.dialects.deepspeed.fields import SECTIONS, THROUGHPUT
+from workbench.dialects.deepspeed.judging import BATCH, FORMATS, WIDE, Refusal, enabled, stage_of
 from workbench.dialects.deepspeed.removed import REMOVED, REMOVED_ZERO
 from workbench.dialects.deepspeed.strict import complaints, number_of, truth_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-BATCH = ("train_batch_size", "train_micro_batch_size_per_gpu", "gradient_accumulation_steps")
-OPTIMIZERS = ("adagrad", "adam", "adamw", "lamb", "muadam", "muadamw", "musgd", "lion", "muon")
-TORCH_OPTIMIZERS = (
-    "ASGD", "Adadelta", "Adafactor", "Adagrad", "Adam", "AdamW", "Adamax", "LBFGS", "Muon", "NAdam",
-    "RAdam", "RMSprop", "Rprop", "SGD", "SparseAdam",
-)  # fmt: skip
-ZERO_OPTIMIZERS = ("adam", "adamw", "adagrad", "lion", "muon", "Adam", "AdamW", "Adagrad")
-SCHEDULERS: dict[str, frozenset[str]] = {
-    "LRRangeTest": frozenset(
-        [
-            "lr_range_test_min_lr",
-            "lr_range_test_step_size",
-            "lr_range_test_step_rate",
-            "lr_range_test_staircase",
-            "last_batch_iteration",
-        ]
-    ),
-    "OneCycle": frozenset(
-        [
-            "cycle_min_lr",
-            "cycle_max_lr",
-            "decay_lr_rate",
-            "cycle_first_step_size",
-            "cycle_second_step_size",
-            "cycle_first_stair_count",
-            "cycle_second_stair_count",
-            "decay_step_size",
-            "cycle_momentum",
-            "cycle_min_mom",
-            "cycle_max_mom",
-            "decay_mom_rate",
-            "last_batch_iteration",
-        ]
-    ),
-    "WarmupLR": frozenset(
-        [
-            "warmup_min_lr",
-            "warmup_max_lr",
-            "warmup_num_steps",
-            "warmup_type",
-            "last_batch_iteration",
-        ]
-    ),
-    "WarmupDecayLR": frozenset(
-        [
-            "total_num_steps",
-            "warmup_min_lr",
-            "warmup_max_lr",
-            "warmup_num_steps",
-            "warmup_type",
-            "last_batch_iteration",
-        ]
-    ),
-    "WarmupCosineLR": frozenset(
-        [
-            "total_num_steps",
-            "warmup_min_ratio",
-            "warmup_num_steps",
-            "cos_min_ratio",
-            "warmup_type",
-            "last_batch_iteration",
-        ]
-    ),
-}
-REQUIRED = {
-    "OneCycle": ("cycle_min_lr", "cycle_max_lr"),
-    "WarmupDecayLR": ("total_num_steps",),
-    "WarmupCosineLR": ("total_num_steps",),
-}
 _MAPPINGS = (
     "optimizer", "scheduler", "activation_checkpointing", "flops_profiler", "autotuning",
     "pipeline", "data_efficiency", "checkpoint", "data_types", "torch_autocast", "timers",
     "expert_parallel",
 )  # fmt: skip
-_FORMATS = ("fp16", "bf16", "fp32")
-_WIDE = {
-    "torch.float16": "fp16", "fp16": "fp16", "float16": "fp16", "half": "fp16",
-    "torch.float32": "fp32", "fp32": "fp32", "float32": "fp32", "float": "fp32",
-    "torch.int8": "int8", "int8": "int8",
-    "torch.bfloat16": "bf16", "bf16": "bf16", "bfloat16": "bf16",
-}  # fmt: skip
-_TORCH = {"fp16": "torch.float16", "bf16": "torch.bfloat16", "fp32": "torch.float32"}
-
-
-class Refusal(NamedTuple):
-    """Something that DeepSpeed refuses.
-
-    Attributes:
-        path: The key.
-        message: DeepSpeed's message.
-        by: Who refuses: ``config``, when the file is loaded, or ``engine``, at the start.
-    """
-
-    path: tuple[str, ...]
-    message: str
-    by: Literal["config", "engine"] = "config"
 
 
 def refusals(tree: dict[str, Any], world: int) -> list[Refusal]:
@@ -131,29 +42,8 @@ def refusals(tree: dict[str, Any], world: int) -> list[Refusal]:
     found += _batch(tree, world)
     found += _precision(tree)
     found += _sections(tree)
-    found += _optimizer(tree)
-    found += _scheduler(tree)
+    found += engine_refusals(tree)
     return found
-
-
-def stage_of(tree: dict[str, Any]) -> int:
-    """The ZeRO stage of a config."""
-    zero = tree.get("zero_optimization", {})
-    if isinstance(zero, bool):
-        return int(zero)
-    stage = number_of(zero.get("stage", 0)) if isinstance(zero, dict) else 0
-    return int(stage) if stage in (0, 1, 2, 3) else 0
-
-
-def enabled(tree: dict[str, Any], section: str, key: str = "enabled") -> bool:
-    """Whether a section's switch is on."""
-    inner = tree.get(section)
-    return isinstance(inner, dict) and truth_of(inner.get(key)) is True
-
-
-def supported(name: str) -> bool:
-    """Whether DeepSpeed knows the optimizer."""
-    return name.lower() in OPTIMIZERS or name in TORCH_OPTIMIZERS
 
 
 def _shape(tree: dict[str, Any]) -> Iterator[Refusal]:
@@ -256,7 +146,7 @@ def _given(section: dict[str, Any], key: str) -> bool:
 def _top_level(tree: dict[str, Any]) -> Iterator[Refusal]:
     for name in ("communication_data_type", "seq_parallel_communication_data_type"):
         value = tree.get(name)
-        if value is not None and (not isinstance(value, str) or value.lower() not in _FORMATS):
+        if value is not None and (not isinstance(value, str) or value.lower() not in FORMATS):
             yield Refusal(
                 (name,),
                 "Invalid communication_data_type. Supported data types: ['fp16', 'bf16', 'fp32']. "
@@ -297,19 +187,8 @@ def _sum(tree: dict[str, Any]) -> Iterator[Refusal]:
 
 
 def _batch(tree: dict[str, Any], world: int) -> Iterator[Refusal]:
-    given = [tree.get(name) for name in BATCH]
-    for name, value in zip(BATCH, given, strict=True):
-        if isinstance(value, str):
-            yield Refusal(
-                (name,),
-                "'>' not supported between instances of 'str' and 'int'"
-                + (": only Hugging Face's Trainer fills in auto" if value == "auto" else ""),
-            )
-        elif value is not None and not isinstance(value, int | float):
-            yield Refusal((name,), f"'>' not supported between '{type(value).__name__}' and 'int'")
-    if any(value is not None and not isinstance(value, int | float) for value in given):
-        return
-    whole, micro, steps = given
+    whole, micro, steps = (tree.get(name) for name in BATCH)
+    wrong = [name for name in BATCH if not isinstance(tree.get(name, 0), int | float | None)]
     if whole is None and micro is None:
         yield Refusal(
             ("train_batch_size",),
@@ -318,10 +197,14 @@ def _batch(tree: dict[str, Any], world: int) -> Iterator[Refusal]:
         return
     try:
         whole, micro, steps = triple(whole, micro, steps, world)
-    except ZeroDivisionError:
-        yield Refusal(("train_batch_size",), "integer division or modulo by zero")
-        return
-    yield from _identity(whole, micro, steps, world)
+        found = list(_identity(whole, micro, steps, world))
+    except (TypeError, ZeroDivisionError) as error:
+        # Python's own words, which are DeepSpeed's: it computes in the same order.
+        auto = any(tree.get(name) == "auto" for name in wrong)
+        filled = ": only Hugging Face's Trainer fills in auto" if auto else ""
+        yield Refusal((wrong[0] if wrong else BATCH[0],), f"{error}{filled}")
+    else:
+        yield from found
 
 
 def _identity(whole: float, micro: float, steps: float, world: int) -> Iterator[Refusal]:
@@ -331,7 +214,8 @@ def _identity(whole: float, micro: float, steps: float, world: int) -> Iterator[
         ("Train batch size", "Micro batch size per gpu", "Gradient accumulation steps"),
         strict=True,
     ):
-        if value <= 0:
+        positive = value > 0
+        if not positive:
             yield Refusal((name,), f"{words}: {value} has to be greater than 0")
             return
     if whole != micro * steps * world:
@@ -378,41 +262,6 @@ def _precision(tree: dict[str, Any]) -> Iterator[Refusal]:
             (bf16, "bf16_optimizer_states"),
             "bf16_optimizer_states requires bf16_master_weights_and_grads to be enabled.",
         )
-    dtypes = tree.get("data_types", {})
-    model = "fp16" if enabled(tree, "fp16") else "bf16" if enabled(tree, bf16) else "fp32"
-    yield from _data_types(dtypes, model, stage)
-
-
-def _data_types(dtypes: dict[str, Any], model: str, stage: int) -> Iterator[Refusal]:
-    for key in ("grad_accum_dtype", "param_dtype"):
-        value = dtypes.get(key)
-        if value is None:
-            continue
-        if value not in _WIDE:
-            yield Refusal(("data_types", key), f"'{value}' is not a valid DtypeEnum", "engine")
-        elif key == "param_dtype" and _WIDE[value] != model:
-            yield Refusal(
-                ("data_types", key),
-                f"data_types.param_dtype='{value}' conflicts with the enabled precision mode "
-                f"(model dtype {_TORCH[model]}). Set the matching fp16/bf16 'enabled' flag or omit "
-                "data_types.param_dtype.",
-                "engine",
-            )
-        elif key == "grad_accum_dtype" and stage == 0 and _WIDE[value] != model:
-            yield Refusal(
-                ("data_types", key),
-                f"unsupported mix of model_dtype={_TORCH[model]} and "
-                f"grad_accum_dtype=torch.{value}",
-                "engine",
-            )
-    names = dtypes.get("keep_in_fp32_modules", "auto")
-    listed = isinstance(names, list) and all(isinstance(name, str) for name in names)
-    if names != "auto" and not listed:
-        yield Refusal(
-            ("data_types", "keep_in_fp32_modules"),
-            f'data_types.keep_in_fp32_modules must be "auto" or a list of name patterns, got '
-            f"{names!r}",
-        )
 
 
 def _loss_scale(tree: dict[str, Any]) -> Iterator[Refusal]:
@@ -433,14 +282,28 @@ def _loss_scale(tree: dict[str, Any]) -> Iterator[Refusal]:
         value = fp16.get(key, 1)
         if isinstance(value, bool):
             yield Refusal(("fp16", key), f"fp16.{key} must be an integer, not bool")
-        elif enabled(tree, "fp16") and number == 0 and (number_of(value) or 1) <= 0:
+        elif enabled(tree, "fp16") and number == 0 and _not_positive(value):
             yield Refusal(
                 ("fp16", key),
                 f"fp16.{key} must be > 0 when dynamic loss scaling is enabled (loss_scale=0)",
             )
 
 
+def _not_positive(value: Any) -> bool:
+    number = number_of(value)
+    return number is not None and number <= 0
+
+
 def _sections(tree: dict[str, Any]) -> Iterator[Refusal]:
+    dtypes = tree.get("data_types", {})
+    names = dtypes.get("keep_in_fp32_modules", "auto")
+    listed = isinstance(names, list) and all(isinstance(name, str) for name in names)
+    if names != "auto" and not listed:
+        yield Refusal(
+            ("data_types", "keep_in_fp32_modules"),
+            f'data_types.keep_in_fp32_modules must be "auto" or a list of name patterns, got '
+            f"{names!r}",
+        )
     checkpoint = tree.get("checkpoint") or {}
     mode = checkpoint.get("tag_validation", "Warn")
     if not isinstance(mode, str) or mode.upper() not in ("WARN", "IGNORE", "FAIL"):
@@ -450,7 +313,7 @@ def _sections(tree: dict[str, Any]) -> Iterator[Refusal]:
             "expecting one of ['WARN', 'IGNORE', 'FAIL']",
         )
     dtype = tree.get("torch_autocast", {}).get("dtype")
-    if dtype is not None and dtype not in _WIDE:
+    if dtype is not None and (not isinstance(dtype, str) or dtype not in WIDE):
         yield Refusal(("torch_autocast", "dtype"), f"'{dtype}' is not a valid DtypeEnum")
     sampling = tree.get("data_efficiency", {}).get("data_sampling", {})
     if not isinstance(sampling, dict):
@@ -465,74 +328,3 @@ def _sections(tree: dict[str, Any]) -> Iterator[Refusal]:
                 ("data_efficiency", "data_sampling", name),
                 f"{words} {needed} must be specified",
             )
-
-
-def _optimizer(tree: dict[str, Any]) -> Iterator[Refusal]:
-    section = tree.get("optimizer", {})
-    name, params = section.get("type"), section.get("params") or {}
-    if name is None:
-        return
-    if not supported(name):
-        yield Refusal(
-            ("optimizer", "type"), f"{name} is not a supported DeepSpeed Optimizer", "engine"
-        )
-        return
-    if "max_grad_norm" in params:
-        yield Refusal(
-            ("optimizer", "params", "max_grad_norm"),
-            "'max_grad_norm' is not supported as an optimizer parameter, please switch to using "
-            "the deepspeed parameter 'gradient_clipping'",
-            "engine",
-        )
-    known = name.lower() if name.lower() in OPTIMIZERS else name
-    scale = number_of(tree.get("fp16", {}).get("loss_scale", 0))
-    if known == "lamb" and scale:
-        yield Refusal(
-            ("optimizer", "type"),
-            "DeepSpeed lamb optimizer requires dynamic loss scaling",
-            "engine",
-        )
-    untested = known not in ZERO_OPTIMIZERS and stage_of(tree) > 0
-    if untested and not tree.get("zero_allow_untested_optimizer", False):
-        yield Refusal(
-            ("optimizer", "type"),
-            'You are using an untested ZeRO Optimizer. Please add <"zero_allow_untested_optimizer":'
-            " true> in the configuration file to use it.",
-            "engine",
-        )
-
-
-def _scheduler(tree: dict[str, Any]) -> Iterator[Refusal]:
-    section = tree.get("scheduler", {})
-    name, params = section.get("type"), section.get("params")
-    if name is None or name not in SCHEDULERS:
-        if name is not None and not name.endswith(("LR", "Restarts", "Plateau", "Lambda")):
-            yield Refusal(
-                ("scheduler", "type"), f"DeepSpeed does not recognize LR scheduler {name}", "engine"
-            )
-        return
-    given = params or {}
-    for key in given:
-        if key not in SCHEDULERS[name]:
-            yield Refusal(
-                ("scheduler", "params", key),
-                f"{name}.__init__() got an unexpected keyword argument '{key}'",
-                "engine",
-            )
-    missing = [key for key in REQUIRED.get(name, ()) if key not in given]
-    if missing:
-        yield Refusal(
-            ("scheduler", "params"),
-            f"{name}.__init__() missing {len(missing)} required positional argument"
-            f"{'s' if len(missing) > 1 else ''}: {' and '.join(map(repr, missing))}",
-            "engine",
-        )
-    steps = given.get("warmup_num_steps", 1000)
-    if name.startswith("Warmup") and (
-        isinstance(steps, bool) or not isinstance(steps, int) or steps <= 0
-    ):
-        yield Refusal(
-            ("scheduler", "params", "warmup_num_steps"),
-            f"warmup_num_steps must be a positive integer, got {steps}",
-            "engine",
-        )

@@ -106,6 +106,8 @@ def _choice(field: Field, value: Any) -> str | None:
 
 
 def _number(field: Field, value: Any) -> str | None:
+    if field.choices:
+        return _choice(field, value)
     number = number_of(value)
     whole = field.kind == "int"
     if number is None or (whole and isinstance(value, str) and not _WHOLE.fullmatch(value.strip())):
@@ -114,7 +116,7 @@ def _number(field: Field, value: Any) -> str | None:
         return f"Input should be a valid {name}" + (unable if isinstance(value, str) else "")
     if whole and (not math.isfinite(number) or number != int(number)):
         return "Input should be a valid integer, got a number with a fractional part"
-    return _choice(field, number) or _outside(field, number)
+    return _outside(field, number)
 
 
 _WHOLE = re.compile(r"[+-]?[0-9][0-9_]*(\.0*)?")

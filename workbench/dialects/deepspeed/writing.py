@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from workbench.config.degrees import Degrees
 from workbench.config.offload import optimizer_place, parameters_place
 from workbench.dialects.deepspeed.hostfile import write_hostfile
-from workbench.dialects.deepspeed.refusals import BATCH
+from workbench.dialects.deepspeed.judging import BATCH
 from workbench.dialects.deepspeed.saying import say_optimizer, say_scheduler
 from workbench.dialects.deepspeed.tables import (
     ACTIVATIONS,
@@ -26,6 +26,7 @@ from workbench.dialects.deepspeed.tables import (
     ZERO,
 )
 from workbench.dialects.telling import Teller
+from workbench.hardware.devices import device, names
 
 if TYPE_CHECKING:
     from workbench.config.schema import Config
@@ -111,7 +112,8 @@ def _batch(teller: Teller, world: int, *, everything: bool) -> None:
 
 
 def _precision(teller: Teller, *, everything: bool) -> None:
-    chosen = teller.our("training.mixed_precision")
+    word = teller.our("training.mixed_precision")
+    chosen = _left_open(teller) if word == "auto" else word
     if everything or "training.mixed_precision" in teller.chosen:
         for name in ("bf16", "fp16"):
             inner = teller.tree.get(name)
@@ -125,9 +127,15 @@ def _precision(teller: Teller, *, everything: bool) -> None:
         else:
             teller.said("training.mixed_precision")
     teller.apply(BF16, below="bf16" if "bfloat16" not in teller.tree else "bfloat16")
-    teller.apply(FP16, below="fp16")
-    if teller.config.training.mixed_precision == "fp16" and everything:
-        teller.apply(FP16, below="fp16", everything=True)
+    teller.apply(FP16, below="fp16", everything=chosen == "fp16" and everything)
+
+
+def _left_open(teller: Teller) -> str:
+    """What ``auto`` is on the hardware of the plan; DeepSpeed does not ask the device."""
+    name = teller.our("run.hardware")
+    if name in names() and "bf16" in device(name).precisions:
+        return "bf16"
+    return "auto"
 
 
 def _zero(teller: Teller, *, everything: bool) -> None:

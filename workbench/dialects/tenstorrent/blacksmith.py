@@ -8,6 +8,7 @@ from workbench.dialects.building import ABSENT, NoPlace
 from workbench.dialects.tenstorrent.device import Mesh, put_board
 from workbench.dialects.tenstorrent.known import HUB
 from workbench.dialects.tenstorrent.saying import Says, negative_is_none, understand, word
+from workbench.dialects.tenstorrent.words import LARGEST
 
 if TYPE_CHECKING:
     from workbench.dialects.base import Reading
@@ -139,7 +140,7 @@ def _mesh(builder: Builder) -> Mesh | None:
     shape = builder.value("mesh.shape" if nested else "mesh_shape")
     axes = builder.value("mesh.axis_names" if nested else "mesh_axis_names", None)
     path = "mesh.shape" if nested else "mesh_shape"
-    whole = isinstance(shape, list) and all(type(n) is int and n > 0 for n in shape)
+    whole = isinstance(shape, list) and all(type(n) is int and 0 < n < LARGEST for n in shape)
     if shape is ABSENT or not whole or not shape or len(shape) > 2:
         return None
     names = [str(axis).lower() for axis in axes] if isinstance(axes, list) else []
@@ -168,11 +169,11 @@ def _mesh(builder: Builder) -> Mesh | None:
 
 def _batch(builder: Builder, mesh: Mesh | None) -> None:
     total, data = builder.value("batch_size"), mesh.data if mesh else 1
-    if type(total) is not int or total < 1:
+    if type(total) is not int or not 0 < total < LARGEST:
         return
     if total % data and mesh and mesh.sharded and builder.value("input_sharding_dim", "") is None:
-        builder.assume("batch_size", f"all {data} chips get the same {total} sequences there, which "
-                       "nothing here does: batch_size is left at its default")  # fmt: skip
+        builder.assume("batch_size", f"all {data} chips get the same {total} sequences there, "
+                       "which nothing here does: batch_size keeps its default")  # fmt: skip
         builder.keep("batch_size", f"all {data} chips get the same sequences")
         return
     if total % data:

@@ -12,7 +12,8 @@ def _gpt2(
     heads: int, width: int, blocks: int, vocab: int, length: int, **more: Any
 ) -> dict[str, Any]:
     return {"model_type": "gpt2", "num_heads": heads, "embedding_dim": width, "num_blocks": blocks,
-            "dropout_prob": 0.2, "vocab_size": vocab, "max_sequence_length": length} | more  # fmt: skip
+            "dropout_prob": 0.2, "vocab_size": vocab,
+            "max_sequence_length": length} | more  # fmt: skip
 
 
 def _llama(

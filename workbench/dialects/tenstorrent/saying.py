@@ -6,11 +6,12 @@ others become residue.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from workbench.dialects.building import ABSENT, NoPlace, names
+from workbench.dialects.building import ABSENT, NoPlace, names, plant
+from workbench.dialects.parsing import leaves
 
 if TYPE_CHECKING:
     from workbench.dialects.building import Builder
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 
 ORDER: Final = "keys that stood there"
 """Name in the residue under which the file's own keys are listed, in order."""
+
+_TOP: Final = "top level"
 
 Convert = Callable[[Any], Any]
 
@@ -68,10 +71,20 @@ def understand(builder: Builder, table: Sequence[Says]) -> None:
             builder.ignored(each.path, each.ignored)
 
 
-def tell(teller: Teller, table: Sequence[Says], order: Sequence[str]) -> None:
+def tell(
+    teller: Teller,
+    table: Sequence[Says],
+    order: Sequence[str],
+    assumed: Mapping[str, Any] | None = None,
+) -> None:
     """Say the chosen keys of ours that a table knows: where the file said them, or where it may.
 
-    Keys whose own value is kept as residue are left alone.
+    Args:
+        teller: The writing.
+        table: The keys.
+        order: The keys of the file that the config came from.
+        assumed: What reading takes for a key of ours that a file leaves out; a value of the file
+            that could not be used, and was kept, is not overwritten by it.
     """
     groups: dict[str, list[Says]] = {}
     for each in table:
@@ -80,6 +93,9 @@ def tell(teller: Teller, table: Sequence[Says], order: Sequence[str]) -> None:
         free = [way for way in ways if held(teller.tree, way.path) is ABSENT]
         stood = next((way for way in free if way.path in order), None)
         if ours not in teller.chosen and stood is None:
+            continue
+        kept = len(free) < len(ways) and (assumed or {}).get(ours, ABSENT) == teller.our(ours)
+        if kept and stood is None:
             continue
         best = (way for way in ways if not way.ignored and not way.shy)
         way = stood or next(best, None)
@@ -90,6 +106,21 @@ def tell(teller: Teller, table: Sequence[Says], order: Sequence[str]) -> None:
             teller.say(way.path, way.tell(value) if way.tell else value, ours=ours)
         except NoPlace as error:
             teller.lose(ours, str(error))
+
+
+def order_of(tree: dict[str, Any]) -> dict[str, list[str]]:
+    """The keys of a file, dotted, by their section."""
+    order: dict[str, list[str]] = {}
+    for path, _ in leaves(tree):
+        order.setdefault(path[0] if len(path) > 1 else _TOP, []).append(".".join(path))
+    return order
+
+
+def take_order(tree: dict[str, Any]) -> list[str]:
+    """The keys of the file that a residue came from; they leave the residue."""
+    order = tree.pop(ORDER, {})
+    sections = order.values() if isinstance(order, dict) else ()
+    return [str(path) for section in sections if isinstance(section, list) for path in section]
 
 
 def held(tree: dict[str, Any], path: str) -> Any:
@@ -110,9 +141,6 @@ def in_order(tree: dict[str, Any], order: Sequence[str], spare: dict[str, Any]) 
         order: The keys of the file, dotted.
         spare: Upstream's defaults: a new key with that value is left out where there was a file.
     """
-    from workbench.dialects.building import plant
-    from workbench.dialects.parsing import leaves
-
     flat = {".".join(path): (path, value) for path, value in leaves(tree)}
     made: dict[str, Any] = {}
     for dotted in (*order, *flat):

@@ -25,6 +25,8 @@ _BLACKSMITH: Final = ("dataset_id", "model_name", "training_model_type", "traini
                       "framework", "mesh", "optimization_level")  # fmt: skip
 _NESTED: Final = ("logging", "metrics", "checkpoint", "custom_dataset")
 _BERT: Final = ("embedding_dim", "num_blocks", "num_heads")
+_FEW: Final = 12
+_SEVERAL: Final = 2
 _LOGGER: Final = ("log_hyperparameters", "log_train_loss", "log_gradients", "log_weights")
 
 _OTHER: Final = {
@@ -37,23 +39,25 @@ _OTHER: Final = {
 
 def shape_of(tree: dict[str, Any]) -> Shape | None:
     """The schema of a tree; None where it is none of Tenstorrent's."""
-    inner = tree.get("model_config")
-    if isinstance(inner, dict) and isinstance(tree.get("training_config"), dict):
-        return "toolkit"
-    if any(isinstance(tree.get(name), dict) for name in SECTIONS):
-        return "tt-train"
-    if any(name in tree for name in _LOGGER):
-        return "logger"
+    found: tuple[tuple[Shape, bool], ...] = (
+        ("toolkit", _is_toolkit(tree)),
+        ("tt-train", any(isinstance(tree.get(name), dict) for name in SECTIONS)),
+        ("logger", any(name in tree for name in _LOGGER)),
+        ("blacksmith", _is_blacksmith(tree)),
+        ("bert", all(name in tree for name in _BERT)),
+        ("optimizer", isinstance(tree.get("type"), str) and "lr" in tree and len(tree) < _FEW),
+    )
+    return next((shape for shape, fits in found if fits), None)
+
+
+def _is_toolkit(tree: dict[str, Any]) -> bool:
+    return all(isinstance(tree.get(name), dict) for name in ("model_config", "training_config"))
+
+
+def _is_blacksmith(tree: dict[str, Any]) -> bool:
     flat = sum(name in tree for name in _BLACKSMITH)
-    if flat > 2 or (flat and any(isinstance(tree.get(name), dict) for name in _NESTED)):
-        return "blacksmith"
-    if "model_name" in tree and "dataset_id" in tree:
-        return "blacksmith"
-    if all(name in tree for name in _BERT):
-        return "bert"
-    if isinstance(tree.get("type"), str) and "lr" in tree and len(tree) < 12:
-        return "optimizer"
-    return None
+    nested = any(isinstance(tree.get(name), dict) for name in _NESTED)
+    return flat > _SEVERAL or bool(flat and nested) or {"model_name", "dataset_id"} <= tree.keys()
 
 
 def refuse_others(tree: dict[str, Any], name: str) -> None:
@@ -86,18 +90,20 @@ def recognise(tree: dict[str, Any]) -> Guess | None:
         return Guess(0.8, f"it has the section {found[0]}")
     shape = shape_of(tree)
     sections = [name for name in (*SECTIONS, *_TOOLKIT) if isinstance(tree.get(name), dict)]
-    if shape == "toolkit":
-        return Guess(0.95, "it has the sections model_config and training_config of the toolkit")
-    if shape == "tt-train":
-        score = 0.97 if set(sections) & {"training_config", "transformer_config"} else 0.85
-        return Guess(score, f"it has the section {' and '.join(sections[:2])} of tt-train")
-    if shape == "blacksmith":
-        known = [name for name in _BLACKSMITH if name in tree][:2]
-        return Guess(0.9, f"it has the keys {' and '.join(known)} of tt-blacksmith")
-    if shape == "logger":
-        return Guess(0.6, "it has the keys of tt-blacksmith's logger")
-    if shape == "bert":
-        return Guess(0.5, "it has embedding_dim, num_blocks and num_heads, as tt-train's BERT has")
-    if shape == "optimizer":
-        return Guess(0.4, "it has type and lr, as tt-train's optimizer files have")
-    return None
+    whole = bool(set(sections) & {"training_config", "transformer_config"})
+    known = [name for name in _BLACKSMITH if name in tree][:2]
+    guesses = {
+        "toolkit": (0.95, "the sections model_config and training_config of the toolkit"),
+        "tt-train": (
+            0.97 if whole else 0.85,
+            f"the section {' and '.join(sections[:2])} of tt-train",
+        ),
+        "blacksmith": (0.9, f"the keys {' and '.join(known)} of tt-blacksmith"),
+        "logger": (0.6, "the keys of tt-blacksmith's logger"),
+        "bert": (0.5, "embedding_dim, num_blocks and num_heads, as tt-train's BERT has"),
+        "optimizer": (0.4, "type and lr, as tt-train's optimizer files have"),
+    }
+    if shape is None:
+        return None
+    score, what = guesses[shape]
+    return Guess(score, f"it has {what}")

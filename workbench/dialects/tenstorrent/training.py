@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from workbench.dialects.building import NoPlace
 from workbench.dialects.tenstorrent.saying import Says, word
+from workbench.dialects.tenstorrent.words import DEFAULTS as MODEL_DEFAULTS
 
 _T: Final = "training_config."
 _O: Final = "training_config.optimizer."
@@ -170,16 +171,14 @@ DEFAULTS: Final[dict[str, Any]] = {
 """What tt-train takes for what a training file leaves out, in our words."""
 
 SPARE: Final[dict[str, Any]] = {
-    _T + "max_steps": 5000, _T + "num_epochs": 1, _T + "seed": 5489, _T + "model_save_interval": 500,
-    _T + "eval_every": 200, _T + "gradient_accumulation_steps": 1, _T + "scheduler_type": "identity",
+    _T + "max_steps": 5000, _T + "num_epochs": 1, _T + "seed": 5489,
+    _T + "model_save_interval": 500, _T + "eval_every": 200,
+    _T + "gradient_accumulation_steps": 1, _T + "scheduler_type": "identity",
     _T + "use_clip_grad_norm": False, _O + "lr": 3e-4, _O + "beta1": 0.9, _O + "beta2": 0.999,
     _O + "epsilon": 1e-8, _O + "weight_decay": 0.01, _O + "type": "AdamW",
     "device_config.mesh_shape": [1, 1], "device_config.enable_ddp": False,
     "device_config.enable_tp": False, "device_config.enable_fsdp": False,
-    "transformer_config.bias": True, "transformer_config.runner_type": "default",
-    "transformer_config.weight_tying": "disabled", "transformer_config.dropout_prob": 0.2,
-    "transformer_config.positional_embedding_type": "trainable",
-    "transformer_config.num_groups": 3, "transformer_config.theta": 500000.0,
+    **{f"transformer_config.{name}": value for name, value in MODEL_DEFAULTS.items()},
 }  # fmt: skip
 """tt-train's own defaults by key: what need not be written."""
 

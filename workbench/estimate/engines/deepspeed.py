@@ -16,7 +16,7 @@ from workbench.config.offload import optimizer_place, parameters_place
 from workbench.estimate.engines import single
 from workbench.estimate.engines.base import Part, Standing, moment
 from workbench.estimate.engines.states import INPUTS
-from workbench.estimate.engines.zero_sizes import Pieces, flushes, pieces_of
+from workbench.estimate.engines.zero_sizes import Flush, Pieces, flushes, pieces_of
 from workbench.estimate.ledger import Line
 from workbench.estimate.rounding import pinned, up
 
@@ -108,16 +108,6 @@ def standing(net: Sized, zero: Zero, updates: Updates) -> Standing:
     lines = _weights(pieces, zero, updates, alignment)
     if zero.stage and zero.optimizer_on != "none":
         lines += _offloaded(pieces, zero, alignment)
-    if zero.accumulating:
-        if zero.gradients_stay:
-            size = zero.gradient * pieces.numbers
-            lines.append(_line("gradients of earlier micro-batches", f"{zero.gradient} P", size))
-            if zero.stage:
-                lines += bucket_lines(zero, alignment)
-        elif zero.stage == 2 and zero.optimizer_on == "none":  # noqa: PLR2004 - the stage
-            size = up(zero.width * pieces.whole, alignment)
-            name = "gradients of earlier micro-batches that begin in this device's pieces"
-            lines.append(_line(name, f"{zero.width} P_own", size))
     tokens = net.symbols[2] * net.symbols[3]
     size = 2 * up(8 * tokens, alignment)
     lines.append(Line("tokens and targets", "2 × 8 B T", size, "inputs", INPUTS))
@@ -160,6 +150,21 @@ def _offloaded(pieces: Pieces, zero: Zero, alignment: int) -> list[Line]:
     return lines
 
 
+def _waiting(pieces: Pieces, zero: Zero, alignment: int) -> tuple[Line, ...]:
+    """What waits from earlier micro-batches until the gradients are whole."""
+    if not zero.accumulating:
+        return ()
+    if zero.gradients_stay:
+        size = zero.gradient * pieces.numbers
+        line = _line("gradients of earlier micro-batches", f"{zero.gradient} P", size)
+        return (line, *bucket_lines(zero, alignment))
+    if zero.stage == 1 or zero.optimizer_on != "none":
+        return ()
+    size = up(zero.width * pieces.whole, alignment)
+    name = "gradients of earlier micro-batches that begin in this device's pieces"
+    return (_line(name, f"{zero.width} P_own", size),)
+
+
 def bucket_lines(zero: Zero, alignment: int) -> tuple[Line, ...]:
     """The buckets; they are there from the first gradient to the end of the backward pass."""
     if not zero.contiguous or not zero.stage:
@@ -174,52 +179,71 @@ def bucket_lines(zero: Zero, alignment: int) -> tuple[Line, ...]:
 def moments(net: Sized, base: Standing, zero: Zero, updates: Updates) -> list[Moment]:
     """The moments of a step of stages 0 to 2."""
     alignment, pieces = net.symbols[0], pieces_of(net, zero.devices)
-    buckets = bucket_lines(zero, alignment)
-    stands = zero.gradients_stay and zero.accumulating and zero.stage > 0
-    extra = () if stands else buckets
-    found = single.moments(net, base, updates=updates, buckets=extra, updated=False)
-    waiting = [] if zero.finds_gradients else _gradients(net)
+    stands = zero.gradients_stay and zero.accumulating
+    extra = () if stands else bucket_lines(zero, alignment)
+    waits = _waiting(pieces, zero, alignment)
+    passes = Standing.of(*base.lines, *base.host, *waits, apart=base.apart)
+    found = single.moments(net, passes, updates=updates, buckets=extra, updated=False)
+    grown = [] if zero.finds_gradients else _gradients(net)
     if zero.stage == 0:
-        return found + _stage_0(net, base, zero, updates, waiting)
+        return found + _stage_0(net, passes, zero, updates, grown)
     width = zero.gradient if zero.gradients_stay else zero.width
-    backwards = not zero.gradients_stay
     rows = (*pieces.matrices, *pieces.vectors)
-    sent = flushes(rows, zero.bucket, backwards=backwards) if zero.contiguous else None
+    bucket = zero.bucket if zero.contiguous else pieces.numbers
+    sent = flushes(rows, bucket, pieces.whole, backwards=not zero.gradients_stay)
     own = up(width * pieces.whole, alignment) if zero.optimizer_on == "none" else 0
-    name = "gradients that begin in this device's pieces"
-    owned = _line(name, f"{width} P_own", own)
-    filled = pieces.numbers if sent is None else sent.before or sent.last
+    owned = _line("gradients that begin in this device's pieces", f"{width} P_own", own)
     copies = zero.devices > 1 and zero.scatters
-    flat = up(width * max(filled, 0 if sent is None else sent.alone), alignment) if copies else 0
-    sending = _line(
-        "a bucket's gradients in a row", f"{width} × its numbers", flat, "communication"
-    )
+
+    def row(flush: Flush) -> Line:
+        """What goes is copied into a row first; where one device gets all of it, it is one."""
+        name, formula = "a bucket's gradients in a row", f"{width} × its numbers"
+        size = up(width * flush.numbers, alignment) if copies else 0
+        return _line(name, formula, size, "communication")
+
     if zero.gradients_stay:
         # Gradients leave their own memory as they enter the bucket.
-        moved = min(width * filled, width * pieces.numbers)
-        left = [_line("gradients that have not entered the bucket", f"{width} P", -moved)]
-        found.append(moment("gradients, to the bucket", net, base, waiting, extra))
-        if not zero.accumulating:
-            parts = (*extra, max(sending, owned, key=lambda each: each.bytes), *left)
-            found.append(moment("gradients on their way", net, base, waiting, parts))
-    else:
-        largest = max(sending, owned, key=lambda each: each.bytes)
-        found.append(moment("gradients on their way", net, base, [], (*extra, largest)))
-        if sent is not None and sent.before:
-            found += _between(net, base, (*extra, owned, sending))
+        found.append(moment("gradients, to the bucket", net, passes, grown, extra))
+        name = "gradients that are in the bucket"
+        entered = sent.first.numbers if sent.first.fits else 0
+        moved = _line(name, f"-{width} × their numbers", -width * entered)
+        after = _larger(row(sent.first), owned)
+        lines = (*extra, after, moved)
+        found.append(moment("gradients on their way", net, passes, grown, lines))
+        return found + _update(net, base, zero, updates, pieces, owned)
+    for flush, kept in ((sent.early, ()), (sent.late, (owned,))):
+        if flush is not None:
+            lines = (*extra, *kept, row(flush), _alone(flush, width))
+            parts = _at(net, flush.left)
+            found.append(moment("gradients on their way between blocks", net, passes, parts, lines))
+    last = (row(sent.last), owned) if sent.owns else (_larger(row(sent.last), owned),)
+    lines = (*extra, *last, _alone(sent.last, width))
+    found.append(moment("gradients on their way", net, passes, [], lines))
     return found + _update(net, base, zero, updates, pieces, owned)
 
 
-def _between(net: Sized, base: Standing, lines: tuple[Line, ...]) -> list[Moment]:
-    """A bucket that is full while a block's backward pass goes on."""
-    found = []
-    before: list[Part] = [Part("front", "saved")]
+def _larger(one: Line, other: Line) -> Line:
+    return one if one.bytes >= other.bytes else other
+
+
+def _alone(flush: Flush, width: int) -> Line:
+    """A gradient that fits no bucket goes from where it is."""
+    size = 0 if flush.fits else width * flush.numbers
+    return _line("gradient that is larger than the bucket", f"{width} n", size)
+
+
+def _at(net: Sized, left: int) -> list[Part]:
+    """The backward pass at the block whose gradients leave so many numbers to come."""
+    parts: list[Part] = [Part("front", "saved")]
+    left -= net.front.numbers
     for kind, count in net.runs:
-        before.append(Part(kind, "saved", count - 1))
-        parts = [*before, Part(kind, "arrival")]
-        found.append(moment("gradients on their way between blocks", net, base, parts, lines))
-        before[-1] = Part(kind, "saved", count)
-    return found
+        size = net.blocks[kind].numbers
+        if left < count * size:
+            place = max(0, left) // size
+            return [*parts, Part(kind, "saved", place), Part(kind, "arrival")]
+        left -= count * size
+        parts.append(Part(kind, "saved", count))
+    return [*parts, Part("tail", "arrival")]
 
 
 def _update(
@@ -238,10 +262,9 @@ def _update(
     exact = _line("the same in fp32", "4 P/N", up(4 * pieces.first, alignment))
     if zero.gradient == 4:  # noqa: PLR2004 - bytes
         exact = _line("the same in fp32", "0", 0)
-    waits = () if zero.gradients_stay and zero.accumulating else (owned,)
-    found.append(moment("gradients in fp32", net, base, [], (*waits, flat, exact)))
+    found.append(moment("gradients in fp32", net, base, [], (owned, flat, exact)))
     kept = flat if zero.gradient == 4 else exact  # noqa: PLR2004
-    lines = (*waits, kept, *_passing(updates, pieces, "compute"))
+    lines = (owned, kept, *_passing(updates, pieces, "compute"))
     found.append(moment("optimizer", net, base, [], lines))
     return found
 

@@ -21,6 +21,7 @@ from workbench.estimate.engines.base import (
     sizes_of,
 )
 from workbench.estimate.engines.inputs import input_lines
+from workbench.estimate.engines.single import BETWEEN
 from workbench.estimate.engines.states import state_lines, update_lines
 from workbench.estimate.ledger import Line
 from workbench.estimate.network.symbols import SYMBOLS
@@ -89,7 +90,7 @@ class _Step:
     @property
     def total(self) -> int:
         """Number of blocks."""
-        return sum(count for _, count in self.net.runs)
+        return sum(count for kind, count in self.net.runs if kind != self.net.middle)
 
     def whole_root(self) -> Line:
         return _line("weights of embedding and output, fetched", "4 P", self.root, "weights")
@@ -134,12 +135,12 @@ class _Step:
         done = 0
         late: Line | None = None
         for kind, count in self.net.runs:
-            done += count
             if kind == self.net.middle:
                 parts = [*saved, Part(kind, "forward")]
-                self.add("between the stacks, forward", parts, root, *held, late)
+                self.add(f"{BETWEEN}, forward", parts, root, *held, late)
                 saved.append(Part(kind, "saved"))
                 continue
+            done += count
             late = self.buffer(kind, _LATE)
             kept = [*saved, Part(kind, "saved", count - 1)]
             there = [root, *held, self.fetched(kind, 1 if self.reshard else count)]
@@ -156,7 +157,8 @@ class _Step:
         parts = [*saved, Part("tail", "forward")]
         self.add("loss", parts, root, *held, late)
         parts = [*saved, Part("tail", "saved")]
-        self.add("fetching the output again", parts, root, *held, self.root_buffer())
+        if self.reshard:
+            self.add("fetching the output again", parts, root, *held, self.root_buffer())
         ahead = self.buffer(last) if self.reshard else None
         self.add("loss, backward", [*saved, Part("tail", "backward")], root, *held, ahead)
         return saved
@@ -174,7 +176,6 @@ class _Step:
             held = [] if self.reshard else [self.fetched(*run) for run in units]
             if kind == self.net.middle:
                 self.between(kind, saved, held, shards, previous, below)
-                done -= count
                 continue
             # In between memory moves in straight lines.
             for place in sorted({count - 1, max(0, count - 2), min(1, count - 1), 0}):
@@ -239,7 +240,7 @@ class _Step:
         ahead = self.buffer(below) if self.reshard and below is not None else None
         parts = [*saved, Part(kind, "backward"), Part("tail", "gradients")]
         lines = (self.whole_root(), *held, self.sharded(shards), previous, ahead)
-        self.add("between the stacks, backward", parts, *lines)
+        self.add(f"{BETWEEN}, backward", parts, *lines)
 
     def ends(self) -> list[Part]:
         """Gradients of the ends that wait for the embedding's."""

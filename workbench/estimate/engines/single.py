@@ -95,8 +95,8 @@ def moments(
         others = [Part(kind, "trained", count - 1)] if left else []
         left = left[:-1]
         parts = [*before, Part(kind, "saved", count - 1), Part(kind, "backward"), *after]
-        name = f"block {done} of {total}, backward"
-        found.append(moment(name, net, base, [*parts, *left, *others], buckets))
+        name = BETWEEN if kind == net.middle else f"block {done} of {total}"
+        found.append(moment(f"{name}, backward", net, base, [*parts, *left, *others], buckets))
         if count > 1:
             parts = [*before, Part(kind, "backward"), *after, *_done(net, kind, count - 1)]
             name = f"block {done - count + 1} of {total}, backward"

@@ -113,33 +113,73 @@ def _held(rows: tuple[Row, ...], piece: int) -> tuple[int, int]:
 
 
 @dataclass(frozen=True, slots=True)
-class Flushes:
-    """How a bucket is emptied while gradients come, the last layer's first.
+class Flush:
+    """A bucket that is emptied.
 
     Attributes:
-        last: Numbers in it when the backward pass is over.
-        before: The most in it when it was emptied before that; 0 where it never was.
-        alone: Numbers of the largest gradient that did not fit into it at all.
+        numbers: What is in it, or the gradient that did not fit into it.
+        fits: Whether it did.
+        left: Numbers of the gradients that have yet to come.
     """
 
-    last: int
-    before: int
-    alone: int
+    numbers: int
+    fits: bool
+    left: int
+
+
+@dataclass(frozen=True, slots=True)
+class Flushes:
+    """How a bucket is emptied while gradients come.
+
+    Attributes:
+        first: The first time.
+        early: The most that goes while the device has nothing of its own yet; None: never.
+        late: The most that goes afterwards, before the last time; None: never.
+        last: The last time, when all gradients are there.
+        owns: Whether the device has something of its own before the last time.
+    """
+
+    first: Flush
+    early: Flush | None
+    late: Flush | None
+    last: Flush
+    owns: bool
 
 
 @lru_cache(maxsize=256)
-def flushes(rows: tuple[Row, ...], bucket: int, *, backwards: bool) -> Flushes:
-    """Send gradients through a bucket of so many numbers."""
-    filled = before = alone = 0
-    order = reversed(rows) if backwards else rows
-    for each, times in order:
+def flushes(rows: tuple[Row, ...], bucket: int, own: int, *, backwards: bool) -> Flushes:
+    """Send gradients through a bucket of so many numbers.
+
+    Args:
+        rows: The gradients.
+        bucket: What it holds.
+        own: Numbers of the weights that begin in this device's pieces: the first ones.
+        backwards: Whether the last layer's gradients come first.
+    """
+    left = sum(times * sum(each) for each, times in rows)
+    filled = 0
+    first: Flush | None = None
+    early: Flush | None = None
+    late: Flush | None = None
+    owns = False
+    for each, times in reversed(rows) if backwards else rows:
         sizes = each[::-1] if backwards else each
         for _ in range(times):
             for numbers in sizes:
                 if filled and filled + numbers > bucket:
-                    before = max(before, min(filled, bucket))
+                    sent = Flush(filled, filled <= bucket, left)
+                    first = first or sent
+                    if owns:
+                        late = _larger(late, sent)
+                    else:
+                        early = _larger(early, sent)
+                    owns = owns or left < own
                     filled = 0
-                if numbers > bucket:
-                    alone = max(alone, numbers)
                 filled += numbers
-    return Flushes(filled, before, alone)
+                left -= numbers
+    last = Flush(filled, filled <= bucket, 0)
+    return Flushes(first or last, early, late, last, owns)
+
+
+def _larger(one: Flush | None, other: Flush) -> Flush:
+    return other if one is None or other.numbers > one.numbers else one

@@ -15,7 +15,7 @@ from workbench.estimate.fit.search import Search
 from workbench.estimate.fit.words import changes
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
 
     from workbench.config.origins import Origin
     from workbench.config.profile import HardwareProfile
@@ -60,13 +60,13 @@ def fit(
     proposals: list[Proposal] = []
     if judge.usable is not None:
         for candidate in accepted(search, gate, config, refused):
-            proposals.append(_proposal(candidate, config, judge))
+            proposals.append(_proposal(candidate, config, judge, origins))
             if len(proposals) == limits.most:
                 break
-    plan = as_it_is(config, judge, pacer)
+    plan = _as_it_is(config, judge, pacer, origins)
     nearest: list[Proposal] = []
     if not proposals and judge.usable is not None:
-        nearest = [_proposal(each, config, judge) for each in search.nearest()[:_NEAREST]]
+        nearest = [_proposal(each, config, judge, origins) for each in search.nearest()[:_NEAREST]]
     unjudged = dict(judge.unjudged or {})
     found = (
         remedies(config, hardware, origins, limits, profiles, measured)
@@ -113,15 +113,19 @@ def accepted(
         yield candidate
 
 
-def as_it_is(config: Config, judge: Judge, pacer: Pacer) -> Proposal:
+def _as_it_is(
+    config: Config, judge: Judge, pacer: Pacer, origins: Collection[str] | None
+) -> Proposal:
     """The plan without a change."""
     need = judge.need(config) if judge.knows(config, 0) else None
-    return _told(config, {}, need, pacer(config), judge)
+    return _told(config, {}, need, pacer(config), judge, origins)
 
 
-def _proposal(candidate: Candidate, plan: Config, judge: Judge) -> Proposal:
+def _proposal(
+    candidate: Candidate, plan: Config, judge: Judge, origins: Collection[str] | None
+) -> Proposal:
     edits = effective(plan, candidate.edits)
-    return _told(candidate.config, edits, candidate.need, candidate.pace, judge, plan)
+    return _told(candidate.config, edits, candidate.need, candidate.pace, judge, origins, plan)
 
 
 def _told(
@@ -130,6 +134,7 @@ def _told(
     need: Need | None,
     pace: Pace,
     judge: Judge,
+    origins: Collection[str] | None,
     plan: Config | None = None,
 ) -> Proposal:
     return Proposal(
@@ -141,7 +146,7 @@ def _told(
         pace,
         config,
         judge.hardware,
-        Estimate.of(config, judge.hardware),
+        Estimate.of(config, judge.hardware, origins=origins),
     )
 
 

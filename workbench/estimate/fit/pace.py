@@ -10,6 +10,7 @@ they compute, and by what travels.
 
 from __future__ import annotations
 
+from copy import copy
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -19,7 +20,6 @@ from workbench.estimate.batch import Batch
 from workbench.estimate.budget import budget_of
 from workbench.estimate.fit.edits import changed
 from workbench.estimate.flops import flops_of
-from workbench.estimate.money import bill_of
 from workbench.estimate.speed import Efficiency, Unknown, launch_seconds, reach_of, speed_of
 from workbench.estimate.traffic import Numbers, flows
 
@@ -123,6 +123,12 @@ class Pacer:
         self._work: dict[tuple[str, int, int], _Work] = {}
         self._reached: dict[str, _Reach | None] = {}
 
+    def on(self, hardware: HardwareProfile) -> Pacer:
+        """A pacer for another device, who knows what this one has counted."""
+        other = copy(self)
+        vars(other).update(_hardware=hardware, _measured=None, _reached={})
+        return other
+
     def __call__(self, config: Config) -> Pace:
         """The pace of a plan."""
         hardware, degrees = self._hardware, Degrees.of(config)
@@ -138,9 +144,9 @@ class Pacer:
         seconds, rate = speed.step_seconds.likely, speed.tokens_per_second.likely
         if work.steps is None:
             return Pace(seconds, rate, None, None, seconds)
-        bill = bill_of(config, hardware, speed, steps=work.steps, parameters=self._size.active)
-        dollars = None if bill.dollars is None else bill.dollars.likely
-        return Pace(seconds, rate, bill.hours.likely, dollars, seconds)
+        hours, price = work.steps * seconds / 3600, hardware.price_per_hour
+        dollars = None if price is None else hours * price * degrees.devices
+        return Pace(seconds, rate, hours, dollars, seconds)
 
     def _unknown(self, config: Config, degrees: Degrees, work: _Work) -> Pace:
         done = work.model * work.times / degrees.devices

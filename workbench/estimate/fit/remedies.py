@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from workbench.config.degrees import Degrees
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 _MOST_NODES = 64
 _TRAINS_ON = ("cuda", "rocm")
 _CARDS = 3
+_BLOCK = {"training.gradient_checkpointing_kind": "block"}
 
 
 def remedies(
@@ -37,18 +39,29 @@ def remedies(
     measured: Efficiency | None,
 ) -> tuple[Remedy, ...]:
     """More devices of the same kind, then the cheapest other cards; the fastest plan on each."""
+    place = _Place(config, origins, limits)
     found = []
-    for edits in _more_devices(config, hardware):
-        if (best := _best(config, edits, hardware, origins, limits, measured)) is not None:
+    steps = list(_more_devices(config, hardware))
+    low, high = 0, len(steps)  # those before low are too few, those from high on are enough
+    while low < high:
+        middle = (low + high) // 2
+        if place.feasible(steps[middle], hardware):
+            high = middle
+        else:
+            low = middle + 1
+    for edits in steps[low:]:
+        if (best := place.best(edits, hardware, measured)) is not None:
             found.append(Remedy("devices", Degrees.of(best.config).devices, best))
             break
     cards = []
     for profile in _cards(hardware, profiles):
         edits = {"run.hardware": profile.name}
-        if (best := _best(config, edits, profile, origins, limits, None)) is not None:
-            cards.append(Remedy("card", Degrees.of(best.config).devices, best))
-            if len(cards) == _CARDS:
-                break
+        if place.feasible(edits, profile):
+            best = place.best(edits, profile, None)
+            if best is not None:
+                cards.append(Remedy("card", Degrees.of(best.config).devices, best))
+        if len(cards) == _CARDS:
+            break
     cards.sort(key=lambda each: _price(each.best))
     return (*found, *cards)
 
@@ -96,35 +109,53 @@ def _cards(
             yield profile
 
 
-def _best(
-    config: Config,
-    edits: dict[str, Any],
-    hardware: HardwareProfile,
-    origins: Mapping[str, Origin] | None,
-    limits: Limits,
-    measured: Efficiency | None,
-) -> Proposal | None:
-    """The fastest plan on other hardware that fits; None where none does."""
-    from workbench.estimate.fit.find import accepted
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """The plan on other hardware.
 
-    moved = changed(config, effective(config, edits))
-    judge = Judge(hardware, hardware.memory_bytes, limits.margin)
-    # One device can train in other ways than several: of these, too, the search knows.
-    search = Search(moved, limits, judge, Pacer(config, hardware, measured, origins))
-    if search.feasible() is None:
+    Attributes:
+        config: The plan.
+        origins: Where its values came from.
+        limits: What may change.
+    """
+
+    config: Config
+    origins: Mapping[str, Origin] | None
+    limits: Limits
+
+    def feasible(self, edits: dict[str, Any], hardware: HardwareProfile) -> bool:
+        """Whether any plan fits it; asked of the most frugal ones."""
+        moved = self._moved(edits)
+        limits = replace(self.limits, recompute=False)
+        if self.limits.recompute:
+            moved = changed(moved, {"training.gradient_checkpointing": True} | _BLOCK)
+        judge = Judge(hardware, hardware.memory_bytes, limits.margin)
+        return Search(moved, limits, judge, Pacer(moved, hardware)).feasible()
+
+    def best(
+        self, edits: dict[str, Any], hardware: HardwareProfile, measured: Efficiency | None
+    ) -> Proposal | None:
+        """The fastest plan on it that fits; None where none does."""
+        from workbench.estimate.fit.find import accepted
+
+        moved = self._moved(edits)
+        judge = Judge(hardware, hardware.memory_bytes, self.limits.margin)
+        pacer = Pacer(moved, hardware, measured, self.origins)
+        gate = Gate(moved, self.origins, hardware)
+        for candidate in accepted(Search(moved, self.limits, judge, pacer), gate, moved, {}):
+            assert candidate.need is not None, "what is found has been computed"
+            return Proposal(
+                effective(self.config, edits | candidate.edits),
+                changes(self.config, candidate.config),
+                fits=True,
+                headroom=judge.headroom(candidate.need),
+                need=candidate.need,
+                pace=candidate.pace,
+                config=candidate.config,
+                hardware=hardware,
+                estimate=Estimate.of(candidate.config, hardware, origins=self.origins),
+            )
         return None
-    gate = Gate(moved, origins, hardware)
-    for candidate in accepted(search, gate, config, {}):
-        assert candidate.need is not None, "what is found has been computed"
-        return Proposal(
-            effective(config, edits | candidate.edits),
-            changes(config, candidate.config),
-            fits=True,
-            headroom=judge.headroom(candidate.need),
-            need=candidate.need,
-            pace=candidate.pace,
-            config=candidate.config,
-            hardware=hardware,
-            estimate=Estimate.of(candidate.config, hardware),
-        )
-    return None
+
+    def _moved(self, edits: dict[str, Any]) -> Config:
+        return changed(self.config, effective(self.config, edits))

@@ -118,16 +118,14 @@ class Search:
             best.setdefault(each.variant.sharding, each)
         return list(best.values())
 
-    def feasible(self) -> Candidate | None:
-        """Some plan that fits, found fast: the most frugal ones are asked first."""
+    def feasible(self) -> bool:
+        """Whether anything fits; the most frugal plans are asked first."""
         for variant in sorted(self.variants, key=lambda each: -each.frugality):
-            if not self.judge.knows(variant.config):
-                continue
-            candidate = self._candidate(variant, self.micros[-1], None)
-            need = self.judge.need(candidate.config)
-            if self.judge.fits(candidate.config, need):
-                return self._candidate(variant, self.micros[-1], need)
-        return None
+            if self.judge.knows(variant.config):
+                config = self._with(variant, self.micros[-1])
+                if self.judge.fits(config, self.judge.need(config)):
+                    return True
+        return False
 
     def _rank(self, candidate: Candidate) -> tuple[float, int, int]:
         # Times that differ by less than the third digit are equal: so exact no estimate is.

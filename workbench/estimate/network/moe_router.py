@@ -272,6 +272,7 @@ def _drop_beyond(tape: Tape, expert_TM: Tensor, m: MoeStructure) -> Tensor:
     first = tape.new((SLOTS,), 8, "start of each slot's expert")
     del first
     fits = tape.new((SLOTS,), 1, "slots that find room")
+    nobody = tape.new((), 8, "number of nobody")
     kept = tape.new((SLOTS,), 8, "experts of the slots that find room")
-    del fits, by_choice, counts, order, starts, place
+    del fits, nobody, by_choice, counts, order, starts, place
     return kept

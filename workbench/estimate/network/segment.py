@@ -31,6 +31,7 @@ class Extra(NamedTuple):
             made. What is not kept is gone when the forward pass is over.
         learns: Whether it has a gradient, which all blocks add to.
         waits: Whether there is one from later blocks when the backward pass begins.
+        read: Whether blocks read it at all; else it is only there while they run.
     """
 
     label: str
@@ -39,6 +40,7 @@ class Extra(NamedTuple):
     kept: bool = True
     learns: bool = False
     waits: bool = False
+    read: bool = True
 
 
 class Sizes(NamedTuple):
@@ -140,7 +142,8 @@ def record(
     boundary = Boundary(tape) if has_input else None
     shape: tuple[Dim, ...] = ("B", length, "D")
     given = [tape.new(shape, s.width, "residual stream", boundary)] if has_input else []
-    others = [_extra(tape, each) for each in extras]
+    others = [_extra(tape, each) for each in extras if each.read]
+    beside = [_extra(tape, each) for each in extras if not each.read]
     learning = [each.node for each in others if each.node is not None]
     roots: tuple[Tensor, ...] = ()
     behind: tuple[Tensor, ...] = ()
@@ -156,6 +159,7 @@ def record(
     del roots
     given.clear()
     others.clear()
+    beside.clear()
     root = y.node
     assert root is not None, "a part of the network has something to learn"
     assert y.storage is not None, "a part of the network makes a tensor"

@@ -91,18 +91,23 @@ def parts(
 
 
 def of_encoder(s: Structure, *, waits: bool) -> tuple[Extra, ...]:
-    """What blocks of the encoder share: the distances."""
-    return (_mask(s, "S", padded=s.options.padded[1], waits=waits),)
+    """What blocks of the encoder share: the distances; and what lies beside them meanwhile."""
+    mask = _mask(s, "S", padded=s.options.padded[1], waits=waits)
+    if not s.options.documents:
+        return (mask,)
+    return (mask, Extra("who is in the same document", ("B", "S", "S"), 1, kept=False, read=False))
 
 
 def of_decoder(s: Structure, *, waits: bool) -> tuple[Extra, ...]:
     """What blocks of the decoder share: the distances, what was read, and who sees how much."""
     mask = _mask(s, "T", padded=s.options.padded[0], waits=waits)
     memory = Extra("what was read", ("B", "S", "D"), s.width, learns=True, waits=waits)
+    sequences: Dim = "B" if s.options.documents else 1
+    earlier = Extra("who is seen", (sequences, "T", "T"), 1, kept=False, read=False)
     if not s.options.documents:
-        return (mask, memory)
+        return (mask, memory, earlier)
     seen = Extra("who sees what was read", ("B", 1, "T", "S"), 1, kept=_keeps_seen(s))
-    return (mask, memory, seen)
+    return (mask, memory, seen, earlier)
 
 
 def _mask(s: Structure, length: Dim, *, padded: bool, waits: bool) -> Extra:

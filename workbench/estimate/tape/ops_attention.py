@@ -330,9 +330,10 @@ def masked_attention(
         mask = _padded(tape, mask)
     out = (*q.shape[:3], v.shape[3])
     scores = (q.shape[0], q.shape[2], q.shape[1], k.shape[1])
-    shared = layout.several_sequences and mask.shape[0] == 1
-    wanted = mask.needs_grad and not layout.cpu
-    memo = (q.shape, k.shape, v.shape, scores, mask.shape, wanted, shared)
+    if tape.grad and mask.needs_grad and layout.several_sequences and mask.shape[0] == 1:
+        # For each sequence; backwards they are added up.
+        mask = Tensor(mask.storage, scores, mask.width, Node(tape, (mask,), _like, mask.shape))
+    memo = (q.shape, k.shape, v.shape, scores, mask.needs_grad and not layout.cpu)
     node = None
     inputs = (q, k, v, mask)
     if tape.grad and any(each.needs_grad for each in inputs):
@@ -364,7 +365,7 @@ def _padded(tape: Tape, mask: Tensor) -> Tensor:
 
 def _masked_back(node: Node, grad: Tensor) -> Gradients:
     tape, width = node.tape, grad.width
-    q_shape, k_shape, v_shape, scores, mask_shape, wanted, shared = node.memo
+    q_shape, k_shape, v_shape, scores, wanted = node.memo
     node.kept()
     dq = tape.new(q_shape, width, "gradient of the queries")
     dk = tape.new(k_shape, width, "gradient of the keys")
@@ -373,6 +374,4 @@ def _masked_back(node: Node, grad: Tensor) -> Gradients:
     if wanted:
         full = (*scores[:3], f"(-(-({scores[3]})//16)*16)")
         of_mask = tape.new(full, width, "gradient of the mask of each sequence")
-        if shared:
-            of_mask = tape.new(mask_shape, width, "gradient of the mask")
     return dq, dk, dv, of_mask

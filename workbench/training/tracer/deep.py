@@ -156,9 +156,10 @@ def _name(phase: Phase, *, from_end: bool, last: int) -> str:
         return "before the blocks, backward"
     if phase.block == last and not phase.backward:
         return "last block forward, loss, last block backward"
+    name = phase.stack.removesuffix("s").replace("_", " ")
     if from_end:
-        return f"{phase.stack}, {last - phase.block} before the last, {way}"
-    return f"{phase.stack} {phase.block}, {way}"
+        return f"{name} {last - phase.block} before the last, {way}"
+    return f"{name} {phase.block + 1}, {way}"
 
 
 def edited(config: Config, edits: dict[str, Any]) -> Config:

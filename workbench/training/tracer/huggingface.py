@@ -39,7 +39,7 @@ def trace_model(request: dict[str, Any]) -> dict[str, Any]:
     shallow = {name: min(depth, _SHALLOW) for name, depth in depths.items()}
     axes = [
         Axis(shallow | {name: shallow[name] + 1}, depths[name] - shallow[name], stack, 1)
-        for stack, name in enumerate_stacks(depths)
+        for stack, name in zip(_names(len(depths)), depths, strict=True)
         if depths[name] > shallow[name] + 1
     ]
     if not axes or _uneven(tree):
@@ -49,9 +49,9 @@ def trace_model(request: dict[str, Any]) -> dict[str, Any]:
     return answer_of(peaks_of(base, grown), f"{_SHALLOW} and {_SHALLOW + 1} layers")
 
 
-def enumerate_stacks(depths: dict[str, int]) -> list[tuple[str, str]]:
-    """(name of the stack, name of its depth), in the order of the work."""
-    return [(f"stack {number}", name) for number, name in enumerate(depths)]
+def _names(stacks: int) -> list[str]:
+    """Names of the stacks of blocks, in the order of the work."""
+    return ["encoder_blocks", "blocks"][-stacks:]
 
 
 def _tree(text: str) -> dict[str, Any]:
@@ -143,7 +143,7 @@ def _stacks(model: nn.Module, tree: dict[str, Any]) -> dict[str, list[nn.Module]
         inside = any(name.startswith(f"{other}.") for other in lists)
         if isinstance(module, torch.nn.ModuleList) and len(module) in depths and not inside:
             lists[name] = list(module)
-    return {f"stack {number}": blocks for number, blocks in enumerate(lists.values())}
+    return dict(zip(_names(len(lists)), lists.values(), strict=False))
 
 
 def _step(

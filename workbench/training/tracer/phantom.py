@@ -73,7 +73,7 @@ class Phantom(TorchDispatchMode):  # type: ignore[no-untyped-call]
                 return OPDEFS[func._schema.name]._init_fn(*args, **kwargs)  # noqa: SLF001
         if func is _aten._local_scalar_dense.default and not _whole(tensors):  # noqa: SLF001
             return 1.0
-        if _is_carried_out(func, tensors, kwargs):
+        if _is_carried_out(func, tensors, args, kwargs):
             return func(*args, **kwargs)
         if func is _aten.add.Tensor and _added_in_place(args):
             return args[0]
@@ -203,7 +203,9 @@ def _whole(tensors: list[torch.Tensor]) -> bool:
     )
 
 
-def _is_carried_out(func: Any, tensors: list[torch.Tensor], kwargs: dict[str, Any]) -> bool:
+def _is_carried_out(
+    func: Any, tensors: list[torch.Tensor], args: Any, kwargs: dict[str, Any]
+) -> bool:
     """Whether an operation allocates nothing, changes sizes, or is about whole numbers."""
     if func.is_view or func in _ALIASES or func.namespace != "aten" or _on_meta(tensors, kwargs):
         return True
@@ -212,6 +214,8 @@ def _is_carried_out(func: Any, tensors: list[torch.Tensor], kwargs: dict[str, An
     dtype = kwargs.get("dtype")
     if tensors:
         return _whole(tensors) and not (dtype is not None and dtype.is_floating_point)
+    if dtype is None and func.overloadpacket is _aten.arange:
+        return all(isinstance(each, int) for each in args)
     return dtype is not None and not dtype.is_floating_point
 
 

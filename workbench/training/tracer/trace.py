@@ -92,7 +92,7 @@ def trace(
         if world.size > 1 or config.deepspeed.enabled:
             stack.enter_context(_fake_group(world.size))
         if config.deepspeed.enabled:
-            stack.enter_context(_finite())
+            stack.enter_context(_own_deepspeed())
         stack.enter_context(_resizes(storages))
         if not cpu:
             stack.enter_context(_cuda_kernels())
@@ -225,11 +225,13 @@ def _fake_group(size: int) -> Iterator[None]:
 
 
 @contextmanager
-def _finite() -> Iterator[None]:
-    """DeepSpeed leaves a step out where a norm is not finite; here no norm is computed."""
+def _own_deepspeed() -> Iterator[None]:
+    """DeepSpeed as in a process of its own, and content with norms that nobody has computed."""
+    from deepspeed.comm import comm
     from deepspeed.runtime import utils
     from deepspeed.runtime.fp16 import unfused_optimizer
     from deepspeed.runtime.zero import stage3, stage_1_and_2
+    from deepspeed.utils import groups
 
     def never(*_args: object, **_kwargs: object) -> bool:
         return False
@@ -237,8 +239,13 @@ def _finite() -> Iterator[None]:
     with ExitStack() as stack:
         for module in (stage_1_and_2, stage3, unfused_optimizer):
             stack.enter_context(mock.patch.object(module, "is_invalid_grad_norm", never))
-        stack.enter_context(mock.patch.object(utils.CheckOverflow, "has_overflow_serial", never))
-        stack.enter_context(mock.patch.object(utils.CheckOverflow, "has_overflow", never))
+        for name in ("has_overflow", "has_overflow_serial"):
+            stack.enter_context(mock.patch.object(utils.CheckOverflow, name, never))
+        # What it remembers of the process group would outlive the group.
+        stack.enter_context(mock.patch.object(comm, "cdb", None))
+        for name, value in vars(groups).items():
+            if name.endswith(("_GROUP", "_GROUP_RANKS")) and (value is None or value == {}):
+                stack.enter_context(mock.patch.object(groups, name, value))
         yield
 
 

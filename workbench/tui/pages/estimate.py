@@ -34,7 +34,8 @@ class Figures(NamedTuple):
 
     Attributes:
         needed: Bytes of one device; the least of them where not all are known.
-        categories: Bytes of each category at the peak.
+        categories: Bytes of each category at the peak, in the order of the bar.
+        largest: Name and bytes of the largest line at the peak; None where lines are not known.
         tokens_per_second: Over all devices.
         hours: From the first step to the last.
         dollars: Of all devices.
@@ -42,6 +43,7 @@ class Figures(NamedTuple):
 
     needed: int
     categories: dict[str, int]
+    largest: tuple[str, int] | None
     tokens_per_second: float | None
     hours: float | None
     dollars: float | None
@@ -50,18 +52,18 @@ class Figures(NamedTuple):
     def of(cls, estimate: Estimate) -> Figures:
         """The figures of an estimate."""
         memory, speed = estimate.memory, estimate.speed
+        lines = [] if memory is None else memory.peak.lines()
+        categories = dict.fromkeys(_GLYPHS, 0)
+        for line in lines:
+            categories[line.category] += line.bytes
         return cls(
             estimate.needed,
-            {} if memory is None else _in_order(memory.peak.by_category()),
+            {name: size for name, size in categories.items() if size},
+            (lines[0].name, lines[0].bytes) if lines else None,
             None if speed is None else speed.tokens_per_second.likely,
             None if estimate.time is None else estimate.time.likely,
             None if estimate.cost is None else estimate.cost.likely,
         )
-
-
-def _in_order(categories: dict[str, int]) -> dict[str, int]:
-    """The categories in the bar's own order, so that a colour keeps its place."""
-    return {name: categories[name] for name in _GLYPHS if name in categories}
 
 
 class Outlook(NamedTuple):
@@ -169,10 +171,9 @@ def _memory(outlook: Outlook, width: int, *, full: bool) -> list[Row]:
             was = None if before is None else before.get(name, 0)
             row.append(_delta(size, was, units.size))
             rows.append(fit(row, width))
-    lines = memory.peak.lines()
     rows.append(fit([("peak       ", "dim"), (memory.peak.name, "")], width))
-    if lines:
-        words = f"{lines[0].name}, {units.size(lines[0].bytes)}"
+    if now.largest is not None:
+        words = f"{now.largest[0]}, {units.size(now.largest[1])}"
         rows.append(fit([("dominated  ", "dim"), (clip(words, width - 11), "")], width))
     return rows
 

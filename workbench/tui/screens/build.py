@@ -54,7 +54,7 @@ class Build(Screen[str | None]):
 
     def compose(self) -> ComposeResult:
         """Header, form with a field and the key's meaning, panel, footer."""
-        from textual.widgets import Input
+        from workbench.tui.widgets.field import Field
 
         building = self.building
         yield Canvas(self._header_page, id="header")
@@ -63,7 +63,7 @@ class Build(Screen[str | None]):
                 yield Form(building.key, building.shown, id="form")
                 with Horizontal(id="editor"):
                     yield Canvas(self._prompt_page, id="prompt")
-                    yield Input(id="field", compact=True)
+                    yield Field(id="field", compact=True)
                 yield Canvas(id="brief")
             yield Canvas(id="panel")
         yield Canvas(self._footer_page, id="footer")

@@ -203,6 +203,8 @@ class Main(Screen[None]):
 
     def look(self) -> None:
         """Look at the runs now; when a look is under way, once more after it."""
+        if not self._seen:
+            return
         if self._looking:
             self._again = True
             return
@@ -218,6 +220,17 @@ class Main(Screen[None]):
                 return Looked(None, as_error(error))
 
         self._in_thread(act)
+
+    @property
+    def _seen(self) -> bool:
+        """Whether this screen is to be seen: alone, or behind nothing but dialogs."""
+        stack = self.app.screen_stack
+        return all(each.is_modal for each in stack[stack.index(self) + 1 :])
+
+    def on_screen_resume(self) -> None:
+        """Look at once when another place has been left."""
+        if self._recipes:
+            self.look()
 
     def on_looked(self, message: Looked) -> None:
         """Show what is new; the same trouble is said once, not at every look."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import zip_longest
 from typing import TYPE_CHECKING, ClassVar
 
 from rich.segment import Segment
@@ -48,6 +49,7 @@ class Canvas(ScrollView, inherit_bindings=False):
         self._page: Page = page or (lambda _width, _height: [])
         self._rows: list[Row] = []
         self._strips: list[Strip] = []
+        self._base: Style | None = None
 
     def show(self, page: Page, *, top: bool = False) -> None:
         """Draw this page from now on; with ``top``, scrolled to its beginning."""
@@ -63,17 +65,23 @@ class Canvas(ScrollView, inherit_bindings=False):
             return
         before, self._rows = self._rows, self._make(width, height)
         styles = look.plain_styles() if self.app.no_color else look.styles(self.app.theme)
-        if everything or len(before) != len(self._rows):
+        # A page that fits is as high as the room: another number of rows is then no new layout.
+        self.virtual_size = Size(width, max(len(self._rows), height))
+        if everything:
             self._strips = [strip_of(row, styles) for row in self._rows]
-            self.virtual_size = Size(width, len(self._rows))
             self.refresh()
             return
         top = int(self.scroll_y)
-        for index, (old, new) in enumerate(zip(before, self._rows, strict=True)):
-            if old != new:
+        del self._strips[len(self._rows) :]
+        for index, (old, new) in enumerate(zip_longest(before, self._rows)):
+            if old == new:
+                continue
+            if index == len(self._strips) and new is not None:
+                self._strips.append(strip_of(new, styles))
+            elif new is not None:
                 self._strips[index] = strip_of(new, styles)
-                if 0 <= index - top < height:
-                    self.refresh(Region(0, index - top, width, 1))
+            if 0 <= index - top < height:
+                self.refresh(Region(0, index - top, width, 1))
 
     @property
     def _room(self) -> tuple[int, int]:
@@ -112,7 +120,14 @@ class Canvas(ScrollView, inherit_bindings=False):
         index = y + int(self.scroll_y)
         width, _ = self._room
         strip = self._strips[index] if index < len(self._strips) else Strip.blank(width)
-        return strip.adjust_cell_length(width).apply_style(self.rich_style)
+        if self._base is None:
+            self._base = self.rich_style
+        return strip.adjust_cell_length(width).apply_style(self._base)
+
+    def notify_style_update(self) -> None:
+        """The background may be another one now."""
+        super().notify_style_update()
+        self._base = None
 
 
 def strip_of(row: Row, styles: dict[str, Style]) -> Strip:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar
 
 from textual.binding import Binding, BindingType
-from textual.geometry import Size
+from textual.geometry import Region, Size
 from textual.message import Message
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
@@ -17,10 +17,12 @@ from workbench.tui.widgets.canvas import strip_of
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from rich.style import Style
     from textual import events
 
     from workbench.config.keys import Key
     from workbench.tui.form import Shown
+    from workbench.tui.rows import Row
 
 
 class Form(ScrollView, inherit_bindings=False):
@@ -62,15 +64,19 @@ class Form(ScrollView, inherit_bindings=False):
         self._key_of, self._show = key_of, show
         self._lines: list[FormLine] = []
         self._row = 0
-        self._strips: dict[int, Strip] = {}
+        self._drawn: dict[int, tuple[Row, Strip]] = {}
+        self._base: Style | None = None
 
     def set_lines(self, lines: list[FormLine]) -> None:
         """Show these lines; the chosen key stays chosen where it is among them."""
         before = self.chosen
-        self._lines = lines
+        if lines != self._lines:
+            self._drawn.clear()
+            self._lines = lines
+            self.virtual_size = Size(self.size.width, len(lines))
+            self.refresh()
         rows = {line.path: row for row, line in enumerate(lines) if line.is_key}
         self._row = rows.get(before, min(rows.values(), default=0))
-        self.virtual_size = Size(self.size.width, len(lines))
         self.redraw()
         self.reveal()
         if self.chosen != before:
@@ -96,10 +102,21 @@ class Form(ScrollView, inherit_bindings=False):
                 return True
         return False
 
-    def redraw(self) -> None:
-        """Make the rows on the screen again."""
-        self._strips.clear()
-        self.refresh()
+    def redraw(self, *, everything: bool = False) -> None:
+        """Make the rows on the screen again; those that have not changed cost no output."""
+        if everything:
+            self._drawn.clear()
+            self.refresh()
+            return
+        top = int(self.scroll_y)
+        before = self._drawn
+        self._drawn = {
+            row: each for row, each in before.items() if 0 <= row - top < self.size.height
+        }
+        for row, (cells, _) in list(self._drawn.items()):
+            if self._cells(row) != cells:
+                del self._drawn[row]
+                self.refresh(Region(0, row - top, self.size.width, 1))
 
     def reveal(self) -> None:
         """Scroll as little as it takes to see the chosen key, with its heading if it is first."""
@@ -119,10 +136,8 @@ class Form(ScrollView, inherit_bindings=False):
             row += by
         if not 0 <= row < len(self._lines) or row == self._row:
             return
-        for changed in (self._row, row):
-            self._strips.pop(changed, None)
         self._row = row
-        self.refresh()
+        self.redraw()
         self.reveal()
         self.post_message(self.Chosen())
 
@@ -159,13 +174,18 @@ class Form(ScrollView, inherit_bindings=False):
     def on_mount(self) -> None:
         """Draw again in the new colours when the theme changes."""
         super().on_mount()  # type: ignore[no-untyped-call]
-        self.app.theme_changed_signal.subscribe(self, lambda _: self.redraw())
+        self.app.theme_changed_signal.subscribe(self, lambda _: self.redraw(everything=True))
+
+    def notify_style_update(self) -> None:
+        """The background may be another one now."""
+        super().notify_style_update()
+        self._base = None
 
     def on_resize(self, event: events.Resize) -> None:
         """Make the rows for the new width."""
         del event
         self.virtual_size = Size(self.size.width, len(self._lines))
-        self.redraw()
+        self.redraw(everything=True)
         self.reveal()
 
     def on_focus(self) -> None:
@@ -178,19 +198,25 @@ class Form(ScrollView, inherit_bindings=False):
 
     def render_line(self, y: int) -> Strip:
         """One row."""
+        if self._base is None:
+            self._base = self.rich_style
         row = y + int(self.scroll_y)
-        width = max(self.size.width - self.scrollbar_gutter.width, 0)
+        width = self._width
         if row >= len(self._lines) or not width:
-            return Strip.blank(width).apply_style(self.rich_style)
-        if row not in self._strips:
-            self._strips[row] = self._strip(row, width)
-        return self._strips[row].apply_style(self.rich_style)
+            return Strip.blank(width, self._base)
+        if row not in self._drawn:
+            styles = look.plain_styles() if self.app.no_color else look.styles(self.app.theme)
+            cells = self._cells(row)
+            self._drawn[row] = cells, strip_of(cells, styles).apply_style(self._base)
+        return self._drawn[row][1]
 
-    def _strip(self, row: int, width: int) -> Strip:
-        styles = look.plain_styles() if self.app.no_color else look.styles(self.app.theme)
+    @property
+    def _width(self) -> int:
+        return max(self.size.width - self.scrollbar_gutter.width, 0)
+
+    def _cells(self, row: int) -> Row:
         line = self._lines[row]
         if not line.is_key:
-            return strip_of(section_row(line.path, width), styles)
+            return section_row(line.path, self._width)
         chosen = ("!" if self.has_focus else "~") if row == self._row else ""
-        cells = key_row(self._key_of(line.path), self._show(line.path), width, chosen=chosen)
-        return strip_of(cells, styles)
+        return key_row(self._key_of(line.path), self._show(line.path), self._width, chosen=chosen)
