@@ -12,13 +12,13 @@ import contextlib
 import tempfile
 import time
 from dataclasses import dataclass
-from statistics import median
 from typing import TYPE_CHECKING, Any
 
-from workbench.errors import RunError, UsageError, WorkbenchError
+from workbench.errors import UsageError
 from workbench.estimate.calibration import constants, efficiency, flops_reached, rows_of
 from workbench.estimate.estimate import Estimate
 from workbench.plan import Plan
+from workbench.runs.short import WARM_UP
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -26,13 +26,12 @@ if TYPE_CHECKING:
 
     from workbench.config.profile import HardwareProfile
     from workbench.config.schema import Config
-    from workbench.estimate.calibration import Constants
+    from workbench.estimate.calibration import Constants, Row
+    from workbench.estimate.speed import Efficiency
     from workbench.runs.directory import RunDir
-    from workbench.runs.follow import Follower
+    from workbench.runs.short import Short
 
-_POLL_SECONDS = 0.05
-_END_SECONDS = 60.0
-_WARM_UP = 2  # steps whose time is not counted: allocators fill their pools, caches are cold
+_TIMED = "median of the timed steps"
 
 _PROBE: dict[str, Any] = {
     "model.model_type": "decoder",
@@ -127,6 +126,20 @@ class Measurement:
         }
 
 
+def known_here(
+    config: Config, hardware: HardwareProfile
+) -> tuple[HardwareProfile, Efficiency | None]:
+    """What this machine has reached with trainings like a plan; the device with a peak where known.
+
+    Args:
+        config: The plan.
+        hardware: This machine's device.
+    """
+    from workbench.runs.measured import history, this_machine
+
+    return efficiency(rows_of(history(this_machine())), hardware, config)
+
+
 def measure(
     plan: Plan,
     *,
@@ -170,13 +183,13 @@ def measure(
         prediction = _prediction(done.config, hardware, rows)
         file = measured.remember(_row(done, machine, hardware) | _beside(prediction, done, before))
     after = constants(rows_of(measured.history(machine)), hardware)
-    figures = tuple(_figures(prediction, done, before, cpu=cpu))
+    figures = tuple(_figures(prediction, done, before))
     return Measurement(
         done.run,
         keep,
-        done.steps,
+        done.short.steps,
         hardware,
-        done.precision,
+        done.short.precision,
         figures,
         before,
         after,
@@ -187,31 +200,24 @@ def measure(
 
 @dataclass(frozen=True, slots=True)
 class _Run:
-    """What a short run came to.
+    """A short run, its config, and what it measured.
 
     Attributes:
         run: Its directory.
         config: Its config.
-        steps: Steps that were done.
-        step_seconds: The median of the timed ones.
-        tokens_per_second: The median of the timed ones.
-        allocated: Largest bytes of tensors; None where torch does not count them.
-        reserved: Largest bytes that torch held; None likewise.
-        process: Largest bytes of the process on the device; None where nothing tells.
-        precision: Number format of the products, as the trainer said.
-        torch: Version of torch.
+        short: What it measured.
+        cpu: Whether a CPU computed.
     """
 
     run: RunDir
     config: Config
-    steps: int
-    step_seconds: float
-    tokens_per_second: float
-    allocated: int | None
-    reserved: int | None
-    process: int | None
-    precision: str
-    torch: str
+    short: Short
+    cpu: bool
+
+    @property
+    def process(self) -> int | None:
+        """Bytes of the process, on the device that computed."""
+        return self.short.host if self.cpu else self.short.taken
 
 
 @contextlib.contextmanager
@@ -264,33 +270,12 @@ def _short_run(plan: Plan, steps: int, hardware: HardwareProfile) -> _Run:
     Raises:
         WorkbenchError: It failed.
     """
-    from workbench.runs.control import stop, wait_for_end
-    from workbench.runs.follow import Follower
-    from workbench.runs.status import verdict
+    from workbench.runs.short import follow_short
 
-    free = _free(hardware)
+    before = _free(hardware)
     run = plan.launch(command=["ava", "measure"])
-    follower, least = Follower(run, cached=False), free
-    try:
-        while True:
-            follower.poll()
-            state = verdict(run)
-            if follower.step >= steps or not state.alive:
-                break
-            if free is not None:
-                least = min(least or free, _free(hardware) or free)
-            time.sleep(_POLL_SECONDS)
-    finally:
-        stop(run, now=True)
-        wait_for_end(run, _END_SECONDS)
-    follower.poll()
-    if not follower.step:
-        state = verdict(run)
-        if state.error is not None:
-            raise WorkbenchError.from_dict(state.error)
-        raise RunError("the run ended before its first step", why="\n".join(follower.log_tail(5)))
-    taken = None if free is None or least is None else free - least
-    return _read(run, plan.config, follower, taken, cpu=hardware.kind == "cpu")
+    short = follow_short(run, steps, lambda: _free(hardware), before)
+    return _Run(run, plan.config, short, hardware.kind == "cpu")
 
 
 def _free(hardware: HardwareProfile) -> int | None:
@@ -306,33 +291,7 @@ def _free(hardware: HardwareProfile) -> int | None:
     return cards[0].free_bytes if cards else None
 
 
-def _read(run: RunDir, config: Config, follower: Follower, taken: int | None, *, cpu: bool) -> _Run:
-    from workbench.runs.files import read_json
-
-    def timed(name: str) -> float:
-        values = list(follower.series(name).values)
-        return median(values[_WARM_UP:] or values)
-
-    def largest(name: str) -> int | None:
-        values = follower.series(name).values
-        return round(max(values)) if values else None
-
-    ready = follower.ready or {}
-    return _Run(
-        run,
-        config,
-        follower.step,
-        timed("step_s"),
-        timed("tokens_per_s"),
-        largest("memory_allocated"),
-        largest("memory_reserved"),
-        largest("memory_host") if cpu else taken,
-        str(ready.get("precision", "")),
-        str(read_json(run.environment_path).get("torch", "")),
-    )
-
-
-def _prediction(config: Config, hardware: HardwareProfile, rows: list[Any]) -> Estimate:
+def _prediction(config: Config, hardware: HardwareProfile, rows: list[Row]) -> Estimate:
     known, reached = efficiency(rows, hardware, config)
     return Estimate.of(config, known, measured=reached)
 
@@ -341,10 +300,10 @@ def _row(
     done: _Run, machine: str, hardware: HardwareProfile, *, probe: bool = False
 ) -> dict[str, Any]:
     """What is kept of a run."""
-    cpu = hardware.kind == "cpu"
-    per_second, per_token = flops_reached(done.config, done.step_seconds, cpu=cpu)
-    held = done.reserved
-    if cpu:
+    short = done.short
+    per_second, per_token = flops_reached(done.config, short.step_seconds, cpu=done.cpu)
+    held = short.reserved
+    if done.cpu:
         memory = Estimate.of(done.config, hardware).memory
         held = None if memory is None else memory.allocated
     context = None if done.process is None or held is None else max(0, done.process - held)
@@ -352,74 +311,61 @@ def _row(
         "t": time.time(),
         "machine": machine,
         "hardware": hardware.name,
-        "precision": done.precision,
-        "torch": done.torch,
+        "precision": short.precision,
+        "torch": short.torch,
         "probe": probe,
-        "steps": done.steps,
-        "step_seconds": done.step_seconds,
-        "tokens_per_second": done.tokens_per_second,
-        # A network of next to nothing says what a process takes, and nothing of the speed.
+        "steps": short.steps,
+        "step_seconds": short.step_seconds,
+        "tokens_per_second": short.tokens_per_second,
         "flops_per_second": per_second,
         "flops_per_token": per_token,
         "context": context,
-        "allocated": done.allocated,
-        "reserved": done.reserved,
+        "allocated": short.allocated,
+        "reserved": short.reserved,
         "process": done.process,
     }
 
 
 def _beside(prediction: Estimate, done: _Run, known: Constants) -> dict[str, Any]:
     """What was predicted, for the history."""
-    cpu = prediction.hardware is None or prediction.hardware.kind == "cpu"
     return {
         "batch": prediction.batch.equation(),
         "parameters": prediction.size.total,
-        "predicted": {
-            each.name: each.predicted for each in _figures(prediction, done, known, cpu=cpu)
-        },
+        "predicted": {each.name: each.predicted for each in _figures(prediction, done, known)},
     }
 
 
-def _figures(prediction: Estimate, done: _Run, known: Constants, *, cpu: bool) -> Iterator[Figure]:
-    memory, speed = prediction.memory, prediction.speed
-    allocated = None if memory is None else memory.allocated
-    if not cpu:
-        yield Figure(
-            "allocated", "bytes", allocated, done.allocated, "tensors, as torch counts them"
-        )
-        reserved = None if memory is None else getattr(memory, "reserved", None)
-        yield Figure("reserved", "bytes", reserved, done.reserved, "what torch holds of the GPU")
-        if known.context is not None and reserved is not None:
-            reserved += known.context
-        else:
-            reserved = None if memory is None else getattr(memory, "process", None)
-        yield Figure("process", "bytes", reserved, done.process, "what the driver counts as taken")
+def _figures(prediction: Estimate, done: _Run, known: Constants) -> Iterator[Figure]:
+    memory, speed, short = prediction.memory, prediction.speed, done.short
+    held = None if memory is None else memory.allocated
+    if done.cpu:
+        words = "largest resident memory; the ledger's tensors and what any process takes here"
+        whole = None if held is None or known.context is None else held + known.context
+        yield Figure("process", "bytes", whole, done.process, words)
     else:
-        whole = None
-        if allocated is not None and known.context is not None:
-            whole = allocated + known.context
-        yield Figure(
-            "process",
-            "bytes",
-            whole,
-            done.process,
-            "largest resident memory; the ledger's tensors and what any process takes here",
-        )
+        yield Figure("allocated", "bytes", held, short.allocated, "tensors, as torch counts them")
+        held = None if memory is None else getattr(memory, "reserved", None)
+        yield Figure("reserved", "bytes", held, short.reserved, "what torch holds of the GPU")
+        whole = None if memory is None else getattr(memory, "process", None)
+        if held is not None and known.context is not None:
+            whole = held + known.context
+        yield Figure("process", "bytes", whole, done.process, "what the driver counts as taken")
     rate = None if speed is None else speed.tokens_per_second.likely
-    yield Figure("tokens/s", "tokens/s", rate, done.tokens_per_second, "median of the timed steps")
+    yield Figure("tokens/s", "tokens/s", rate, short.tokens_per_second, _TIMED)
     seconds = None if speed is None else speed.step_seconds.likely
-    yield Figure("step", "s", seconds, done.step_seconds, "median of the timed steps")
+    yield Figure("step", "s", seconds, short.step_seconds, _TIMED)
 
 
 def _notes(plan: Plan, prediction: Estimate, done: _Run) -> Iterator[str]:
     if prediction.unknown:
         yield f"the ledger has no lines for {', '.join(prediction.unknown)}"
-    if prediction.memory is not None and prediction.memory.setting.precision != done.precision:
-        said = prediction.memory.setting.precision
-        yield f"predicted for {said}, and the trainer computed in {done.precision}"
+    short, memory = done.short, prediction.memory
+    if memory is not None and memory.setting.precision != short.precision:
+        said = memory.setting.precision
+        yield f"predicted for {said}, and the trainer computed in {short.precision}"
     if plan.config.data.format != "text":
         yield "the plan's own records: sequences may be shorter than data.max_length"
-    if done.steps <= _WARM_UP:
+    if short.steps <= WARM_UP:
         yield "so few steps say little of the speed: the first two are the slowest"
     if prediction.speed is None:
         yield "this was the first run here: the next one has a speed to compare with"

@@ -5,7 +5,7 @@ here; tests/estimate/test_rivals.py asserts it on a few of the same plans.
 
 The truth is the tracer: the trainer's own code, run without computing, at two depths, extrapolated
 (`workbench.training.tracer.deep`). Each calculator is told what it can be told; the formulas and
-their sources are in workbench/estimate/rivals. Plans are of well-known shapes, on one H100 or eight.
+their sources are in workbench/estimate/rivals. Plans are of well-known shapes, on an H100 or eight.
 """
 
 from __future__ import annotations

@@ -170,7 +170,9 @@ def _step(engine: Any, config: Config) -> None:
 
     accumulation = config.training.gradient_accumulation_steps
     for micro in range(accumulation):
-        engine.accumulate(batch_of(config), targets=8, last=micro == accumulation - 1)
+        batch = batch_of(config)
+        batch = type(batch)(*(None if each is None else each.to(engine.device) for each in batch))
+        engine.accumulate(batch, targets=8, last=micro == accumulation - 1)
     norm = engine.gradient_norm()
     engine.update(learning_rate=1e-4, gradient_norm=norm, max_norm=1.0)
 

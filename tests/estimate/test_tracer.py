@@ -10,12 +10,12 @@ import torch
 
 from tests.estimate.configs import config as random_config
 from workbench.config.schema import Config
-from workbench.models.base import Batch
 from workbench.models.build import build_model
 from workbench.models.init import init_weights
 from workbench.training.distributed import World
 from workbench.training.engines.choose import make_engine
 from workbench.training.objective import Objective
+from workbench.training.tracer.batch import batch_of
 from workbench.training.tracer.trace import trace
 
 SCRATCH = 2**17
@@ -40,11 +40,7 @@ def real_peak(config: Config, dtype: torch.dtype, recompute: str) -> int:
     def step() -> None:
         accumulation = training.gradient_accumulation_steps
         for micro in range(accumulation):
-            shape = (training.batch_size, config.data.max_length)
-            batch = Batch(
-                torch.randint(0, config.model.vocab_size, shape),
-                torch.randint(0, config.model.vocab_size, shape),
-            )
+            batch = batch_of(config)
             engine.accumulate(batch, targets=8, last=micro == accumulation - 1)
         norm = engine.gradient_norm()
         engine.update(learning_rate=1e-4, gradient_norm=norm, max_norm=1.0)

@@ -160,6 +160,7 @@ def _check(args: list[str]) -> int:
 def _explain(args: list[str]) -> int:
     if not args or args[0].startswith("-"):
         raise UsageError("which key?", fix="ava config explain training.learning_rate")
+    from workbench.cli.config_effect import effects
     from workbench.config.keys import keys
     from workbench.config.overrides import resolve_key
     from workbench.config.render import inline
@@ -169,6 +170,7 @@ def _explain(args: list[str]) -> int:
     origin = plan.composed.origins.get(key.path)
     value = origin.value if origin else key.default
     about = [f for f in plan.findings if f.path == key.path]
+    changes = effects(plan, key)
     if json:
         print_json(
             {
@@ -185,6 +187,7 @@ def _explain(args: list[str]) -> int:
                 "value": value,
                 "origin": origin.to_dict() if origin else None,
                 "findings": [finding.to_dict() for finding in about],
+                "effects": [{"value": each.value, **each.data} for each in changes],
             }
         )
         return 0
@@ -209,6 +212,7 @@ def _explain(args: list[str]) -> int:
             f"  over     {inline(old.value)}  from {relative(old.place())}"
             for old in origin.shadowed
         ]
+    lines += [f"  {'with':<9}{inline(each.value)}: {each.words}" for each in changes]
     lines += ["  " + line for finding in about for line in finding.render().splitlines()]
     sys.stdout.write("\n".join(lines) + "\n")
     return 0

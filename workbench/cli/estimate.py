@@ -149,13 +149,13 @@ def ask(args: list[str]) -> Question:
     config = plan.config
     hardware, _ = resolve(config, plan.composed.origins)
     found = hardware is None
-    hardware = _with_memory(hardware)
+    hardware = with_memory(hardware)
     estimate = Estimate.of(config, hardware, origins=plan.composed.origins)
     upstream = ava_size(config.model, plan.composed.stack)
     return Question(plan, hardware, found, estimate, upstream)
 
 
-def _with_memory(hardware: HardwareProfile | None) -> HardwareProfile | None:
+def with_memory(hardware: HardwareProfile | None) -> HardwareProfile | None:
     """The device, or this machine's where none is named; a CPU has the memory of this machine."""
     if hardware is not None and hardware.kind != "cpu":
         return hardware

@@ -48,7 +48,7 @@ def lines(asked: Question, found: Any) -> Iterator[Text]:
     """
     yield from _verdict(asked)
     if found is not None:
-        yield from _remedy(found)
+        yield from _remedy(asked.estimate, found)
     yield Text()
     yield from _model(asked)
     yield from _row("batch", asked.estimate.batch.equation())
@@ -91,7 +91,7 @@ def device_of(asked: Question) -> str:
     """The device, and how many."""
     if asked.hardware is None:
         return "an unknown device"
-    devices = asked.estimate.batch and _devices(asked.estimate)
+    devices = _devices(asked.estimate)
     many = f"{devices} × " if devices > 1 else ""
     return f"{many}{asked.hardware.title}" + (" (this machine)" if asked.found else "")
 
@@ -152,12 +152,25 @@ def _dominant(estimate: Estimate) -> str:
     return f"{line.name}: {units.size(line.bytes)}, {line.bytes / total:.0%} of it ({line.formula})"
 
 
-def _remedy(found: Any) -> Iterator[Text]:
+def _fewest(estimate: Estimate) -> str:
+    """How many devices at least, where the search could not judge any plan."""
+    assert estimate.capacity is not None
+    states = sum(line.bytes for line in estimate.floor)
+    fewest = -(-states // estimate.capacity)
+    if fewest < 2 or estimate.batch.devices > 1:
+        return "nothing that was tried"
+    return (
+        f"nothing on one device; {fewest} of them hold its weights, gradients and optimizer, "
+        "sharded, and nothing else: take more"
+    )
+
+
+def _remedy(estimate: Estimate, found: Any) -> Iterator[Text]:
     """The cheapest plan that would fit."""
     plans = [(each, "") for each in found.proposals]
     plans += [(each.best, _hardware(each)) for each in found.remedies]
     if not plans:
-        yield from _row("would fit", "; ".join(["nothing that was tried", *found.notes]))
+        yield from _row("would fit", "; ".join([_fewest(estimate), *found.notes]))
         return
     known = [(plan, where) for plan, where in plans if plan.pace.dollars is not None]
     plan, where = min(known, key=lambda each: each[0].pace.dollars) if known else plans[0]
@@ -192,12 +205,12 @@ def _model(asked: Question) -> Iterator[Text]:
     if upstream is not None:
         other = ""
         if upstream.vocabulary != asked.estimate.config.model.vocab_size:
-            other = f" of {upstream.vocabulary:,} tokens"
+            other = f" (with the {upstream.vocabulary:,} tokens of its own file)"
         yield from _row(
             "model",
-            f"{billions(upstream.total)} parameters as upstream's files and code build it{other}, "
-            f"{billions(upstream.plain)} with plain experts; {billions(size.total)} as it is "
-            f"trained here{active}{trained}",
+            f"{billions(upstream.total)} parameters as upstream's code builds it{other}, "
+            f"{billions(upstream.plain)} with plain experts; trained here: {billions(size.total)}"
+            f"{active}{trained}",
         )
     else:
         yield from _row("model", f"{units.count(size.total)} parameters{active}{trained}")

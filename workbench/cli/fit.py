@@ -177,10 +177,9 @@ def _ask(args: list[str], limits: Limits) -> Asked:
     named, hardware = plan.hardware is not None, with_memory(plan.hardware)
     if named:
         return Asked(plan, hardware, named, limits)
-    from workbench.estimate.calibration import efficiency, rows_of
-    from workbench.runs.measured import history, this_machine
+    from workbench.measuring import known_here
 
-    hardware, measured = efficiency(rows_of(history(this_machine())), hardware, config)
+    hardware, measured = known_here(config, hardware)
     return Asked(plan, hardware, named, limits, measured)
 
 

@@ -61,6 +61,8 @@ def _opening(asked: Asked, result: FitResult) -> list[tuple[str, str]]:
         lines.append(("has", f"{has}: {gap}"))
     choice = len(result.proposals)
     found = f"{choice} to choose from" if choice else "none fits"
+    if not choice and not result.nearest:
+        found = "none that can be judged"
     lines.append(
         ("searched", f"{result.considered:,} plans with the same sequences in a step: {found}")
     )
@@ -86,7 +88,7 @@ def _table(proposals: Sequence[Proposal]) -> Table:
         table.add_column("costs", justify="right", no_wrap=True)
     for number, each in enumerate(proposals, 1):
         training, pace = each.config.training, each.pace
-        row = [
+        row: list[str | Text] = [
             str(number),
             f"{training.batch_size} × {training.gradient_accumulation_steps}",
             Text(_with(each) or ("as it is" if not each.edits else "")),
@@ -118,6 +120,8 @@ def _rate(tokens: float) -> str:
 
 def money(dollars: float) -> str:
     """Dollars in few characters."""
+    if dollars < 0.005:
+        return "<$0.01"
     return f"${dollars:,.2f}" if dollars < 100 else f"${dollars:,.0f}"
 
 

@@ -17,16 +17,16 @@ HELP = """\
 usage: ava import FILE… [--from SYSTEM] [-o LAYER.yaml] [--force] [--json]
        ava lint   FILE… [--from SYSTEM] [--json]
 
-  import    what a config of another system says, and a layer file for ava train --config;
-            several files belong together: a model and a training file, a config and a hostfile
-  lint      the same without writing; the exit code is 1 where upstream would refuse a file
+  import    what a config of another system says, and a layer for ava train --config;
+            several files may belong together: model and training file, hostfile
+  lint      the same without writing; exit code 1 where the system would refuse a file
 
-  --from    ava, deepseek_v3, deepspeed, aws_fsdp, tenstorrent or huggingface; by default it is
-            guessed, and the reason is shown
+  --from    ava, deepseek_v3, deepspeed, aws_fsdp, tenstorrent, huggingface; by default
+            it is guessed, and the reason is shown
   -o        name of the layer file; by default FILE.layer.yaml in this folder
   --force   replace that file if it is there
 
-Every key of a file is understood, kept for ava export, or reported; none is dropped in silence.
+Every key is understood, kept for ava export, or reported; none is dropped in silence.
 """
 
 

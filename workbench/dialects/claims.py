@@ -9,18 +9,22 @@ the residue under ``imported.keys``, so that ``read(write(read(file)))`` is ``re
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from workbench.config.scalars import same, spell
 from workbench.dialects.building import ABSENT, Builder, To, names, plant
 from workbench.dialects.fitting import NoPlace, fit
+from workbench.dialects.parsing import leaves
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from workbench.dialects.base import Reading
     from workbench.dialects.telling import Teller
+
+UNKNOWN: Final = "there is no such key here"
+"""Why a key that no table has is residue."""
 
 SILENT: Final = object()
 """What a conversion gives for a value that asks for nothing, as ``bf16: false`` does."""
@@ -187,12 +191,26 @@ class Claims:
             return False
 
 
-def carry(reading: Reading, travel: dict[tuple[str, ...], Any]) -> None:
-    """Let leaves travel with the residue of a reading that has just been made."""
+def finished(
+    builder: Builder, travel: dict[tuple[str, ...], Any], *, rest: str = UNKNOWN
+) -> Reading:
+    """The reading of a builder, in the order of the file.
+
+    Args:
+        builder: What has been understood.
+        travel: Leaves that travel with the residue, as `Claims.read` gives them.
+        rest: Why the leaves that are left over have no place.
+    """
+    reading = builder.reading(rest=rest)
     if travel:
         kept = reading.layer.tree["imported"].setdefault("keys", {})
         for path, value in travel.items():
             plant(kept, path, value)
+    order = {path: index for index, (path, _) in enumerate(leaves(builder.tree))}
+    last = len(order)
+    places = sorted(reading.places.items(), key=lambda pair: order.get(names(pair[0]), last))
+    residue = sorted(reading.residue, key=lambda each: order.get(each.path, last))
+    return replace(reading, places=dict(places), residue=tuple(residue))
 
 
 def _meaning(claim: Claim, value: Any) -> Any:

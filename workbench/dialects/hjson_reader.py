@@ -183,7 +183,7 @@ class _Reader:
                 self._at += 1
                 return ListNode(start, self._at, *self._place(start), items, flow=True)
             if not self._char():
-                self._fail(f"the file ends before the '[' of line {self._line(start)} is closed")
+                self._fail_open("[", start)
             items.append(self._value(depth + 1))
 
     def _scalar(self, start: int, value: Scalar, style: str) -> ScalarNode:
@@ -200,6 +200,9 @@ class _Reader:
     def _place(self, index: int) -> tuple[int, int]:
         line = self._line(index)
         return line, index - self._lines[line - 1] + 1
+
+    def _fail_open(self, bracket: str, start: int) -> NoReturn:
+        self._fail(f"the file ends before the {bracket!r} of line {self._line(start)} is closed")
 
     def _fail(self, what: str) -> NoReturn:
         line, column = self._place(min(self._at, len(self._text)))

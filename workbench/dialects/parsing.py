@@ -39,11 +39,12 @@ def parse(
         foreign: The text.
         last_wins: Keys that stand twice are a remark, as for loaders that keep the last; otherwise
             they are refused.
+        hjson: The system's loader reads HJSON, where quotes and commas may be missing.
 
     Raises:
         ConfigError: Neither JSON nor YAML, or no mapping.
     """
-    return _parse(foreign.text, str(foreign.path), last_wins=last_wins)
+    return _parse(foreign.text, str(foreign.path), last_wins=last_wins, hjson=hjson)
 
 
 def peek(foreign: Foreign, *, hjson: bool = False) -> dict[str, Any] | None:
@@ -72,8 +73,8 @@ def _parse(
     try:
         document = _read(text, name, repeated)
     except ConfigError:
-        if hjson and (document := _hjson(text, name, last_wins=last_wins)) is not None:
-            return document, ()
+        if hjson and (loose := _hjson(text, name, last_wins=last_wins)) is not None:
+            return loose, ()
         repaired = repair(text, name)
         if repaired is None:
             raise

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+from dataclasses import replace
 from importlib import import_module
 from typing import TYPE_CHECKING
 
@@ -10,7 +11,7 @@ from workbench.dialects.base import Dialect, Foreign, Guess, Reading, Remark
 from workbench.errors import ConfigError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
 NAMES = ("ava", "deepseek_v3", "deepspeed", "aws_fsdp", "tenstorrent", "huggingface")
 """Names of the systems; each is a package ``workbench.dialects.NAME`` that exposes ``DIALECT``."""
@@ -33,17 +34,9 @@ def dialect(name: str) -> Dialect:
 
 def guess(foreign: Foreign) -> list[tuple[str, Guess]]:
     """The systems that a text may belong to, the likeliest first."""
-    found = [(name, each.recognise(foreign)) for name, each in _dialects()]
+    found = [(name, dialect(name).recognise(foreign)) for name in NAMES]
     known = [(name, each) for name, each in found if each is not None and each.score > 0]
     return sorted(known, key=lambda pair: -pair[1].score)
-
-
-def _dialects() -> Iterator[tuple[str, Dialect]]:
-    for name in NAMES:
-        try:
-            yield name, dialect(name)
-        except (ModuleNotFoundError, AttributeError):  # being written
-            continue
 
 
 def system_of(foreign: Foreign) -> tuple[str, Guess]:
@@ -72,8 +65,6 @@ def understand(
         ConfigError: It looks like no system's, or cannot be understood.
         UsageError: There is no such system.
     """
-    from dataclasses import replace
-
     found = Guess(1.0, "you said so")
     if system is None:
         system, found = system_of(foreign)

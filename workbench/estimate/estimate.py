@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from workbench.config.degrees import Degrees
 from workbench.config.size import Size, size_of
+from workbench.estimate.assumptions import memory_assumptions
 from workbench.estimate.batch import Batch
 from workbench.estimate.budget import Budget, budget_of
 from workbench.estimate.floor import floor_of
@@ -193,6 +194,8 @@ class Estimate:
                 "memory is not known line by line, for the ledger has no lines for "
                 + ", ".join(self.unknown)
             )
+        else:
+            found += memory_assumptions(self.config, self.hardware)
         if isinstance(self._speed, Unknown):
             found.append(f"speed is not known: {self._speed.why}; {self._speed.fix}")
         else:

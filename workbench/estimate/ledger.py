@@ -49,6 +49,17 @@ class Line:
     source: str
     stream: Stream = "compute"
 
+    def to_dict(self) -> dict[str, Any]:
+        """The line as JSON-ready data."""
+        return {
+            "name": self.name,
+            "formula": self.formula,
+            "bytes": self.bytes,
+            "category": self.category,
+            "stream": self.stream,
+            "source": self.source,
+        }
+
 
 @dataclass(frozen=True, slots=True)
 class Moment:
@@ -58,11 +69,15 @@ class Moment:
         name: What happens then.
         bytes: What is allocated.
         explain: Makes its lines; called when somebody asks.
+        gather: What of it the stream that fetches weights has allocated.
+        reduce: What the stream that adds up gradients has allocated.
     """
 
     name: str
     bytes: int
     explain: Callable[[], list[Line]] = field(repr=False, compare=False)
+    gather: int = 0
+    reduce: int = 0
 
     def lines(self) -> list[Line]:
         """Everything that exists then, the largest first."""
@@ -80,17 +95,7 @@ class Moment:
         return {
             "name": self.name,
             "bytes": self.bytes,
-            "lines": [
-                {
-                    "name": line.name,
-                    "formula": line.formula,
-                    "bytes": line.bytes,
-                    "category": line.category,
-                    "stream": line.stream,
-                    "source": line.source,
-                }
-                for line in self.lines()
-            ],
+            "lines": [line.to_dict() for line in self.lines()],
         }
 
 

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from workbench.estimate.disk import disk_lines
 from workbench.estimate.engines.choose import ledger_of
+from workbench.estimate.host import host_lines, nvme_lines
+from workbench.estimate.reserved import process_lines, reserved_of
 from workbench.estimate.setting import Setting
 
 if TYPE_CHECKING:
     from workbench.config.profile import HardwareProfile
     from workbench.config.schema import Config
-    from workbench.estimate.ledger import Moment
+    from workbench.estimate.engines.choose import Ledger
+    from workbench.estimate.ledger import Line, Moment
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,17 +27,57 @@ class Memory:
         moments: Every moment that can be the largest, in the order of a step.
         peak: The largest of them.
         capacity: Memory of the device; None where it is not known.
+        config: What is trained.
+        hardware: The device; None is this machine's CPU.
+        ledger: What everything follows from.
     """
 
     setting: Setting
     moments: tuple[Moment, ...]
     peak: Moment
     capacity: int | None
+    config: Config = field(repr=False, compare=False)
+    hardware: HardwareProfile | None = field(repr=False, compare=False)
+    ledger: Ledger = field(repr=False, compare=False)
 
     @property
     def allocated(self) -> int:
         """Bytes that tensors take at the peak."""
         return self.peak.bytes
+
+    @property
+    def reserved(self) -> int | None:
+        """Bytes of the pools of PyTorch's allocator; None on a CPU, which has none."""
+        return None if self.setting.cpu else reserved_of(self.moments)
+
+    @property
+    def process_lines(self) -> tuple[Line, ...]:
+        """What the process takes on the device beside them."""
+        if self.hardware is None:
+            return ()
+        return process_lines(self.hardware, devices=self.setting.devices)
+
+    @property
+    def process(self) -> int | None:
+        """Bytes that the process takes on the device: what has to fit; None on a CPU."""
+        if self.reserved is None:
+            return None
+        return self.reserved + sum(line.bytes for line in self.process_lines)
+
+    @property
+    def host(self) -> tuple[Line, ...]:
+        """Memory of the first node's host, without what processes need to start."""
+        return host_lines(self.config, self.ledger)
+
+    @property
+    def nvme(self) -> tuple[Line, ...]:
+        """Files on the NVMe drives of a node."""
+        return nvme_lines(self.config, self.ledger)
+
+    @property
+    def disk(self) -> tuple[Line, ...]:
+        """Checkpoints on disk."""
+        return disk_lines(self.config, self.ledger)
 
     def to_dict(self) -> dict[str, Any]:
         """The memory with the lines of its peak, as JSON-ready data."""
@@ -42,9 +86,15 @@ class Memory:
             "precision": self.setting.precision,
             "recompute": self.setting.recompute,
             "allocated": self.allocated,
+            "reserved": self.reserved,
+            "process": self.process,
             "capacity": self.capacity,
             "moments": {moment.name: moment.bytes for moment in self.moments},
             "peak": self.peak.to_dict(),
+            "process_lines": [line.to_dict() for line in self.process_lines],
+            "host": [line.to_dict() for line in self.host],
+            "nvme": [line.to_dict() for line in self.nvme],
+            "disk": [line.to_dict() for line in self.disk],
         }
 
 
@@ -52,7 +102,6 @@ def why_unknown(config: Config) -> list[str]:
     """What of a config the ledger has no lines for."""
     model, parallel, lora = config.model, config.parallel, config.lora
     missing = {
-        "model.num_experts": model.num_experts > 1,
         "model.mla": model.mla.enabled,
         "training.mtp": config.training.mtp.enabled,
         "lora": lora.enabled,
@@ -78,7 +127,8 @@ def memory_of(config: Config, hardware: HardwareProfile | None = None) -> Memory
         hardware: The device; None is this machine's CPU.
     """
     setting = Setting.of(config, hardware)
-    _, _, moments = ledger_of(config, setting)
+    ledger = ledger_of(config, setting)
+    moments = ledger.moments
     peak = max(moments, key=lambda moment: moment.bytes)
-    capacity = hardware.memory_bytes if hardware is not None else None
-    return Memory(setting, tuple(moments), peak, capacity)
+    capacity = None if hardware is None else hardware.memory_bytes
+    return Memory(setting, tuple(moments), peak, capacity, config, hardware, ledger)

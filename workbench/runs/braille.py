@@ -65,50 +65,125 @@ class _Axis(NamedTuple):
             return (math.log(value) - low) / (high - low)
         return (value - self.low) / (self.high - self.low)
 
+    def at(self, share: float) -> float:
+        """The value that lies there between the ends."""
+        if self.log:
+            low, high = math.log(self.low), math.log(self.high)
+            return math.exp(low + share * (high - low))
+        return self.low + share * (self.high - self.low)
+
+
+class Frame(NamedTuple):
+    """Where in the rows the picture lies, so that a pointer can be told from it.
+
+    Attributes:
+        top: First row of the picture.
+        left: First cell of it.
+        rows: Its height.
+        cells: Its width.
+        x: The x axis.
+        y: The y axis.
+    """
+
+    top: int
+    left: int
+    rows: int
+    cells: int
+    x: _Axis
+    y: _Axis
+
+    def x_at(self, cell: float) -> float:
+        """The value of x in the middle of a cell, counted from the border of all rows."""
+        return self.x.at((cell - self.left + 0.5) / self.cells)
+
+    def y_at(self, row: float) -> float:
+        """The value of y in the middle of a row."""
+        return self.y.at(1 - (row - self.top + 0.5) / self.rows)
+
+
+class Picture(NamedTuple):
+    """A plot.
+
+    Attributes:
+        rows: Its rows.
+        frame: Where the picture lies in them; None where there is nothing to draw.
+    """
+
+    rows: list[Row]
+    frame: Frame | None
+
+
+class Mark(NamedTuple):
+    """Something that happened at a place of the x axis.
+
+    Attributes:
+        x: Where.
+        sign: One character.
+        style: The style name.
+    """
+
+    x: float
+    sign: str
+    style: str
+
 
 def plot(
+    series: Sequence[Line | tuple[Any, ...]], width: int, height: int, **options: Any
+) -> list[Row]:
+    """The rows of `draw`, with its options."""
+    return draw(series, width, height, **options).rows
+
+
+def draw(
     series: Sequence[Line | tuple[Any, ...]],
     width: int,
     height: int,
     *,
+    x_log: bool = False,
     y_log: bool = False,
     ascii: bool = False,  # noqa: A002  (the name of the command-line option)
     title: str = "",
     x_label: str = "",
     x_range: tuple[float, float] | None = None,
     y_range: tuple[float, float] | None = None,
+    marks: Sequence[Mark] = (),
+    cursor: float | None = None,
     empty: str = "no data yet",
-) -> list[Row]:
+) -> Picture:
     """Draw the series into exactly ``height`` rows of exactly ``width`` cells.
 
     Args:
         series: Back to front; each a `Line` or a tuple with its first fields.
         width: Columns of the terminal.
         height: Rows of the terminal, the axes included.
+        x_log: Logarithmic x axis; samples at zero and below are left out.
         y_log: Logarithmic y axis; zero and negative values become gaps.
         ascii: Draw with ASCII characters only.
         title: Words at the left of the first row, before the legend.
         x_label: Unit of the x axis, at an end of the last row where the labels leave room.
         x_range: Visible x; all of the data when None.
         y_range: Visible y; what the visible samples span when None.
+        marks: What happened, as signs on the x axis.
+        cursor: An x at which a line stands from top to bottom, behind the curves.
         empty: What to say where there is nothing to draw.
     """
     lines = [Line(*item) for item in series]
     if width < 1 or height < 1:
-        return [[] for _ in range(max(height, 0))]
+        return Picture([[] for _ in range(max(height, 0))], None)
     rows: list[Row] = []
     framed = width >= _SMALLEST[0] and height >= _SMALLEST[1]
     if framed and height >= _LEGEND_FROM and (title or any(line.label for line in lines)):
         rows.append(_legend(lines, title, width, ascii=ascii))
     body = height - len(rows) - (2 if framed else 0)
 
-    x_axis = _x_axis(lines, x_range)
+    lines = [_logarithmic(line) for line in lines] if x_log else lines
+    drawn = _x_axis(lines, _log_ends(x_range) if x_log else x_range)
     # The range of y decides the labels, their width decides the columns; a rough pass comes first.
-    rough = _reduce(lines, 2 * width, x_axis, positive=y_log) if x_axis else []
+    rough = _reduce(lines, 2 * width, drawn, positive=y_log) if drawn else []
     y_axis = _y_axis(rough, y_range, log=y_log)
-    if x_axis is None or y_axis is None:
+    if drawn is None or y_axis is None:
         rows.extend(_nothing(width, height - len(rows), empty))
-        return rows
+        return Picture(rows, None)
 
     ticks = _y_ticks(y_axis, body) if framed else []
     gutter = max((len(label) for _, label in ticks), default=-1) + 1
@@ -116,16 +191,21 @@ def plot(
         ticks, gutter, framed, body = [], 0, False, height - len(rows)
     cells = width - gutter - (1 if framed else 0)
     across, down = (1, 2) if ascii else (2, 4)
-    reduced = _reduce(lines, cells * across, x_axis, positive=y_log)
+    reduced = _reduce(lines, cells * across, drawn, positive=y_log)
     shapes = [
-        _markers(line, x_axis, y_axis, cells, body)
+        _markers(line, drawn, y_axis, cells, body)
         if line.marker
         else _dots(columns, y_axis, body * down)
         for line, columns in zip(lines, reduced, strict=True)
     ]
     picture = _compose(lines, shapes, body, cells, ascii=ascii)
+    x_axis = _Axis(math.exp(drawn.low), math.exp(drawn.high), log=True) if x_log else drawn
+    frame = Frame(len(rows), width - cells, body, cells, x_axis, y_axis)
+    if cursor is not None and x_axis.low <= cursor <= x_axis.high:
+        cell = min(int(x_axis.share(cursor) * cells), cells - 1)
+        picture = [_with_cursor(row, cell, "|" if ascii else "│") for row in picture]
     if not framed:
-        return rows + picture
+        return Picture(rows + picture, frame)
 
     glyphs = ("|", "+", "+", "-", "+", "x") if ascii else ("│", "┤", "└", "─", "┬", "×")
     at = {_row_of(y_axis, value, body): label for value, label in ticks}
@@ -134,8 +214,46 @@ def plot(
         lead: Row = [(f"{name:>{gutter}}", "label")] if gutter else []
         rows.append([*lead, (glyphs[1] if name else glyphs[0], "axis"), *row])
     broken = _broken(reduced, cells, across)
-    rows.extend(_x_rows(x_axis, x_label, gutter, cells, broken, glyphs))
-    return rows
+    signs = {
+        min(int(x_axis.share(mark.x) * cells), cells - 1): (
+            _plain(mark.sign, ascii=ascii),
+            mark.style,
+        )
+        for mark in marks
+        if x_axis.low <= mark.x <= x_axis.high
+    }
+    signs |= dict.fromkeys(broken, (glyphs[-1], "bad"))
+    rows.extend(_x_rows(x_axis, x_label, gutter, cells, signs, glyphs))
+    return Picture(rows, frame)
+
+
+def _logarithmic(line: Line) -> Line:
+    """The line over the logarithm of its places."""
+    import numpy as np
+
+    x = np.asarray(line.x, dtype=np.float64)
+    keep = int(np.searchsorted(x, 0, "right"))
+    return line._replace(x=np.log(x[keep:]), y=np.asarray(line.y, dtype=np.float64)[keep:])
+
+
+def _log_ends(ends: tuple[float, float] | None) -> tuple[float, float] | None:
+    if ends is None or ends[1] <= 0:
+        return None
+    return math.log(max(ends[0], ends[1] * 1e-9)), math.log(ends[1])
+
+
+def _with_cursor(row: Row, cell: int, sign: str) -> Row:
+    """The row with a sign in a cell where there is nothing else."""
+    result: Row = []
+    place = 0
+    for text, style in row:
+        inside = cell - place
+        if 0 <= inside < len(text) and text[inside] in " \u2800":
+            result += [(text[:inside], style), (sign, "label"), (text[inside + 1 :], style)]
+        else:
+            result.append((text, style))
+        place += len(text)
+    return [segment for segment in result if segment[0]]
 
 
 def _x_axis(lines: list[Line], given: tuple[float, float] | None) -> _Axis | None:
@@ -363,18 +481,20 @@ def _label(value: float, step: float) -> str:
 
 
 def _x_rows(
-    axis: _Axis, unit: str, gutter: int, cells: int, broken: list[int], glyphs: tuple[str, ...]
+    axis: _Axis,
+    unit: str,
+    gutter: int,
+    cells: int,
+    signs: dict[int, tuple[str, str]],
+    glyphs: tuple[str, ...],
 ) -> list[Row]:
     """The axis below the curve and the labels below the axis."""
-    _, _, corner, rule, tick, bad = glyphs
+    _, _, corner, rule, tick, _ = glyphs
     base, names = [rule] * cells, [" "] * (gutter + 1 + cells)
     taken = 0
-    wanted = max(cells // 12, 1)
-    step = _step(axis.high - axis.low, wanted)
-    for value in _ticks(axis.low, axis.high, wanted):
+    for value, name in _x_ticks(axis, max(cells // 12, 1)):
         cell = min(int(axis.share(min(max(value, axis.low), axis.high)) * cells), cells - 1)
         base[cell] = tick
-        name = _label(value, step)
         start = min(max(gutter + 1 + cell - len(name) // 2, 0), len(names) - len(name))
         if start >= taken:
             names[start : start + len(name)] = name
@@ -386,9 +506,16 @@ def _x_rows(
         names[: len(unit)] = unit
     row: Row = [(" " * gutter, ""), (corner, "axis")]
     for cell, character in enumerate(base):
-        text, style = (bad, "bad") if cell in broken else (character, "axis")
+        text, style = signs.get(cell, (character, "axis"))
         if row[-1][1] == style:
             row[-1] = row[-1][0] + text, style
         else:
             row.append((text, style))
     return [[segment for segment in row if segment[0]], [("".join(names), "label")]]
+
+
+def _x_ticks(axis: _Axis, wanted: int) -> list[tuple[float, str]]:
+    if axis.log:
+        return [(value, _label(value, value)) for value in _log_ticks(axis, wanted)]
+    step = _step(axis.high - axis.low, wanted)
+    return [(value, _label(value, step)) for value in _ticks(axis.low, axis.high, wanted)]

@@ -146,7 +146,7 @@ def figures(run: RunDir) -> Figures:
             pick = max if better(name) == "higher" else min
             value, step = pick(finite, key=lambda pair: pair[0])
             best[name] = value, int(step)
-    clock = _times(follower)
+    clock = times(follower)
     return Figures(
         name=run.name,
         state=verdict(run).state,
@@ -210,7 +210,7 @@ def aligned(
         if by == "step":
             found[each.name] = steps, values
             continue
-        known, place = _times(each.follower) if by == "time" else _tokens(each.follower)
+        known, place = places(each.follower, by)
         if known.size:
             found[each.name] = np.interp(steps, known, place), values
     return found
@@ -344,6 +344,11 @@ def _differ(values: list[Any]) -> bool:
     )
 
 
+def places(follower: Follower, by: Axis) -> tuple[Floats, Floats]:
+    """Steps, and where each lies on an axis: tokens seen, or seconds spent training."""
+    return times(follower) if by == "time" else _tokens(follower)
+
+
 def _tokens(follower: Follower) -> tuple[Floats, Floats]:
     import numpy as np
 
@@ -351,7 +356,7 @@ def _tokens(follower: Follower) -> tuple[Floats, Floats]:
     return np.array(series.steps, dtype=np.float64), np.array(series.values, dtype=np.float64)
 
 
-def _times(follower: Follower) -> tuple[Floats, Floats]:
+def times(follower: Follower) -> tuple[Floats, Floats]:
     """Steps, and the seconds of training after each: the gaps between attempts are left out."""
     import numpy as np
 

@@ -29,7 +29,7 @@ class AvaTui(App[None], inherit_bindings=False):
 
     ENABLE_COMMAND_PALETTE = False
     TITLE = "Ava Workbench"
-    CSS_PATH = [f"screens/{name}.tcss" for name in ("main", "dialog", "build", "picker")]  # noqa: RUF012
+    CSS_PATH = [f"screens/{name}.tcss" for name in ("main", "dialog", "build", "picker", "charts")]  # noqa: RUF012
     BINDINGS: ClassVar[list[BindingType]] = []
 
     def __init__(self, runs_dir: str = "runs", *, plain: bool = False, light: bool = False) -> None:

@@ -16,8 +16,8 @@ class Key(NamedTuple):
         label: Its word in the footer; not shown there when empty.
         help: Its line in the help screen.
         when: What must be true of the screen, of these: ``recipe`` or ``run`` (what is selected),
-            ``live``, ``ended`` or ``resumable`` (the run), ``runs`` (there are some), ``full`` or
-            ``list`` (whether the list is hidden).
+            ``comparable`` (two are marked), ``live``, ``ended`` or ``resumable`` (the run), ``runs`` (there
+            are some), ``full`` or ``list`` (whether the list is hidden).
         group: Heading in the help screen.
     """
 
@@ -48,6 +48,9 @@ KEYS: tuple[Key, ...] = (
     _key("enter", "widen", "open", "show the run in the full width", "run list", _LIST),
     _key("e b", "build", "edit", "change the plan before it is launched", "recipe", _LIST),
     _key("escape left", "back", "list", "back to the list", "full", _LIST),
+    _key("v", "charts", "curves", "the curves from near: zoom, axes, metrics, export", "run", _RUN),
+    _key("space", "mark", "", "mark the run to be compared, or not", "run", _RUN),
+    _key("c", "compare", "compare", "the marked runs over each other", "comparable", _RUN),
     _key("s", "stop", "stop", "stop the run: it finishes the step and saves", "run live", _RUN),
     _key("r", "resume", "resume", "go on from the last checkpoint", "run resumable", _RUN),
     _key("o", "log", "log", "curve or log", "run", _RUN),
@@ -129,6 +132,44 @@ BUILD_KEYS: tuple[Key, ...] = (
     _key("question_mark", "help", "help", "this page"),
 )
 
+_PICTURE, _RUNS = "The picture", "The runs"
+
+CHART_KEYS: tuple[Key, ...] = (
+    _key("n", "metric(1)", "metric", "the next metric", "curves", _PICTURE),
+    _key("p", "metric(-1)", "", "the metric before", "curves", _PICTURE),
+    _key("m", "pick", "", "pick a metric from a list", "curves", _PICTURE),
+    _key("v", "grid", "grid", "many metrics side by side, or one", "curves", _PICTURE),
+    _key("x", "axis", "axis", "over steps, tokens, seconds or FLOPs", "curves", _PICTURE),
+    _key("y", "scale('y')", "log", "linear or logarithmic", "curves", _PICTURE),
+    _key("X", "scale('x')", "", "the same for the axis below", "curves", _PICTURE),
+    _key("right_square_bracket", "smooth(1)", "", "smooth more", "curves", _PICTURE),
+    _key("left_square_bracket", "smooth(-1)", "", "smooth less", "curves", _PICTURE),
+    _key("plus equals_sign", "zoom(1)", "zoom", "closer, around the crosshair", "curves", _PICTURE),
+    _key("minus", "zoom(-1)", "", "further away", "curves", _PICTURE),
+    _key("right", "cursor(1)", "", "crosshair to the right", "curves", _PICTURE),
+    _key("left", "cursor(-1)", "", "crosshair to the left", "curves", _PICTURE),
+    _key("shift+right period", "cursor(10)", "", "the same, ten columns", "curves", _PICTURE),
+    _key("shift+left comma", "cursor(-10)", "", "the same, ten columns", "curves", _PICTURE),
+    _key("d", "pan(1)", "", "the window to the right", "curves", _PICTURE),
+    _key("a", "pan(-1)", "", "the window to the left", "curves", _PICTURE),
+    _key("0 home", "whole", "whole", "everything again", "curves elsewhere", _PICTURE),
+    _key("o", "clip", "clip", "leave outliers out, and say how many", "curves", _PICTURE),
+    _key("tab", "table", "table", "results, configs, what changed; or the curves", "", _RUNS),
+    _key(
+        "s",
+        "sort",
+        "sort",
+        "sort by the next column; a click on a column sorts too",
+        "table",
+        _RUNS,
+    ),
+    _key("r", "turn", "reverse", "the other way round", "table", _RUNS),
+    _key("e", "export", "export", "to CSV, PNG, SVG or text", "", _RUNS),
+    _key("escape q", "leave", "back", "back to the list"),
+    _key("t", "theme", "", "dark or light"),
+    _key("question_mark f1", "help", "help", "this page"),
+)
+
 _SHOWN = {
     "question_mark": "?",
     "right_square_bracket": "]",
@@ -145,6 +186,12 @@ _SHOWN = {
     "left_curly_bracket": "{",
     "right_curly_bracket": "}",
     "backspace": "⌫",
+    "shift+left": "⇧←",
+    "shift+right": "⇧→",
+    "left": "←",
+    "right": "→",
+    "period": ".",
+    "comma": ",",
     "ctrl+y": "ctrl-y",
     "ctrl+r": "ctrl-r",
 }

@@ -46,6 +46,15 @@ _PALETTE: dict[str, tuple[str, str, str]] = {
     "cat:communication": ("#ff8a5c", "#c24400", ""),
     "cat:inputs": ("#b9c6d8", "#5c6670", ""),
     "cat:process": ("#8693a6", "#5c6670", ""),
+    # Curves of several runs, after Okabe and Ito (2008); each has its name beside it in the legend.
+    "run:0": ("#5fe3cd", "#00796b", "bold"),
+    "run:1": ("#e69f00", "#b35c00", "bold"),
+    "run:2": ("#56b4e9", "#0072b2", "bold"),
+    "run:3": ("#f0e442", "#8a7f00", "bold"),
+    "run:4": ("#cc79a7", "#a0497a", "bold"),
+    "run:5": ("#ff8a5c", "#c24400", "bold"),
+    "run:6": ("#b9c6d8", "#5c6670", "bold"),
+    "run:7": ("#9db8ff", "#3949ab", "bold"),
     "sample": ("#b9c6d8", "#3b4652", ""),
 }
 

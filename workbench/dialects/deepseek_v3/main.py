@@ -5,14 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from workbench.dialects.building import ABSENT, Builder, NoPlace
-from workbench.dialects.claims import carry
+from workbench.dialects.claims import finished
 from workbench.dialects.deepseek_v3 import remarks
 from workbench.dialects.deepseek_v3.tables import KEPT, MAIN
 
 if TYPE_CHECKING:
     from workbench.dialects.base import Reading
-
-UNKNOWN = "there is no such key here"
 
 
 def read_main(builder: Builder) -> Reading:
@@ -21,9 +19,7 @@ def read_main(builder: Builder) -> Reading:
     remarks.of_upstream(builder)
     for path, why in KEPT.items():
         builder.keep(path, why.reason)
-    reading = builder.reading(rest=UNKNOWN)
-    carry(reading, travel)
-    return reading
+    return finished(builder, travel)
 
 
 def understand(builder: Builder) -> dict[tuple[str, ...], Any]:

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 from workbench.dialects.base import Guess
 from workbench.dialects.building import Builder
-from workbench.dialects.claims import carry
+from workbench.dialects.claims import UNKNOWN, finished
 from workbench.dialects.deepseek_v3 import others
-from workbench.dialects.deepseek_v3.main import UNKNOWN, derive, read_main, understand
+from workbench.dialects.deepseek_v3.main import derive, read_main, understand
 from workbench.dialects.deepseek_v3.tables import KEPT
 from workbench.dialects.parsing import parse, peek
 
@@ -37,9 +37,7 @@ def read(foreign: Foreign) -> Reading:
     name = _kind(document.tree)[0] or "main"
     if name == "main":
         return read_main(builder)
-    reading = _read_other(builder, OTHERS[name])
-    carry(reading, {(KIND,): name})
-    return reading
+    return _read_other(builder, name)
 
 
 OTHERS: dict[str, others.Kind] = {
@@ -98,7 +96,8 @@ def _has(tree: dict[str, Any], path: str) -> bool:
     return True
 
 
-def _read_other(builder: Builder, kind: others.Kind) -> Reading:
+def _read_other(builder: Builder, name: str) -> Reading:
+    kind = OTHERS[name]
     builder.refused("", kind.refused)
     if kind is others.DATA:
         travel = understand(builder)
@@ -109,9 +108,8 @@ def _read_other(builder: Builder, kind: others.Kind) -> Reading:
             builder.keep(path, why.reason)
         travel = kind.claims.read(builder)
         _derive(builder, kind)
-    reading = builder.reading(rest=_CLEANED if kind is others.SANITIZATION else UNKNOWN)
-    carry(reading, travel)
-    return reading
+    rest = _CLEANED if kind is others.SANITIZATION else UNKNOWN
+    return finished(builder, travel | {(KIND,): name}, rest=rest)
 
 
 def _derive(builder: Builder, kind: others.Kind) -> None:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from workbench.config.degrees import Degrees
+from workbench.dialects.base import Lost
 from workbench.dialects.building import plant
 from workbench.dialects.deepseek_v3.main import dense_width
 from workbench.dialects.deepseek_v3.reading import KIND, OTHERS, SYSTEM
+from workbench.dialects.deepseek_v3.size import impossible_vocabulary
 from workbench.dialects.deepseek_v3.tables import MAIN
 from workbench.dialects.telling import Teller
 
@@ -33,9 +36,9 @@ def write(config: Config, chosen: frozenset[str]) -> Writing:
         file = source or "deepseek_v3.json"
         rest = "the system has no such key"
         command = f"python scripts/run_training.py --config {file}"
-        if name == "main":
-            return teller.writing({file: _json(teller.tree)}, command=command, rest=rest)
-        return teller.writing({file: _json(teller.tree)}, rest=rest)
+        if name == "data":
+            return teller.writing({file: _json(teller.tree)}, rest=rest)
+        return _told(teller.writing({file: _json(teller.tree)}, command=command, rest=rest), config)
     kind = OTHERS[name]
     kind.claims.write(teller)
     for path, value in kind.derived.items():
@@ -48,6 +51,15 @@ def write(config: Config, chosen: frozenset[str]) -> Writing:
     file = source or f"{name}.{'yaml' if name in _YAML else 'json'}"
     text = _yaml(teller.tree) if name in _YAML else _json(teller.tree)
     return teller.writing({file: text}, rest="that kind of file has no such key")
+
+
+def _told(writing: Writing, config: Config) -> Writing:
+    """The writing, with what is in it and stops the system's code all the same."""
+    size = config.model.vocab_size
+    if not impossible_vocabulary(size):
+        return writing
+    why = "its code stops at vocabularies between 51,540 and 116,000"
+    return replace(writing, lost=(*writing.lost, Lost("model.vocab_size", size, why)))
 
 
 def _main(teller: Teller, *, complete: bool) -> None:

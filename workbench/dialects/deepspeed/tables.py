@@ -183,7 +183,7 @@ MONITORS: Table = {
 
 DEGREES: Table = {
     "tensor_parallel.autotp_size": To(
-        "parallel.tensor_parallel_size", lambda size: max(1, plain(size))
+        "parallel.tensor_parallel_size", lambda size: plain(size) or 1
     ),
     "expert_parallel.autoep_size": To("parallel.expert_parallel_size", plain),
     "sequence_parallel_size": To("parallel.context_parallel_size", plain),

@@ -28,8 +28,12 @@ OPTIMIZERS = {
 """Our word for an optimizer and DeepSpeed's."""
 
 _ADAMS = ("adamw", "adam", "onebitadam", "zerooneadam", "lamb", "onebitlamb")
-_DEFAULTS: dict[str, Any] = {"training.beta2": 0.999, "training.weight_decay": 0.0}
-"""What an Adam of DeepSpeed does without being told, where we do something else."""
+_DEFAULTS: dict[str, Any] = {
+    "training.beta1": 0.9,
+    "training.beta2": 0.999,
+    "training.weight_decay": 0.0,
+}
+"""What an Adam of DeepSpeed does without being told; ours does something else."""
 
 SCHEDULES = {
     "WarmupLR": "constant_with_warmup",
@@ -62,7 +66,7 @@ def read_precision(builder: Builder) -> None:
         if value is ABSENT:
             continue
         if (on := truth_of(value)) is None:
-            auto = auto or value == "auto"
+            auto = True
             builder.keep(path, _auto_or("neither true nor false", value))
             continue
         if on and chosen == "no":

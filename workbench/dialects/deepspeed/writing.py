@@ -99,15 +99,17 @@ def _hosts(hosts: dict[str, Any], config: Config) -> dict[str, int]:
 
 def _batch(teller: Teller, world: int, *, everything: bool) -> None:
     training = teller.config.training
+    whole = training.batch_size * training.gradient_accumulation_steps * world
+    if not everything and "training.batch_size" not in teller.chosen:
+        whole = training.global_batch_size or whole  # the file leaves the other two open
     figures = (
-        training.batch_size * training.gradient_accumulation_steps * world,
+        whole,
         training.batch_size,
         training.gradient_accumulation_steps,
     )
     ours = ("global_batch_size", "batch_size", "gradient_accumulation_steps")
-    chosen = any(f"training.{name}" in teller.chosen for name in ours)
     for theirs, name, figure in zip(BATCH, ours, figures, strict=True):
-        if everything or chosen or theirs not in teller.tree:
+        if everything or f"training.{name}" in teller.chosen:
             teller.say(theirs, figure, ours=f"training.{name}")
 
 
@@ -117,7 +119,8 @@ def _precision(teller: Teller, *, everything: bool) -> None:
     if everything or "training.mixed_precision" in teller.chosen:
         for name in ("bf16", "fp16"):
             inner = teller.tree.get(name)
-            if chosen == name or isinstance(inner, dict) or (name == "bf16" and everything):
+            other = isinstance(inner, dict) and "enabled" not in inner
+            if chosen == name or other or (name == "bf16" and everything):
                 teller.say((name, "enabled"), chosen == name)
         if chosen in ("auto", "fp8"):
             teller.lose(

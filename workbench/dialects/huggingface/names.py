@@ -78,3 +78,6 @@ REASONS: dict[str, str] = {
     "num_nextn_predict_layers": "transformers drops these layers too; see training.mtp",
 }
 """Why keys have no place here."""
+
+OF_THE_WEIGHTS = ("quantization_config",)
+"""Say how published weights are stored, not which network they are of."""

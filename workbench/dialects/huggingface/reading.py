@@ -9,15 +9,13 @@ from workbench.config.huggingface.table import WORDS
 from workbench.config.huggingface.words import UnsupportedError
 from workbench.config.keys import keys
 from workbench.dialects.building import Builder, NoPlace
-from workbench.dialects.huggingface.names import NAMES, REASONS
+from workbench.dialects.huggingface.names import NAMES, OF_THE_WEIGHTS, REASONS
+from workbench.dialects.huggingface.watching import Watched
 from workbench.dialects.parsing import parse
 from workbench.errors import ConfigError
 
 if TYPE_CHECKING:
     from workbench.dialects.base import Foreign, Reading
-
-_OF_THE_WEIGHTS = ("quantization_config",)
-"""Say how published weights are stored, not which network they are of."""
 
 
 def read(foreign: Foreign) -> Reading:
@@ -29,13 +27,13 @@ def read(foreign: Foreign) -> Reading:
     document, remarks = parse(foreign, last_wins=True)
     builder = Builder.of("huggingface", foreign, document, remarks)
     tree = document.tree
-    hf = {key: value for key, value in tree.items() if key not in _OF_THE_WEIGHTS}
+    hf = Watched({key: value for key, value in tree.items() if key not in OF_THE_WEIGHTS})
     ours = _ours(hf, foreign)
     for key, value in ours.items():
         _put(builder, key, value, hf)
     for key, meant in NAMES.items():
         path = f"model.{meant}"
-        if builder.has((key,)) and meant in ours and builder.ours(path, _NONE) is not _NONE:
+        if key in hf.read and meant in ours and builder.ours(path, _NONE) is not _NONE:
             builder.understood((key,), path)
     if "quantization_config" in tree:
         builder.assume(
@@ -81,9 +79,9 @@ def _wrong_kind(hf: dict[str, Any]) -> str:
     return "one of its values has another form than that of the family"
 
 
-def _put(builder: Builder, key: str, value: Any, hf: dict[str, Any]) -> None:
+def _put(builder: Builder, key: str, value: Any, hf: Watched) -> None:
     """Put one key of ``model``; null where the file has no word on it goes without saying."""
-    theirs = [name for name, meant in NAMES.items() if meant == key and name in hf]
+    theirs = [name for name, meant in NAMES.items() if meant == key and name in hf.read]
     if value is None and not theirs:
         return
     try:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 from workbench.config.huggingface.configs import disagreements, hf_config, model_config
 from workbench.config.huggingface.table import WORDS
 from workbench.config.huggingface.words import UnsupportedError
-from workbench.dialects.huggingface.names import NAMES
+from workbench.dialects.huggingface.names import NAMES, OF_THE_WEIGHTS
+from workbench.dialects.huggingface.watching import Watched
 from workbench.dialects.telling import Teller
 from workbench.errors import ConfigError
 
@@ -31,12 +32,10 @@ def write(config: Config, chosen: frozenset[str]) -> Writing:
     """
     teller = Teller("huggingface", config, chosen)
     told = _told(config.model, teller.tree.get("model_type"))
-    again = teller.tree.get("model_type") == told["model_type"]
-    for key, value in told.items():
-        ours = f"model.{NAMES[key]}" if key in NAMES else None
-        if not again or ours in chosen:
-            teller.tree[key] = value
-    teller.tree["model_type"] = told["model_type"]
+    if teller.tree.get("model_type") == told["model_type"]:
+        teller.tree = _again(teller, told, chosen)
+    else:
+        teller.tree |= told
     _say(teller, told)
     first = {key: teller.tree.pop(key) for key in ("architectures", "model_type")
              if key in teller.tree}  # fmt: skip
@@ -44,6 +43,24 @@ def write(config: Config, chosen: frozenset[str]) -> Writing:
     return teller.writing(
         {_FILE: text + "\n"}, rest="a config.json holds the shape of a network and nothing else"
     )
+
+
+def _again(teller: Teller, told: dict[str, Any], chosen: frozenset[str]) -> dict[str, Any]:
+    """What the file said, in the same keys, with today's values."""
+    kept = teller.tree
+    said = {
+        key: value
+        for key, value in told.items()
+        if key in NAMES and f"model.{NAMES[key]}" in chosen and key not in kept
+    }
+    words = WORDS[told["model_type"]]
+    try:
+        watched = Watched({k: v for k, v in (kept | said).items() if k not in OF_THE_WEIGHTS})
+        if not disagreements(teller.config.model, model_config(words.read_config(watched))):
+            return kept | {key: value for key, value in said.items() if key in watched.read}
+    except (ValueError, ArithmeticError, KeyError, TypeError):
+        pass  # what was kept does not fit the new shape
+    return kept | told
 
 
 def _told(model: ModelConfig, family: Any) -> dict[str, Any]:

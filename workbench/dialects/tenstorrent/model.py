@@ -11,6 +11,7 @@ from workbench.dialects.tenstorrent.words import (
     CHARACTERS,
     DEFAULTS,
     FIXED,
+    LARGEST,
     LLAMA,
     MLA,
     MOE,
@@ -155,10 +156,9 @@ class ModelReader:
         width = self._value("embedding_dim")
         if kind != "gpt2" and self._path(name) and self._value(name) is not None:
             self._all(name, "model.intermediate_size")
-        elif isinstance(width, int):
+        elif type(width) is int and 0 < width < LARGEST:
             inner = 4 * width if kind == "gpt2" else default_inner(width)
-            if inner > 0:
-                self._to.put("model.intermediate_size", inner)
+            self._to.put("model.intermediate_size", inner)
             if kind != "gpt2":
                 self._to.assume((), f"without {name} the inner width is {inner}: 8/3 of "
                                 "embedding_dim in steps of 256")  # fmt: skip

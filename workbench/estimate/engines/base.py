@@ -68,8 +68,13 @@ def moment(
         extra = tuple(line for line in extra if line.stream != "host")
     for segment, group, times in parts:
         total += times * getattr(sizes_of(net, segment), group)
+    gather = reduce = 0
     for line in extra:
         total += line.bytes
+        if line.stream == "gather":
+            gather += line.bytes
+        elif line.stream == "reduce":
+            reduce += line.bytes
 
     def explain() -> list[Line]:
         lines = [*standing.lines, *extra]
@@ -77,7 +82,7 @@ def moment(
             lines += part_lines(net, part)
         return merged(lines)
 
-    return Moment(name, total, explain)
+    return Moment(name, total, explain, gather, reduce)
 
 
 def sizes_of(net: Sized, segment: str | int) -> Sizes:

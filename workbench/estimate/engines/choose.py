@@ -8,11 +8,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from workbench.estimate.engines import ddp, deepspeed, fsdp, single
-from workbench.estimate.engines.deepspeed import Zero
 from workbench.estimate.engines.states import Updates
+from workbench.estimate.engines.zero import Zero
 from workbench.estimate.network.network import sized
 from workbench.estimate.network.structure import structure_of
 from workbench.estimate.network.symbols import CUDA_ALIGNMENT, symbols_of
+from workbench.estimate.tensors import trained_weights, weights_of
 
 if TYPE_CHECKING:
     from workbench.config.schema import Config
@@ -30,11 +31,29 @@ class Ledger(NamedTuple):
         net: The network with numbers.
         standing: What is there all the time.
         moments: The moments of a step.
+        updates: How weights are updated.
+        zero: How DeepSpeed is asked to train; None with another engine.
     """
 
     net: Sized
     standing: Standing
     moments: list[Moment]
+    updates: Updates
+    zero: Zero | None = None
+
+    @property
+    def net_numbers(self) -> int:
+        """Number of weights."""
+        return sum(each.times * each.total for each in weights_of(self.net))
+
+    @property
+    def state(self) -> int:
+        """Bytes of the whole optimizer's state, over all devices, without scalars."""
+        whole = [each._replace(shape=each.whole) for each in trained_weights(self.net)]
+        rule = self.updates.rule
+        if rule.states is not None:
+            return sum(each.times * rule.states(each, 1).bytes for each in whole)
+        return round(4 * rule.copies * sum(each.times * each.total for each in whole))
 
 
 def ledger_of(config: Config, setting: Setting) -> Ledger:
@@ -73,8 +92,7 @@ def ledger_of(config: Config, setting: Setting) -> Ledger:
     waits = strategy == "ddp" and accumulating
     net = sized(structure, config.model, symbols, accumulating=finds, waiting=waits)
     if zero is not None:
-        base = deepspeed.standing(net, zero, updates)
-        return Ledger(net, base, deepspeed.moments(net, base, zero, updates))
+        return Ledger(net, *deepspeed.ledger(net, zero, updates), updates, zero)
     if strategy == "fsdp":
         base = fsdp.standing(net, updates, accumulating=accumulating)
         reshards = config.fsdp.sharding_strategy != "shard_grad_op"
@@ -86,11 +104,11 @@ def ledger_of(config: Config, setting: Setting) -> Ledger:
             accumulating=accumulating,
             reshard=config.fsdp.reshard_after_forward and reshards,
         )
-        return Ledger(net, base, moments)
+        return Ledger(net, base, moments, updates)
     if strategy == "ddp":
         base = ddp.standing(net, updates)
         moments = ddp.moments(net, base, updates=updates, accumulating=accumulating)
-        return Ledger(net, base, moments)
+        return Ledger(net, base, moments, updates)
     gradients = "of earlier micro-batches"
     base = single.standing(net, updates, accumulating=finds, gradients=gradients)
-    return Ledger(net, base, single.moments(net, base, updates=updates))
+    return Ledger(net, base, single.moments(net, base, updates=updates), updates)

@@ -8,12 +8,9 @@ the tracer, which runs it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from workbench.config.degrees import Degrees
-from workbench.config.offload import optimizer_place, parameters_place
-from workbench.estimate.engines import single
+from workbench.estimate.engines import single, zero_3
 from workbench.estimate.engines.base import Part, Standing, moment
 from workbench.estimate.engines.states import INPUTS
 from workbench.estimate.engines.zero_sizes import Flush, Pieces, flushes, pieces_of
@@ -21,8 +18,8 @@ from workbench.estimate.ledger import Line
 from workbench.estimate.rounding import pinned, up
 
 if TYPE_CHECKING:
-    from workbench.config.schema import Config
     from workbench.estimate.engines.states import Updates
+    from workbench.estimate.engines.zero import Zero
     from workbench.estimate.ledger import Category, Moment
     from workbench.estimate.network.network import Sized
 
@@ -33,72 +30,12 @@ _ALL_REDUCE = 500_000_000
 """Numbers that stage 0 adds up at once (`MEMORY_OPT_ALLREDUCE_SIZE`, runtime/constants.py)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Zero:
-    """How DeepSpeed is asked to train.
-
-    Attributes:
-        stage: The ZeRO stage.
-        devices: Devices that share what is divided.
-        width: Bytes of the compute dtype.
-        gradient: Bytes of the dtype that gradients are added up in.
-        accumulating: Whether a step has several micro-batches.
-        bucket: Numbers of a bucket.
-        buckets: How many there are.
-        contiguous: Whether gradients are copied into them.
-        scatters: Whether each device gets its part of the sums only.
-        optimizer_on: ``none`` (the device), ``cpu`` or ``nvme``.
-        weights_on: The same of the weights.
-        is_pinned: Whether host memory is what a GPU can reach.
-        apart: Whether the host's memory is another than the device's.
-    """
-
-    stage: int
-    devices: int
-    width: int
-    gradient: int
-    accumulating: bool
-    bucket: int
-    buckets: int
-    contiguous: bool
-    scatters: bool
-    optimizer_on: str
-    weights_on: str
-    is_pinned: bool
-    apart: bool
-
-    @classmethod
-    def of(cls, config: Config, *, width: int, accumulating: bool, cpu: bool) -> Zero:
-        """What the section comes to."""
-        section = config.deepspeed
-        wanted = section.grad_accum_dtype
-        overlaps = section.overlap_comm
-        offloads = optimizer_place(section)
-        return cls(
-            stage=section.zero_stage,
-            devices=Degrees.of(config).sharded,
-            width=width,
-            gradient=width if wanted is None else 4 if wanted == "fp32" else 2,
-            accumulating=accumulating,
-            bucket=section.reduce_bucket_size,
-            buckets=2 if overlaps and section.zero_stage < 3 else 1,
-            contiguous=section.contiguous_gradients or offloads != "none",
-            scatters=section.reduce_scatter,
-            optimizer_on=offloads,
-            weights_on=parameters_place(section),
-            is_pinned=section.offload_optimizer.pin_memory and not cpu,
-            apart=not cpu,
-        )
-
-    @property
-    def gradients_stay(self) -> bool:
-        """Whether each gradient waits in full, as a tensor of its own, until the pass is over."""
-        return self.stage == 0 or (self.stage == 1 and (self.buckets == 1 or self.accumulating))
-
-    @property
-    def finds_gradients(self) -> bool:
-        """Whether a backward pass leaves no new gradients: they are taken, or added to others."""
-        return not self.gradients_stay or self.accumulating
+def ledger(net: Sized, zero: Zero, updates: Updates) -> tuple[Standing, list[Moment]]:
+    """What stands, and the moments of a step."""
+    if zero.stage == 3:  # noqa: PLR2004 - the stage
+        return zero_3.ledger(net, zero, updates)
+    base = standing(net, zero, updates)
+    return base, moments(net, base, zero, updates)
 
 
 def standing(net: Sized, zero: Zero, updates: Updates) -> Standing:
@@ -190,7 +127,7 @@ def moments(net: Sized, base: Standing, zero: Zero, updates: Updates) -> list[Mo
     width = zero.gradient if zero.gradients_stay else zero.width
     rows = (*pieces.matrices, *pieces.vectors)
     bucket = zero.bucket if zero.contiguous else pieces.numbers
-    sent = flushes(rows, bucket, pieces.whole, backwards=not zero.gradients_stay)
+    sent = flushes(rows, bucket, pieces.whole_first, backwards=not zero.gradients_stay)
     own = up(width * pieces.whole, alignment) if zero.optimizer_on == "none" else 0
     owned = _line("gradients that begin in this device's pieces", f"{width} P_own", own)
     copies = zero.devices > 1 and zero.scatters

@@ -24,6 +24,7 @@ from workbench.estimate.engines.inputs import input_lines
 from workbench.estimate.engines.single import BETWEEN
 from workbench.estimate.engines.states import state_lines, update_lines
 from workbench.estimate.ledger import Line
+from workbench.estimate.rounding import up
 from workbench.estimate.network.symbols import SYMBOLS
 
 if TYPE_CHECKING:
@@ -111,6 +112,14 @@ class _Step:
         size = 4 // self.width * self.net.blocks[kind].whole
         return _line("fp32 buffer of a block's gradients", "4 P", size, "communication")
 
+    def router_buffer(self) -> Line:
+        alignment, shards, *_ = self.net.symbols
+        scope = dict(zip(SYMBOLS, self.net.symbols, strict=True))
+        size = up(4 * -(-scope["E"] // shards) * shards * scope["D"], alignment)
+        return _line(
+            "buffer that a router is fetched into", "4 E D", size, "communication", "gather"
+        )
+
     def stream(self, name: str, category: Category, kind: int) -> Line:
         alignment, _, batch, length, hidden = self.net.symbols[:5]
         symbol = "T"
@@ -150,6 +159,10 @@ class _Step:
             # The buffer lives until the next unit has its own, so that copying out overlaps.
             parts = [*kept, Part(kind, "forward")]
             self.add(f"{name}, forward", parts, *there, late)
+            if self.net.blocks[kind].forward_late:
+                parts = [*kept, Part(kind, "forward_late")]
+                self.add(f"{name}, forward, from its router on", parts, *there)
+                late = self.router_buffer()
             saved.append(Part(kind, "saved", count))
             if not self.reshard:
                 held.append(self.fetched(kind, count))
@@ -216,12 +229,21 @@ class _Step:
         there = [root, *held, below, gradients]
         stream = self.stream("gradient of the residual stream", "temporaries", kind)
         ahead = self.buffer(following) if self.reshard and following is not None else None
+        routed = self.net.blocks[kind].backward_late
         if self.reshard:
             parts = [*kept, Part(kind, "saved")]
             lines = (*there, older, self.fetched(kind), self.buffer(kind), stream)
             self.add(f"fetching {name} again", parts, *lines)
         parts = [*kept, Part(kind, "backward")]
-        self.add(f"{name}, backward", parts, *there, older, self.fetched(kind), ahead)
+        first = self.router_buffer() if self.reshard and routed else ahead
+        self.add(f"{name}, backward", parts, *there, older, self.fetched(kind), first)
+        if routed:
+            parts = [*kept, Part(kind, "backward_router")]
+            name_of = f"{name}, backward, its router"
+            self.add(name_of, parts, *there, older, self.fetched(kind), ahead)
+            parts = [*kept, Part(kind, "backward_late")]
+            name_of = f"{name}, backward, from its router on"
+            self.add(name_of, parts, *there, self.fetched(kind), ahead)
         parts = [*kept, Part(kind, "gradients")]
         self.add(
             f"{name}, gradients on their way", parts, *there, ahead, self.reduced(kind), stream

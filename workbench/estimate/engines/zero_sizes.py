@@ -32,6 +32,7 @@ class Pieces:
         first: Numbers of one device's piece of the first group.
         second: The same of the second group.
         whole: Weights that begin in the first device's pieces, each counted with all its numbers.
+        whole_first: Those of the first group.
         piece: Numbers of the largest part of a weight in these.
     """
 
@@ -43,6 +44,7 @@ class Pieces:
     first: int
     second: int
     whole: int
+    whole_first: int
     piece: int
 
     @property
@@ -85,6 +87,7 @@ def _pieces(matrices: tuple[Row, ...], vectors: tuple[Row, ...], devices: int) -
         first,
         second,
         held[0][0] + held[1][0],
+        held[0][0],
         max(held[0][1], held[1][1]),
     )
 

@@ -25,7 +25,8 @@ class Limits:
         recompute: What the backward pass computes again.
         sharding: What divides the training among the devices.
         offload: What waits in host memory, or on a drive that the plan names.
-        precision: bf16 where the device computes it and the plan has fp32 or fp16.
+        precision: bf16 where the plan has fp32 or fp16 and the device computes it; fp16 in the
+            place of fp32 where it computes that and no bf16.
         optimizers: Rules that may take the place of the plan's: they change the training.
         margin: Part of the card to leave free.
         most: Proposals to tell.

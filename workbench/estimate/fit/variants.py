@@ -15,6 +15,7 @@ from workbench.config.keys import keys
 from workbench.config.offload import optimizer_place, parameters_place
 from workbench.estimate.fit.edits import changed, effective
 from workbench.estimate.fit.pace import recomputation
+from workbench.estimate.setting import Setting
 from workbench.estimate.traffic import engine_of
 
 if TYPE_CHECKING:
@@ -204,11 +205,17 @@ def _recomputations(config: Config, limits: Limits) -> list[tuple[str, Edits]]:
 
 
 def _precisions(config: Config, hardware: HardwareProfile | None, limits: Limits) -> list[Edits]:
-    """The plan's own, and bf16 where a GPU computes it natively."""
-    better = limits.precision and config.training.mixed_precision in ("no", "fp16")
-    if not better or hardware is None or hardware.kind == "cpu" or not hardware.computes("bf16"):
+    """The plan's own, and where that is none for a GPU's matrix units, the one that is.
+
+    bf16 where they have it, which needs no care; else fp16, with its loss scaling.
+    """
+    if not limits.precision or hardware is None or hardware.kind == "cpu":
         return [{}]
-    return [{}, {"training.mixed_precision": "bf16"}]
+    now = Setting.of(config, hardware).precision
+    better = next((each for each in ("bf16", "fp16") if hardware.computes(each)), now)
+    if now in (better, "bf16"):
+        return [{}]
+    return [{}, {"training.mixed_precision": better}]
 
 
 def _optimizers(config: Config, limits: Limits) -> list[Edits]:

@@ -1,7 +1,8 @@
 """`workbench.models.attend` on paper: which kernel attends, and what it holds.
 
-On CUDA the choice is PyTorch's for bf16 (cuda/sdp_utils.cpp): flash attention where there is no
-mask, the memory-efficient kernel with one, and the plain way where key heads are shared besides.
+On CUDA the choice is PyTorch's (cuda/sdp_utils.cpp): flash attention in 16 bits without a mask, the
+memory-efficient kernel in fp32 or with a mask, which without one keeps the same, and the plain way
+where that kernel would have to share key heads.
 
 Shapes: B sequences, T queries, S keys, H query heads, G key heads, K width of a head.
 """
@@ -103,7 +104,7 @@ def _is_plain(s: Structure, mask: Tensor | None) -> bool:
     """Whether PyTorch has no fused kernel for it."""
     if s.cpu:
         return s.options.attention_dropout or (mask is not None and mask.needs_grad)
-    return mask is not None and s.options.layout.grouped
+    return s.options.layout.grouped and (mask is not None or s.width == 4)
 
 
 def _product(

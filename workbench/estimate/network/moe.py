@@ -29,7 +29,7 @@ def mixture(tape: Tape, x_BTD: Tensor, s: Structure) -> tuple[Tensor, Routed]:
     m = s.moe
     assert m is not None
     x_TD = ops.view(tape, x_BTD, (TOKENS, "D"))
-    routed = router(tape, x_TD, m)
+    routed = router(tape, x_TD, s)
     flat = routed.expert_TM
     if m.drops and not m.one_choice:
         flat = tape.new((SLOTS,), 8, "experts of the slots in a row")

@@ -10,11 +10,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from workbench.estimate.network.moe_fetch import Unit
 from workbench.estimate.tape import ops, ops_plain
 from workbench.estimate.tape.tensor import Parameter, Tensor
 
 if TYPE_CHECKING:
     from workbench.estimate.network.moe_structure import MoeStructure
+    from workbench.estimate.network.structure import Structure
     from workbench.estimate.tape.tensor import Tape
 
 TOKENS = "B*T"
@@ -39,7 +41,19 @@ class Routed(NamedTuple):
     left: tuple[Tensor, ...]
 
 
-def router(tape: Tape, x_TD: Tensor, m: MoeStructure) -> Routed:
+def router(tape: Tape, x_TD: Tensor, s: Structure) -> Routed:
+    """Choose, as a unit of its own where weights are fetched."""
+    m = s.moe
+    assert m is not None
+    if not s.sharded:
+        return _route(tape, x_TD, m)[0]
+    unit = Unit(tape, x_TD, reshard=m.reshards)
+    routed, unit.parameter = _route(tape, unit.given.pop(), m)
+    gate_TM, loss = unit.done(routed.gate_TM, routed.loss)
+    return Routed(gate_TM, routed.expert_TM, loss, routed.left)
+
+
+def _route(tape: Tape, x_TD: Tensor, m: MoeStructure) -> tuple[Routed, Parameter]:
     """Choose; in fp32."""
     x_TD = ops.cast(tape, x_TD, 4, "fp32 input of the router")
     if m.jitter:
@@ -81,7 +95,7 @@ def router(tape: Tape, x_TD: Tensor, m: MoeStructure) -> Routed:
     dropped = tape.new((), 8, "number of dropped slots")
     if m.drops:
         expert_TM, dropped = _dropped(tape, expert_TM, m)
-    return Routed(gate_TM, expert_TM, loss, (evenness.detach(), counts, dropped))
+    return Routed(gate_TM, expert_TM, loss, (evenness.detach(), counts, dropped)), weight
 
 
 def _added(tape: Tape, x: Tensor, label: str) -> Tensor:

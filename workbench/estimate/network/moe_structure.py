@@ -68,6 +68,7 @@ class MoeStructure:
         dropout: Whether results of experts are dropped.
         experts: Number of experts where each is an operation of its own; else 0.
         ahead: Whether the blocks of multi-token prediction have experts, too.
+        reshards: Whether FSDP gives the router's weights back between the passes.
     """
 
     way: Way
@@ -89,6 +90,7 @@ class MoeStructure:
     dropout: bool
     experts: int
     ahead: bool
+    reshards: bool
 
 
 def moe_structure_of(config: Config, tokens: int, *, cpu: bool, width: int) -> MoeStructure | None:
@@ -123,6 +125,8 @@ def moe_structure_of(config: Config, tokens: int, *, cpu: bool, width: int) -> M
         shared=moe.num_shared_experts > 0,
         dropout=model.expert_dropout > 0,
         experts=model.num_experts if way == "loop" else 0,
+        reshards=config.fsdp.reshard_after_forward
+        and config.fsdp.sharding_strategy != "shard_grad_op",
         ahead=config.training.mtp.enabled and has_experts(model, model.num_layers),
     )
 

@@ -60,6 +60,9 @@ class Sizes(NamedTuple):
         trained: As ``weights``, of those that learn.
         trained_shard: As ``shard``, of those that learn.
         arrival: The largest moment at which a gradient reaches its weight.
+        forward_late: As ``forward``, once a router inside has been fetched by itself.
+        backward_router: As ``backward``, once it has been fetched again.
+        backward_late: As ``backward``, once its gradient is on its way.
         numbers: Number of weights.
     """
 
@@ -76,6 +79,9 @@ class Sizes(NamedTuple):
     trained: int
     trained_shard: int
     arrival: int
+    forward_late: int
+    backward_router: int
+    backward_late: int
     numbers: int
 
 
@@ -163,7 +169,8 @@ def record(
     root = y.node
     assert root is not None, "a part of the network has something to learn"
     assert y.storage is not None, "a part of the network makes a tensor"
-    forward = tape.cut()
+    tape.passing.clear()
+    forward, after_router = _divided(tape.cut(), tape.marks, "router")
     saved = tape.live & ~y.storage.bit
     shape, width = y.shape, y.width
     del y
@@ -182,8 +189,11 @@ def record(
     start = [tape.new(shape, width, "gradient of the residual stream")]
     more = [(node, tape.new(*each, "gradient of what blocks share")) for node, *each in ends]
     ends.clear()
+    tape.marks.clear()
     backward(tape, root, start.pop(), more=more, held=held)
+    tape.passing.clear()
     del root
+    before, in_router, last = _phases(tape.cut(), tape.marks)
     result = 0
     if boundary is not None and boundary.grad is not None and boundary.grad.storage is not None:
         result = boundary.grad.storage.bit
@@ -211,7 +221,7 @@ def record(
     groups = {
         "saved": tallies([saved]),
         "forward": tallies(largest(tape, forward)),
-        "backward": tallies(largest(tape, tape.cut())),
+        "backward": tallies(largest(tape, before)),
         "gradients": tallies([gradients]),
         **_weights(own),
         "lasting": tallies([lasting]),
@@ -226,7 +236,11 @@ def record(
         "behind": tallies([after]),
         **_trained(own),
         "arrival": tallies(largest(tape, tape.arrivals)),
+        "forward_late": tallies(largest(tape, after_router)),
+        "backward_router": tallies(largest(tape, in_router)),
+        "backward_late": tallies(largest(tape, last)),
     }
+    groups = {field: groups[field] for field in Sizes._fields if field in groups}
     count = "+".join(size_of_shape(shape, 1) for shape in parameters.values()) or "0"
     return Segment(
         name,
@@ -247,12 +261,26 @@ def _weights(parameters: list[Parameter]) -> dict[str, tuple[Tally, ...]]:
         cut = (first, *shape[1:])
         whole.append(Entry(name, size_of_shape(shape, each.kept), 1, "weights"))
         shard.append(Entry(name, size_of_shape(cut, 4), 1, "weights"))
-        gathered.append(Entry(name, size_of_shape((*cut, "N"), each.width), 1, "weights"))
+        if not each.apart:
+            gathered.append(Entry(name, size_of_shape((*cut, "N"), each.width), 1, "weights"))
     return {
         "weights": (Tally(tuple(whole)),),
         "shard": (Tally(tuple(shard)),),
         "whole": (Tally(tuple(gathered)),),
     }
+
+
+def _divided(moments: list[int], marks: dict[str, int], name: str) -> tuple[list[int], list[int]]:
+    """The moments before and after a mark; all of them are before one that was never set."""
+    place = marks.get(name, len(moments))
+    return moments[:place], moments[place:]
+
+
+def _phases(moments: list[int], marks: dict[str, int]) -> tuple[list[int], list[int], list[int]]:
+    """The moments of a backward pass before, in, and after that of a router."""
+    rest, last = _divided(moments, marks, "router, reduced")
+    before, inside = _divided(rest, marks, "router, backward")
+    return before, inside, last
 
 
 def _trained(parameters: list[Parameter]) -> dict[str, tuple[Tally, ...]]:

@@ -137,6 +137,8 @@ def middle(
     memory = _drop(tape, normed, s)
     del normed
     given.clear()
+    if memory.storage is not None:
+        tape.labels[memory.storage.bit.bit_length() - 1] = "what was read"
     table = Parameter(tape, "embedding", ("V", "D"), shared=True)
     # It waits in the autograd engine, or is added to the output's, which waits there.
     table.has_gradient = s.tied

@@ -93,12 +93,10 @@ def _dropout_back(node: Node, grad: Tensor) -> Gradients:
     return (node.tape.new(node.memo, grad.width, "gradient of dropout"),)
 
 
-def product(
-    tape: Tape, x: Tensor, y: Tensor, shape: tuple[Dim, ...], label: str, *, copies: bool = False
-) -> Tensor:
-    """Matrix products, one for each head; ``copies``: backwards the gradient is copied first."""
+def product(tape: Tape, x: Tensor, y: Tensor, shape: tuple[Dim, ...], label: str) -> Tensor:
+    """Matrix products, one for each head."""
     keep = ((x,) if y.needs_grad else ()) + ((y,) if x.needs_grad else ())
-    memo = (x.shape, y.shape, x.needs_grad, y.needs_grad, copies)
+    memo = (x.shape, y.shape, x.needs_grad, y.needs_grad)
     return ops.make(
         tape,
         (x, y),
@@ -114,12 +112,10 @@ def product(
 
 def _product_back(node: Node, grad: Tensor) -> Gradients:
     tape, width = node.tape, grad.width
-    x_shape, y_shape, to_x, to_y, copies = node.memo
-    copy = tape.new(grad.shape, width, "gradient by heads") if copies else None
+    x_shape, y_shape, to_x, to_y = node.memo
     node.kept()
     grad_y = tape.new(y_shape, width, "gradient of a factor") if to_y else None
     grad_x = tape.new(x_shape, width, "gradient of a factor") if to_x else None
-    del copy
     return grad_x, grad_y
 
 
@@ -251,7 +247,7 @@ def plain_attention(
     rounded = ops.cast(tape, scores.detach(), origin, "attention weights in the compute dtype")
     right = copied(tape, values, "values by heads") if apart and not layout.grouped else values
     out = (*q.shape[:3], v.shape[3])
-    y = product(tape, scores, right, out, "attention output", copies=apart)
+    y = split_heads(tape, product(tape, scores, right, out, "attention output"), out, copies=apart)
     del right
     y = ops.cast(tape, y, origin, "attention output")
     del rounded
@@ -296,7 +292,9 @@ def eager_attention(
     right = copied(tape, v, "values by heads") if apart else v
     out = (*q.shape[:3], v.shape[3])
     copies = layout.several_heads and (layout.grouped or apart)
-    y = product(tape, weights, right, out, "attention output", copies=copies)
+    y = split_heads(
+        tape, product(tape, weights, right, out, "attention output"), out, copies=copies
+    )
     del query, scores, weights, right, mask
     return y
 

@@ -75,6 +75,8 @@ class Tape:
         arrivals: ``live`` as each gradient reaches its weight.
         parameters: The weights that were met.
         buffers: (name, shape, bytes per element) of what stands beside them and learns nothing.
+        passing: What an engine holds until the next part of the network.
+        marks: Where in ``moments`` something began, by its name.
         grad: Whether operations leave nodes behind.
         region: The recomputed part that is being executed; None outside of any.
         accumulating: Whether parameters already have gradients.
@@ -99,6 +101,8 @@ class Tape:
         self.arrivals: list[int] = []
         self.parameters: list[Parameter] = []
         self.buffers: list[tuple[str, tuple[Dim, ...], int]] = []
+        self.passing: dict[str, Tensor] = {}
+        self.marks: dict[str, int] = {}
         self.grad = True
         self.region: Region | None = None
         self.path = ""
@@ -119,6 +123,10 @@ class Tape:
         self.moments.append(self.live)
         return Tensor(Storage(self, bit), shape, width, node)
 
+    def mark(self, name: str) -> None:
+        """Something begins."""
+        self.marks.setdefault(name, len(self.moments))
+
     def cut(self) -> list[int]:
         """The moments so far; begins a new list."""
         moments, self.moments = self.moments, []
@@ -136,9 +144,10 @@ class Parameter(Tensor):
         waiting: The gradient of earlier micro-batches where it is given up for its bucket.
         kept: Bytes of an element between steps.
         trained: Whether it is.
+        apart: Whether FSDP fetches it by itself, in the format that it is kept in.
     """
 
-    __slots__ = ("grad", "has_gradient", "kept", "name", "shared", "trained", "waiting")
+    __slots__ = ("apart", "grad", "has_gradient", "kept", "name", "shared", "trained", "waiting")
 
     def __init__(
         self,
@@ -167,7 +176,7 @@ class Parameter(Tensor):
         self.kept = 2 if narrow else tape.kept_width
         self.name, self.grad, self.has_gradient = tape.path + name, None, tape.accumulating
         self.needs_grad = self.trained = trained
-        self.shared = shared
+        self.shared, self.apart = shared, exact
         self.waiting: Tensor | None = None
         tape.parameters.append(self)
 

@@ -62,10 +62,14 @@ def _on_cpu(mask: torch.Tensor | None, dropout: float) -> Kernel:
 
 
 def _on_cuda(q: torch.Tensor, k: torch.Tensor, mask: torch.Tensor | None) -> Kernel:
-    """Flash attention takes no mask, the efficient kernel no shared key heads."""
+    """Flash attention is for 16 bits and takes no mask, the efficient kernel no shared key heads.
+
+    Without a mask the efficient kernel keeps what flash attention does.
+    """
+    shared = q.shape[1] != k.shape[1]
     if mask is None:
-        return "flash"
-    return "efficient" if q.shape[1] == k.shape[1] else "plain"
+        return "plain" if shared and q.dtype == torch.float32 else "flash"
+    return "plain" if shared else "efficient"
 
 
 def _plain(

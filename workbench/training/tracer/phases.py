@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from workbench.training.tracer.storages import Storages
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     import torch
     from torch import nn
@@ -53,7 +53,7 @@ class Phased(Storages):
         if self.bytes > self.peaks.get(self.phase, 0):
             self.peaks[self.phase] = self.bytes
 
-    def follow(self, stacks: dict[str, Sequence[nn.Module]], engine: Any = None) -> None:
+    def follow(self, stacks: Mapping[str, Sequence[nn.Module]], engine: Any = None) -> None:
         """From now on, tell the phases apart.
 
         Args:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from workbench import units
-from workbench.tui import keymap
 from workbench.tui.form import value_text
 from workbench.tui.pages.estimate import Figures, Outlook, dollars, verdict_row
 from workbench.tui.pages.help import table_page
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
     from workbench.config.profile import HardwareProfile
     from workbench.draft import Draft
     from workbench.estimate.fit.result import Proposal
+    from workbench.tui import keymap
     from workbench.tui.form import Shown
     from workbench.tui.widgets.canvas import Page
 
@@ -48,9 +48,9 @@ class Choice(NamedTuple):
     titles: dict[str, str]
 
 
-def keys() -> Dialog:
-    """Every key of Build."""
-    return Dialog("Keys", table_page(keymap.BUILD_KEYS), [_CLOSE])
+def keys(table: tuple[keymap.Key, ...]) -> Dialog:
+    """Every key of a table."""
+    return Dialog("Keys", table_page(table), [_CLOSE])
 
 
 def key(key: Key, shown: Shown, findings: list[Finding]) -> Dialog:

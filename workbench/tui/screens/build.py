@@ -434,4 +434,4 @@ class Build(Screen[str | None]):
 
     def action_help(self) -> None:
         """Every key."""
-        self.app.push_screen(asking.keys())
+        self.app.push_screen(asking.keys(keymap.BUILD_KEYS))

@@ -106,7 +106,7 @@ class Main(Screen[None]):
             self.call_after_refresh(self.post_message, Trouble(as_error(error)))
             found = []
         self._recipes = {item.name: item for item in found}
-        self.choices.set_recipes(found)
+        self.choices.set_recipes([item for item in found if item.featured])
         self.call_after_refresh(self._begin)
 
     def _begin(self) -> None:
@@ -145,6 +145,8 @@ class Main(Screen[None]):
         found = {self.choices.chosen[0], "full" if self.has_class("-full") else "list"}
         if self._entries:
             found.add("runs")
+        if len(self.choices.marked) > 1:
+            found.add("comparable")
         run = self.chosen_run
         if run is not None:
             found.add("live" if run.alive else "ended")
@@ -370,6 +372,25 @@ class Main(Screen[None]):
                 self.post_message(Launched(run))
 
         self.app.push_screen(Build(draft), built)
+
+    def action_charts(self) -> None:
+        """The curves of the chosen run."""
+        self._open_charts([self.choices.chosen[1]])
+
+    def action_mark(self) -> None:
+        """Mark the run to be compared, or take the mark away; then go on to the next."""
+        self.choices.mark(self.choices.chosen[1])
+        self.choices.move(1)
+        self.query_one("#footer", Canvas).redraw()
+
+    def action_compare(self) -> None:
+        """The marked runs over each other."""
+        self._open_charts(self.choices.marked)
+
+    def _open_charts(self, names: list[str]) -> None:
+        from workbench.tui.screens.charts import Charts
+
+        self.app.push_screen(Charts(self.runs_dir, names, plain=self._view.ascii))
 
     def action_stop(self) -> None:
         """Ask, then stop the chosen run."""

@@ -84,6 +84,11 @@ class Canvas(ScrollView, inherit_bindings=False):
                 self.refresh(Region(0, index - top, width, 1))
 
     @property
+    def rows(self) -> list[Row]:
+        """What is drawn, scrolled out of sight or not."""
+        return self._rows
+
+    @property
     def _room(self) -> tuple[int, int]:
         """Width and height without the scroll bar; known as soon as there is a size at all."""
         return max(self.size.width - self.scrollbar_gutter.width, 0), self.size.height

@@ -49,6 +49,7 @@ class Choices(Canvas, inherit_bindings=False):
         self._recipes: list[Item] = []
         self._runs: list[Item] | None = None
         self._chosen = 0
+        self._marked: dict[str, None] = {}
         self._tops = {"recipe": 0, "run": 0}  # how far each half is scrolled
         self._items_of_rows: list[int | None] = []
 
@@ -88,6 +89,20 @@ class Choices(Canvas, inherit_bindings=False):
         if found:
             self._move_to(self.names.index((kind, name)))
         return found
+
+    @property
+    def marked(self) -> list[str]:
+        """The runs that are marked and still there, in the order of marking."""
+        there = {item.name for item in self._runs or ()}
+        return [name for name in self._marked if name in there]
+
+    def mark(self, name: str) -> None:
+        """Mark a run, or take its mark away."""
+        if name in self._marked:
+            del self._marked[name]
+        else:
+            self._marked[name] = None
+        self.redraw()
 
     def move(self, by: int) -> None:
         """Choose an item so many places further."""
@@ -171,8 +186,10 @@ class Choices(Canvas, inherit_bindings=False):
         rows: list[tuple[int | None, Row]] = []
         for index, item in enumerate(items, first):
             mark = ("!" if self.has_focus else "~") if index == self._chosen else ""
+            is_marked = item.kind == "run" and item.name in self._marked
             name = [
-                (f" {item.sign} ", item.role + mark),
+                ("+" if is_marked else " ", "key" + mark),
+                (f"{item.sign} ", item.role + mark),
                 (clip(item.name, width - 4), "value" + mark),
             ]
             rows.append((index, fit(name, width, mark)))

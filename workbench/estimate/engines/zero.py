@@ -1,0 +1,92 @@
+"""How DeepSpeed is asked to train."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from workbench.config.degrees import Degrees
+from workbench.config.offload import optimizer_place, parameters_place
+
+if TYPE_CHECKING:
+    from workbench.config.schema import Config
+
+
+@dataclass(frozen=True, slots=True)
+class Zero:
+    """How DeepSpeed is asked to train.
+
+    Attributes:
+        stage: The ZeRO stage.
+        devices: Devices that share what is divided.
+        width: Bytes of the compute dtype.
+        gradient: Bytes of the dtype that gradients are added up in.
+        accumulating: Whether a step has several micro-batches.
+        bucket: Numbers of a bucket.
+        buckets: How many there are.
+        contiguous: Whether gradients are copied into them.
+        scatters: Whether each device gets its part of the sums only.
+        optimizer_on: ``none`` (the device), ``cpu`` or ``nvme``.
+        weights_on: The same of the weights.
+        is_pinned: Whether host memory is what a GPU can reach.
+        apart: Whether the host's memory is another than the device's.
+        persists: Weights with fewer numbers stay whole on every device in stage 3.
+        reuse: Numbers within which a weight that is needed again is kept there.
+        ahead: Numbers that are fetched ahead there.
+        group: Numbers that are updated at once there.
+    """
+
+    stage: int
+    devices: int
+    width: int
+    gradient: int
+    accumulating: bool
+    bucket: int
+    buckets: int
+    contiguous: bool
+    scatters: bool
+    optimizer_on: str
+    weights_on: str
+    is_pinned: bool
+    apart: bool
+    persists: int
+    reuse: int
+    ahead: int
+    group: int
+
+    @classmethod
+    def of(cls, config: Config, *, width: int, accumulating: bool, cpu: bool) -> Zero:
+        """What the section comes to."""
+        section = config.deepspeed
+        wanted = section.grad_accum_dtype
+        overlaps = section.overlap_comm
+        offloads = optimizer_place(section)
+        return cls(
+            stage=section.zero_stage,
+            devices=Degrees.of(config).sharded,
+            width=width,
+            gradient=width if wanted is None else 4 if wanted == "fp32" else 2,
+            accumulating=accumulating,
+            bucket=section.reduce_bucket_size,
+            buckets=2 if overlaps and section.zero_stage < 3 else 1,
+            contiguous=section.contiguous_gradients or offloads != "none",
+            scatters=section.reduce_scatter,
+            optimizer_on=offloads,
+            weights_on=parameters_place(section),
+            is_pinned=section.offload_optimizer.pin_memory and not cpu,
+            apart=not cpu,
+            persists=section.stage3_param_persistence_threshold,
+            reuse=section.stage3_max_reuse_distance,
+            ahead=min(section.stage3_prefetch_bucket_size, section.stage3_max_live_parameters),
+            group=section.sub_group_size,
+        )
+
+    @property
+    def gradients_stay(self) -> bool:
+        """Whether each gradient waits in full, as a tensor of its own, until the pass is over."""
+        return self.stage == 0 or (self.stage == 1 and (self.buckets == 1 or self.accumulating))
+
+    @property
+    def finds_gradients(self) -> bool:
+        """Whether a backward pass leaves no new gradients: they are taken, or added to others."""
+        return not self.gradients_stay or self.accumulating

@@ -1,0 +1,212 @@
+"""ZeRO stage 3: weights are in pieces too, and whole only around the time that they are needed.
+
+Each weight is cut by itself. Small ones stay whole. A weight that is needed again within
+``stage3_max_reuse_distance`` others is kept; those to come are fetched ahead, as one buffer that
+is then copied out into the weights and lives until the last of them is used
+(DeepSpeed 0.19.8, runtime/zero/partitioned_param_coordinator.py, partition_parameters.py, stage3.py).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from workbench.estimate.engines.base import Part, Standing, moment
+from workbench.estimate.engines.states import INPUTS
+from workbench.estimate.engines.zero_sizes import flushes, pieces_of
+from workbench.estimate.ledger import Line
+from workbench.estimate.rounding import pinned, up
+from workbench.estimate.tensors import trained_weights, weights_of
+
+if TYPE_CHECKING:
+    from workbench.estimate.engines.states import Updates
+    from workbench.estimate.engines.zero import Zero
+    from workbench.estimate.engines.zero_sizes import Pieces
+    from workbench.estimate.ledger import Category, Moment, Stream
+    from workbench.estimate.network.network import Sized
+
+SOURCE = "DeepSpeed 0.19.8, runtime/zero/stage3.py"
+_FETCH = "DeepSpeed 0.19.8, runtime/zero/partitioned_param_coordinator.py"
+
+
+class _Cut(NamedTuple):
+    """Numbers of weights.
+
+    Attributes:
+        pieces: What this device has of all weights.
+        trained: What it has of those that learn.
+        persistent: Weights that stay whole.
+        moving: Those that do not, by part of the network: of the front, of one block of each
+            kind, of the tail.
+    """
+
+    pieces: int
+    trained: int
+    persistent: int
+    moving: dict[str | int, int]
+
+    def total(self, net: Sized) -> int:
+        """All weights that do not stay whole."""
+        blocks = sum(count * self.moving.get(kind, 0) for kind, count in net.runs)
+        return self.moving.get("front", 0) + blocks + self.moving.get("tail", 0)
+
+
+def _cut(net: Sized, zero: Zero) -> _Cut:
+    devices = zero.devices
+    moving: dict[str | int, int] = {}
+    persistent = pieces = 0
+    for each in weights_of(net):
+        pieces += each.times * -(-each.numbers // devices)
+        if each.numbers < zero.persists:
+            persistent += each.times * each.numbers
+        else:
+            moving[each.part] = moving.get(each.part, 0) + each.numbers
+    trained = sum(each.times * -(-each.numbers // devices) for each in trained_weights(net))
+    return _Cut(pieces, trained, persistent, moving)
+
+
+def ledger(net: Sized, zero: Zero, updates: Updates) -> tuple[Standing, list[Moment]]:
+    """What stands, and the moments of a step."""
+    cut, pieces = _cut(net, zero), pieces_of(net, zero.devices)
+    base = _standing(net, zero, updates, cut, pieces)
+    return base, [
+        *_passes(net, zero, cut, pieces, base),
+        *_update(net, zero, updates, cut, pieces, base),
+    ]
+
+
+def _standing(net: Sized, zero: Zero, updates: Updates, cut: _Cut, pieces: Pieces) -> Standing:
+    width, rule, alignment = zero.width, updates.rule, net.symbols[0]
+    optimizer: Stream = "compute" if zero.optimizer_on == "none" else "host"
+    weights: Stream = "compute" if zero.weights_on == "none" else "host"
+    lines = [
+        _line("pieces of the weights", f"{width} P/N", width * cut.pieces, "weights", weights),
+        _line("small weights that stay whole", f"{width} n", width * cut.persistent, "weights"),
+        _line("fp32 copies of the pieces", "4 P/N", 4 * cut.trained, "weights", optimizer),
+        _line("gradients of the pieces", f"{width} P/N", width * cut.trained, "gradients", optimizer),
+        _line(
+            "bucket of gradients", f"{width} × reduce_bucket_size", width * zero.bucket,
+            "communication",
+        ),
+    ]  # fmt: skip
+    if rule.copies:
+        size = round(4 * rule.copies * cut.trained)
+        name, formula = f"optimizer: {rule.text}", f"{4 * rule.copies:g} P/N"
+        lines.append(_line(name, formula, size, "optimizer", optimizer))
+    if optimizer == "host":
+        size, how = pinned(4 * cut.trained, is_pinned=zero.is_pinned)
+        lines.append(
+            _line("fp32 gradients of the pieces", f"4 P/N{how}", size, "gradients", "host")
+        )
+    tokens = net.symbols[2] * net.symbols[3]
+    lines.append(
+        Line("tokens and targets", "2 × 8 B T", 2 * up(8 * tokens, alignment), "inputs", INPUTS)
+    )
+    return Standing.of(*lines, apart=zero.apart)
+
+
+def _passes(net: Sized, zero: Zero, cut: _Cut, pieces: Pieces, base: Standing) -> list[Moment]:
+    """Forwards weights gather, up to a window; backwards they go again."""
+    width, total = zero.width, cut.total(net)
+    window = zero.reuse // 2
+
+    # A single device has every weight whole.
+    shared = zero.devices > 1
+
+    def fetched(numbers: int) -> Line:
+        numbers *= shared
+        return _line("weights, fetched", f"{width} P", width * numbers, "weights", source=_FETCH)
+
+    def buffer(numbers: int) -> Line:
+        name, size = (
+            "buffer that weights were fetched into",
+            shared * width * min(zero.ahead, numbers),
+        )
+        return _line(
+            name, f"{width} × stage3_prefetch_bucket_size", size, "communication", source=_FETCH
+        )
+
+    found: list[Moment] = []
+    before: list[Part] = [Part("front", "saved")]
+    so_far = cut.moving.get("front", 0)
+    lines = (fetched(min(total, so_far + zero.ahead)),)
+    found.append(moment("embedding, forward", net, base, [Part("front", "forward")], lines))
+    count_all = sum(count for _, count in net.runs)
+    place = 0
+    for kind, count in net.runs:
+        place += count
+        one = cut.moving.get(kind, 0)
+        so_far += count * one
+        live = min(so_far, max(window, one)) + min(zero.ahead, total - so_far)
+        parts = [*before, Part(kind, "saved", count - 1), Part(kind, "forward")]
+        lines = (fetched(live), buffer(total - so_far))
+        found.append(moment(f"block {place} of {count_all}, forward", net, base, parts, lines))
+        before.append(Part(kind, "saved", count))
+    tail = cut.moving.get("tail", 0)
+    live = min(total, max(window, tail))
+    found.append(moment("loss", net, base, [*before, Part("tail", "forward")], (fetched(live),)))
+    found.append(
+        moment("loss, backward", net, base, [*before, Part("tail", "backward")], (fetched(live),))
+    )
+    kept = total - tail
+    place = count_all
+    for kind, count in reversed(net.runs):
+        one = cut.moving.get(kind, 0)
+        before.pop()
+        for left in sorted({count - 1, 0}, reverse=True):
+            there = kept - (count - 1 - left) * one
+            live = min(there, max(window - (total - there), one + min(zero.ahead, there - one)))
+            parts = [*before, Part(kind, "saved", left), Part(kind, "backward")]
+            name = f"block {place - (count - 1 - left)} of {count_all}, backward"
+            found.append(moment(name, net, base, parts, (fetched(live),)))
+        kept -= count * one
+        place -= count
+    front = cut.moving.get("front", 0)
+    found.append(
+        moment("embedding, backward", net, base, [Part("front", "backward")], (fetched(front),))
+    )
+    rows = (*pieces.matrices, *pieces.vectors)
+    sent = flushes(rows, zero.bucket, 0, backwards=True)
+    size = width * sent.last.numbers if zero.devices > 1 else 0
+    row = _line("a bucket's gradients in a row", f"{width} × its numbers", size, "communication")
+    alone = _line(
+        "gradient that is larger than the bucket", f"{width} n",
+        0 if sent.last.fits else size, "gradients",
+    )  # fmt: skip
+    found.append(moment("gradients on their way", net, base, [], (fetched(front), row, alone)))
+    return found
+
+
+def _update(
+    net: Sized, zero: Zero, updates: Updates, cut: _Cut, pieces: Pieces, base: Standing
+) -> list[Moment]:
+    """The norm, in fp64, and the update of one group after the other; small weights are given up."""
+    width = zero.width
+    piece = -(-pieces.largest // zero.devices)
+    stream: Stream = "compute" if zero.optimizer_on == "none" else "host"
+    exact = _line(
+        "fp64 copy of the largest piece of a gradient", "8 n/N", 8 * piece, "temporaries", stream
+    )
+    found = [moment("norm of the gradients", net, base, [], (exact,))]
+    group = min(pieces.first, zero.group)
+    gone = _line("small weights, given up", f"-{width} n", -width * cut.persistent, "weights")
+    flat = _line(
+        "gradients of a group in a row", f"{width} P/N", width * group, "temporaries", stream
+    )
+    wide = _line("the same in fp32", "4 P/N", 4 * group if width == 2 else 0, "gradients", stream)  # noqa: PLR2004
+    found.append(moment("gradients in fp32", net, base, [], (gone, flat, wide)))
+    times = {"lion": 1, "adagrad": 2}.get(updates.rule.name, 0)
+    side = _line("update of a group", f"{4 * times} P/N", times * 4 * group, "temporaries", stream)
+    gradient = _line("fp32 gradients of a group", "4 P/N", 4 * group, "gradients", stream)
+    found.append(moment("optimizer", net, base, [], (gone, gradient, side)))
+    return found
+
+
+def _line(
+    name: str,
+    formula: str,
+    size: int,
+    category: Category,
+    stream: Stream = "compute",
+    source: str = SOURCE,
+) -> Line:
+    return Line(name, formula, size, category, source, stream)
