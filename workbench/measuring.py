@@ -12,7 +12,7 @@ import contextlib
 import tempfile
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from workbench.errors import UsageError
 from workbench.estimate.calibration import constants, efficiency, flops_reached, rows_of
@@ -126,10 +126,22 @@ class Measurement:
         }
 
 
-def known_here(
-    config: Config, hardware: HardwareProfile
-) -> tuple[HardwareProfile, Efficiency | None]:
-    """What this machine has reached with trainings like a plan; the device with a peak where known.
+class Known(NamedTuple):
+    """What is known of this machine for a plan.
+
+    Attributes:
+        hardware: Its device, with a peak where one was measured.
+        measured: What trainings like the plan reached; None where nothing was measured.
+        context: Bytes of a process beside what torch holds; None likewise.
+    """
+
+    hardware: HardwareProfile
+    measured: Efficiency | None
+    context: int | None
+
+
+def known_here(config: Config, hardware: HardwareProfile) -> Known:
+    """What this machine has shown so far.
 
     Args:
         config: The plan.
@@ -137,7 +149,8 @@ def known_here(
     """
     from workbench.runs.measured import history, this_machine
 
-    return efficiency(rows_of(history(this_machine())), hardware, config)
+    rows = rows_of(history(this_machine()))
+    return Known(*efficiency(rows, hardware, config), constants(rows, hardware).context)
 
 
 def measure(
@@ -344,9 +357,9 @@ def _figures(prediction: Estimate, done: _Run, known: Constants) -> Iterator[Fig
         yield Figure("process", "bytes", whole, done.process, words)
     else:
         yield Figure("allocated", "bytes", held, short.allocated, "tensors, as torch counts them")
-        held = None if memory is None else getattr(memory, "reserved", None)
+        held = None if memory is None else memory.reserved
         yield Figure("reserved", "bytes", held, short.reserved, "what torch holds of the GPU")
-        whole = None if memory is None else getattr(memory, "process", None)
+        whole = None if memory is None else memory.process
         if held is not None and known.context is not None:
             whole = held + known.context
         yield Figure("process", "bytes", whole, done.process, "what the driver counts as taken")

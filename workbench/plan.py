@@ -253,7 +253,8 @@ class Plan:
 
         try:
             hardware, _ = resolve(self.config, self.composed.origins)
-            return Estimate.of(self.config, hardware).to_dict()
+            origins = self.composed.origins
+            return Estimate.of(self.config, hardware, origins=origins).to_dict()
         except Exception as error:  # noqa: BLE001 - whatever it is, the run is what was asked for
             return {"error": f"{type(error).__name__}: {error}"}
 

@@ -245,8 +245,8 @@ def judge(case: Case, hardware: HardwareProfile) -> dict[str, Any]:
         "name": case.name,
         "predicted": {
             "allocated": memory.allocated,
-            "reserved": getattr(memory, "reserved", None),
-            "process": getattr(memory, "process", None),
+            "reserved": memory.reserved,
+            "process": memory.process,
         },
         "peak": memory.peak.name,
         **given,

@@ -275,6 +275,8 @@ def test_deepspeed_that_upstream_leaves_off_is_on_here_and_said() -> None:
         ("wandb:\n  enabled: false\n", "logging.wandb.enabled", False),
         ("distributed:\n  backend: nccl\n", "parallel.backend", "nccl"),
         ("deepspeed:\n  zero_overlap_comm: true\n", "deepspeed.overlap_comm", True),
+        ("losses:\n  focal_loss: true\n", "training.losses.focal_loss", True),
+        ("architecture:\n  use_moh: true\n", "model.use_moh", True),
         ("performance:\n  torch_compile:\n    mode: default\n", "training.compile.mode", "default"),
     ],
 )

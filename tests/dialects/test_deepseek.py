@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import dataclasses
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -580,6 +581,11 @@ def test_a_vocabulary_that_upstreams_code_cannot_build_is_told() -> None:
     writing = DIALECT.write(config, chosen=frozenset(stack.origins) & keys().keys())
     assert [each.path for each in writing.lost] == ["model.vocab_size"]
     assert "negative dimension" in stops(tree)[0].message
+
+
+def test_a_model_for_alignment_is_told_its_size() -> None:
+    (size,) = remarks(read(ALIGNED, "model_7b.yaml"), "")
+    assert re.search(r"model_7b describes [\d.]+ M parameters \([\d,]+\)", size.message)
 
 
 def test_rates_are_written_as_numbers_to_every_reader() -> None:

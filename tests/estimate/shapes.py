@@ -56,6 +56,22 @@ def moe(rng: random.Random) -> dict[str, Any]:
     return shape
 
 
+def mla(rng: random.Random) -> dict[str, Any]:
+    """A decoder with latent attention, with experts or without."""
+    shape = rng.choice([decoder, decoder, moe])(rng)
+    nope, rope = rng.choice([16, 32, 64]), rng.choice([8, 16, 32])
+    return shape | {
+        "mla": {
+            "enabled": True,
+            "kv_lora_rank": rng.choice([16, 64, 100]),
+            "q_lora_rank": rng.choice([None, 24, 96]),
+            "qk_nope_head_dim": nope,
+            "qk_rope_head_dim": rope,
+            "v_head_dim": rng.choice([nope, nope + rope, 12]),
+        }
+    }
+
+
 def config(
     rng: random.Random, strategy: str, shape: Shape, more: dict[str, Any] | None = None
 ) -> Config:

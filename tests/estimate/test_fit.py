@@ -86,7 +86,7 @@ def test_best_first_is_the_order_of_all() -> None:
     for variant, micro in product(variants(config, GPU, DENSE), divisors(32)):
         edits = {"training.batch_size": micro, "training.gradient_accumulation_steps": 32 // micro}
         one = changed(variant.config, edits)
-        if not why_unknown(one) and judge.fits(one, judge.need(one)):
+        if not why_unknown(one) and judge.fits(judge.need(one)):
             best = min(best, pacer(one).order)
     found = fit(config, GPU, limits=DENSE).best
     assert found is not None

@@ -63,8 +63,7 @@ def test_ours_is_the_nearest() -> None:
 
 @pytest.mark.slow
 def test_ours_is_the_nearest_on_known_shapes() -> None:
-    small = [case for case in cases() if "Llama 3" not in case.name]
-    judge([row(case) for case in small])
+    judge([row(case) for case in cases() if "GPT-2" in case.name])
 
 
 def llama(**sections: object) -> Config:

@@ -1,4 +1,4 @@
-"""The tracer as a service: shallow traces tell a deep one, answers are kept, errors are sentences."""
+"""The tracer as a service: shallow traces tell a deep one, answers are kept, errors are words."""
 
 from __future__ import annotations
 
@@ -145,18 +145,16 @@ def test_a_hugging_face_model(family: str, cache: Path, tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text(json.dumps(tree | {"model_type": family}))
     deep = tracing.trace_huggingface(str(tmp_path), batch_size=2, max_length=64)
     assert deep.traced == "2 and 3 layers"
-    # Layers that are said to differ are all traced.
-    uneven = tree | {"model_type": family, "layer_types": ["a", "b"]}
-    from workbench.training.tracer.huggingface import trace_model
+    # As if layers differed: all of them are traced.
+    from workbench.training.tracer import huggingface
 
     request = {
-        "huggingface": json.dumps({k: v for k, v in uneven.items() if k != "layer_types"}),
+        "huggingface": json.dumps(tree | {"model_type": family}),
         "batch_size": 2,
         "max_length": 64,
         "mixed_precision": "bf16",
         "gradient_checkpointing": False,
     }
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("workbench.training.tracer.huggingface._uneven", lambda _tree: True)
-        found = trace_model(request)
-    assert deep.peak == pytest.approx(found["peak"], rel=1e-3)
+        patch.setattr(huggingface, "_uneven", lambda _tree: True)
+        assert deep.peak == pytest.approx(huggingface.trace_model(request)["peak"], rel=1e-3)

@@ -35,7 +35,7 @@ def effects(plan: Plan, key: Key) -> list[Effect]:
     """What other values of a key would change; none where the plan has errors."""
     from pydantic import ValidationError
 
-    from workbench.cli.estimate import with_memory
+    from workbench.hardware.here import with_memory
     from workbench.config.keys import value_at
     from workbench.config.schema import Config
     from workbench.errors import WorkbenchError

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from workbench.cli.options import parse, take_flag
@@ -133,6 +132,8 @@ def ask(args: list[str]) -> Question:
     from workbench.estimate.estimate import Estimate
     from workbench.estimate.upstream import ava_size
     from workbench.hardware.devices import resolve
+    from workbench.hardware.here import with_memory
+    from workbench.measuring import known_here
     from workbench.plan import plan_from
 
     options = parse(args)
@@ -149,25 +150,12 @@ def ask(args: list[str]) -> Question:
     config = plan.config
     hardware, _ = resolve(config, plan.composed.origins)
     found = hardware is None
-    hardware = with_memory(hardware)
-    estimate = Estimate.of(config, hardware, origins=plan.composed.origins)
+    hardware, measured = with_memory(hardware), None
+    if found:
+        hardware, measured, _ = known_here(config, hardware)
+    estimate = Estimate.of(config, hardware, origins=plan.composed.origins, measured=measured)
     upstream = ava_size(config.model, plan.composed.stack)
     return Question(plan, hardware, found, estimate, upstream)
-
-
-def with_memory(hardware: HardwareProfile | None) -> HardwareProfile | None:
-    """The device, or this machine's where none is named; a CPU has the memory of this machine."""
-    if hardware is not None and hardware.kind != "cpu":
-        return hardware
-    from workbench.hardware.detect import detect
-    from workbench.hardware.devices import device
-
-    machine = detect()
-    if hardware is None:
-        hardware = device(machine.profile)
-    if hardware.kind == "cpu" and hardware.memory_bytes is None:
-        hardware = replace(hardware, title=machine.cpu, memory_bytes=machine.memory_bytes)
-    return hardware
 
 
 def _cheapest(asked: Question) -> Any:

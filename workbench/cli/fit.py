@@ -57,6 +57,7 @@ class Asked:
         named: Whether the plan names it; else it is this machine's.
         limits: What the search may change.
         measured: What this machine has reached with such plans, where it is the one asked for.
+        context: Bytes of a process beside what torch holds, likewise.
     """
 
     plan: Plan
@@ -64,6 +65,7 @@ class Asked:
     named: bool
     limits: Limits
     measured: Efficiency | None = None
+    context: int | None = None
 
 
 def run(_command: str, args: list[str]) -> int:
@@ -103,6 +105,7 @@ def _search(asked: Asked, apply: str | None, choose: int, *, json: bool) -> int:
         limits=asked.limits,
         profiles=[device(name) for name in names()],
         measured=asked.measured,
+        context=asked.context,
     )
     chosen = _chosen(result, choose) if apply else result.best
     command = None if chosen is None else command_of(asked.plan, chosen)
@@ -179,8 +182,8 @@ def _ask(args: list[str], limits: Limits) -> Asked:
         return Asked(plan, hardware, named, limits)
     from workbench.measuring import known_here
 
-    hardware, measured = known_here(config, hardware)
-    return Asked(plan, hardware, named, limits, measured)
+    known = known_here(config, hardware)
+    return Asked(plan, known.hardware, named, limits, known.measured, known.context)
 
 
 def _limits(args: list[str]) -> Limits:

@@ -32,7 +32,7 @@ def _bound(question: str, asked: Asked, *, json: bool) -> int:
     batch = question == "--largest-micro-batch"
     search = largest_micro_batch if batch else longest_sequence
     config = asked.plan.config
-    found = search(config, asked.hardware, margin=asked.limits.margin)
+    found = search(config, asked.hardware, margin=asked.limits.margin, context=asked.context)
     if json:
         print_json(found.to_dict())
         return 0 if found.value else 1
@@ -129,6 +129,7 @@ def _what_if(asked: Asked, *, json: bool) -> int:
         origins=asked.plan.composed.origins,
         margin=asked.limits.margin,
         measured=asked.measured,
+        context=asked.context,
     )
     if json:
         print_json([each.to_dict() for each in found])

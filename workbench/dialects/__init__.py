@@ -8,8 +8,10 @@ dialect is made of:
 - `parsing` makes a `Document` of a `Foreign`: JSON with comments, YAML, each key with its line.
 - `building` makes a `Reading`: a `Builder` knows which keys have been understood, checks each value
   against the schema, and turns the rest into residue, so that no key is dropped in silence.
+- `claims` sorts out several foreign keys that say one thing, for reading and for writing.
 - `telling` makes a `Writing`: a `Teller` begins with the residue and knows which keys of the plan
   have not been said.
+- `yaml_text` writes YAML that readers of YAML 1.1 and 1.2 understand alike.
 - `registry` guesses the system of a file and imports dialects only when they are asked.
 
 Paths in ``Reading.places``, ``Residue.path`` and ``Remark.path`` name the key from the root of

@@ -29,6 +29,7 @@ class Setting:
         precision: ``fp32``, ``bf16`` or ``fp16``.
         recompute: What the backward pass computes again.
         accumulating: Whether a step has several micro-batches.
+        fetched: Bytes of the format in which FSDP fetches the weights of blocks.
     """
 
     strategy: Strategy
@@ -38,6 +39,7 @@ class Setting:
     precision: str
     recompute: Recompute
     accumulating: bool
+    fetched: int = 4
 
     @property
     def width(self) -> int:
@@ -55,16 +57,19 @@ class Setting:
         elif parallel.strategy != "auto":
             strategy = parallel.strategy
         training = config.training
+        precision = _precision(training.mixed_precision, hardware)
+        fetched = config.fsdp.param_dtype or precision
         return cls(
             strategy=strategy,
             devices=devices,
             shards=_shards(config, devices) if strategy == "fsdp" else 1,
             cpu=hardware is None or hardware.kind == "cpu",
-            precision=_precision(training.mixed_precision, hardware),
+            precision=precision,
             recompute=(
                 training.gradient_checkpointing_kind if training.gradient_checkpointing else "none"
             ),
             accumulating=training.gradient_accumulation_steps > 1,
+            fetched=4 if fetched == "fp32" else 2,
         )
 
 

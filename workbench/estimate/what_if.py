@@ -86,6 +86,7 @@ def what_if(
     origins: Collection[str] | None = None,
     margin: float = MARGIN,
     measured: Efficiency | None = None,
+    context: int | None = None,
     capacity: int | None = None,
 ) -> tuple[WhatIf, ...]:
     """The plan as it is, and then with one thing changed at a time.
@@ -97,11 +98,14 @@ def what_if(
         origins: Keys that a layer sets; None: those that the config was made with.
         margin: Part of a device to leave free.
         measured: What this machine reached with such a plan (``ava measure``).
+        context: Bytes that its processes were seen to take beside what torch holds.
         capacity: Bytes of the device; by default those of its profile.
     """
     if capacity is None and hardware is not None:
         capacity = hardware.memory_bytes
-    look = _Look(Judge(hardware, capacity, margin), Pacer(config, hardware, measured, origins))
+    look = _Look(
+        Judge(hardware, capacity, margin, context), Pacer(config, hardware, measured, origins)
+    )
     plan = look(config, "plan", "as it is", {}, None)
     found = [plan]
     for group, name, edits in _changes(config, hardware):
@@ -152,7 +156,7 @@ class _Look:
             more = need.bytes - plan.need.bytes
         if plan is not None and plan.pace.tokens_per_second and pace.tokens_per_second:
             faster = pace.tokens_per_second / plan.pace.tokens_per_second
-        fits = None if need is None else self.judge.fits(config, need)
+        fits = None if need is None else self.judge.fits(need)
         headroom = None if need is None else self.judge.headroom(need)
         return WhatIf(group, name, edits, need, fits, headroom, pace, more, faster, unknown)
 

@@ -15,9 +15,9 @@ class Key(NamedTuple):
         action: The action of its screen; ``#`` stands for the key that was pressed.
         label: Its word in the footer; not shown there when empty.
         help: Its line in the help screen.
-        when: What must be true of the screen, of these: ``recipe`` or ``run`` (what is selected),
-            ``comparable`` (two are marked), ``live``, ``ended`` or ``resumable`` (the run), ``runs`` (there
-            are some), ``full`` or ``list`` (whether the list is hidden).
+        when: What must be true of the screen. In the list: ``recipe`` or ``run`` (what is chosen),
+            ``comparable`` (two are marked), ``live``, ``ended`` or ``resumable`` (the run),
+            ``runs`` (there are some), ``full`` or ``list`` (whether the list is hidden).
         group: Heading in the help screen.
     """
 

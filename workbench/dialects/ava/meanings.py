@@ -44,7 +44,8 @@ def aliases(path: str) -> tuple[Alias, ...]:
     """The keys here that a key of Ava's sets; none where it has no place."""
     if path in keys():
         return (Alias(path),)
-    return table().get(path, ())
+    # The dataclasses of Ava's code have the parts of enhanced_features by themselves.
+    return table().get(path) or table().get(f"enhanced_features.{path}", ())
 
 
 def why_not(path: str) -> str:

@@ -5,13 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from workbench.config.document import ScalarNode
-from workbench.config.keys import keys
 from workbench.config.scalars import resolve_1_1
-from workbench.config.size import size_of
 from workbench.dialects.ava.faults import GLUED, dropped
 from workbench.dialects.ava.size import built
 from workbench.dialects.ava.verdicts import NESTED, top, verdict
 from workbench.dialects.building import dotted
+from workbench.dialects.counting import size_here
 from workbench.dialects.parsing import leaves
 from workbench.units import count
 
@@ -43,7 +42,7 @@ def of_sizes(builder: Builder) -> None:
     counted = built(model)
     if counted is None:
         return
-    here = _here(builder)
+    here = size_here(builder)
     builder.remark(
         "model",
         "upstream",
@@ -51,26 +50,6 @@ def of_sizes(builder: Builder) -> None:
         f"and a gate network; {count(counted.plain)} with plain experts; one token meets "
         f"{count(counted.active)}" + (f"; here {count(here)} ({here:,})" if here else ""),
     )
-
-
-def _here(builder: Builder) -> int | None:
-    """The size of the same model here."""
-    from pydantic import ValidationError
-
-    from workbench.config.schema import ModelConfig
-
-    model: dict[str, Any] = {}
-    for path in keys():
-        if path.startswith("model.") and (value := builder.ours(path)) is not None:
-            inner = model
-            *sections, name = path.split(".")[1:]
-            for section in sections:
-                inner = inner.setdefault(section, {})
-            inner[name] = value
-    try:
-        return size_of(ModelConfig.model_validate(model)).total
-    except (ValidationError, ZeroDivisionError):
-        return None
 
 
 def of_batch(builder: Builder) -> None:

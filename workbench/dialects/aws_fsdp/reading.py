@@ -83,10 +83,8 @@ def read(foreign: Foreign) -> Reading:
 
 def _machines(builder: Builder, launch: Launch, foreign: Foreign) -> None:
     """Nodes, processes, and the instance type."""
-    from workbench.hardware.devices import device, names
-
     types = instances(foreign.text)
-    profile = types[0] if len(types) == 1 and types[0] in names() else None
+    profile = profile_of(types)
     if profile is not None:
         builder.put("run.hardware", profile)
         builder.remark((), "translated", f"the instance type {profile} is run.hardware here")
@@ -99,8 +97,22 @@ def _machines(builder: Builder, launch: Launch, foreign: Foreign) -> None:
                        "--parallel.num_nodes and --parallel.devices_per_node say more")  # fmt: skip
         return
     _number(builder, "parallel.num_nodes", nodes, "machines", 1)
-    per_node = device(profile).devices_per_node if profile else 1
-    _number(builder, "parallel.devices_per_node", devices, "devices on each machine", per_node)
+    what = "devices on each machine"
+    _number(builder, "parallel.devices_per_node", devices, what, devices_of(profile))
+
+
+def profile_of(types: list[str]) -> str | None:
+    """The profile of the one instance type that a text names."""
+    from workbench.hardware.devices import names
+
+    return types[0] if len(types) == 1 and types[0] in names() else None
+
+
+def devices_of(profile: str | None) -> int:
+    """The devices of a machine that a file leaves open."""
+    from workbench.hardware.devices import device
+
+    return device(profile).devices_per_node if profile else 1
 
 
 def _number(builder: Builder, ours: str, text: str | None, what: str, assumed: int) -> None:

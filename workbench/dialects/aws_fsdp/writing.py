@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING, Any, Final
 from workbench.dialects.aws_fsdp.families import fixed, nearest
 from workbench.dialects.aws_fsdp.flags import BY_NAME, CORE, FLAGS, OURS
 from workbench.dialects.aws_fsdp.manifest import instances, put_back, with_instance, with_machines
-from workbench.dialects.aws_fsdp.reading import AROUND, ORDER, REPEATED, WORDS
+from workbench.dialects.aws_fsdp.reading import (
+    AROUND,
+    ORDER,
+    REPEATED,
+    WORDS,
+    devices_of,
+    profile_of,
+)
 from workbench.dialects.aws_fsdp.saying import said_by
 from workbench.dialects.aws_fsdp.source import MARKER
 from workbench.dialects.aws_fsdp.template import new_manifest, new_script
@@ -48,6 +55,9 @@ def write(config: Config, *, chosen: frozenset[str]) -> Writing:
     files = {name if "." in name else f"{name}.txt": text}
     if config.imported.system != "aws_fsdp":
         _said_machines(teller)
+        teller.said(
+            "run.name", "run.hardware"
+        )  # the files are called by it; two of them ask for it
         files[f"{name}-training.sbatch"] = new_script(config, name, flags)
         files[f"{name}-fsdp.yaml"] = new_manifest(config, name, flags)
     else:
@@ -110,8 +120,10 @@ def _into_manifest(teller: Teller, tree: dict[str, Any], flags: list[str], name:
     probe = put_back(tree, flags)
     found = find_manifest(probe, {}, name)
     launch = found.source.launch if found else None
-    nodes = _changed(teller, "parallel.num_nodes", launch.nodes if launch else None)
-    devices = _changed(teller, "parallel.devices_per_node", launch.devices if launch else None)
+    nodes = _changed(teller, "parallel.num_nodes", launch.nodes if launch else None, 1)
+    named = profile_of(instances(as_yaml(tree)))
+    asked = launch.devices if launch else None
+    devices = _changed(teller, "parallel.devices_per_node", asked, devices_of(named))
     words = [str(word) for word in teller.tree.get(WORDS, ())]
     tree = put_back(with_machines(tree, nodes, devices), [*flags, *words])
     text = _with_hardware(teller, as_yaml(tree))
@@ -130,7 +142,8 @@ def _into_script(teller: Teller, around: str, flags: list[str], name: str) -> Wr
         ("parallel.num_nodes", launch.nodes),
         ("parallel.devices_per_node", launch.devices),
     ):
-        wanted = _changed(teller, path, written)
+        assumed = 1 if path.endswith("nodes") else devices_of(profile_of(instances(around)))
+        wanted = _changed(teller, path, written, assumed)
         if wanted is not None:
             around = _renumbered(around, path, wanted)
             again = shell_source(around.replace(MARKER, "--hidden_width=1"), name).launch
@@ -158,14 +171,13 @@ def _renumbered(text: str, path: str, wanted: int) -> str:
     return re.sub(r"(--nproc[_-]per[_-]node[= ])\d+", rf"\g<1>{wanted}", text)
 
 
-def _changed(teller: Teller, path: str, written: str | None) -> int | None:
-    """The number to write, or None where the file says it already or leaves it open."""
+def _changed(teller: Teller, path: str, written: str | None, assumed: int) -> int | None:
+    """The number to write; None where the file says it, or leaves open what reading assumed."""
     value: int = teller.our(path)
     if written is not None and written.partition(":")[0] == str(value):
         return None
-    if (written is None or not written.isdecimal()) and (path not in teller.chosen or value == 1):
-        return None
-    return value
+    left_open = written is None or not written.isdecimal()
+    return None if left_open and (path not in teller.chosen or value == assumed) else value
 
 
 def _with_hardware(teller: Teller, text: str) -> str:

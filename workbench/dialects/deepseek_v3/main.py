@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 from workbench.dialects.building import ABSENT, Builder, NoPlace
 from workbench.dialects.claims import finished
 from workbench.dialects.deepseek_v3 import remarks
-from workbench.dialects.deepseek_v3.tables import KEPT, MAIN
+from workbench.dialects.deepseek_v3.placeless import KEPT
+from workbench.dialects.deepseek_v3.tables import MAIN
 
 if TYPE_CHECKING:
     from workbench.dialects.base import Reading

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 from workbench.dialects.base import Guess
 from workbench.dialects.building import Builder
 from workbench.dialects.claims import UNKNOWN, finished
-from workbench.dialects.deepseek_v3 import others
+from workbench.dialects.deepseek_v3 import alignment, others, remarks
 from workbench.dialects.deepseek_v3.main import derive, read_main, understand
-from workbench.dialects.deepseek_v3.tables import KEPT
+from workbench.dialects.deepseek_v3.placeless import KEPT
 from workbench.dialects.parsing import parse, peek
 
 if TYPE_CHECKING:
@@ -42,10 +42,10 @@ def read(foreign: Foreign) -> Reading:
 
 OTHERS: dict[str, others.Kind] = {
     "official": others.OFFICIAL,
-    "model": others.ALIGNED_MODEL,
-    "sft": others.SFT,
-    "dpo": others.DPO,
-    "ppo": others.PPO,
+    "model": alignment.ALIGNED_MODEL,
+    "sft": alignment.SFT,
+    "dpo": alignment.DPO,
+    "ppo": alignment.PPO,
     "data": others.DATA,
     "sanitization": others.SANITIZATION,
 }
@@ -108,6 +108,8 @@ def _read_other(builder: Builder, name: str) -> Reading:
             builder.keep(path, why.reason)
         travel = kind.claims.read(builder)
         _derive(builder, kind)
+    if kind is not others.DATA:
+        remarks.of_other_size(builder)
     rest = _CLEANED if kind is others.SANITIZATION else UNKNOWN
     return finished(builder, travel | {(KIND,): name}, rest=rest)
 
@@ -118,7 +120,7 @@ def _derive(builder: Builder, kind: others.Kind) -> None:
             derive(builder, path, value)
     if kind.assumed:
         builder.assume("", kind.assumed)
-    if kind is others.ALIGNED_MODEL:
+    if kind is alignment.ALIGNED_MODEL:
         heads(builder)
     total = builder.value("training.global_batch_size")
     micro = builder.ours("training.batch_size", 1)

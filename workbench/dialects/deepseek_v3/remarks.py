@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from workbench.dialects.counting import size_here
 from workbench.dialects.deepseek_v3.loader import stops
+from workbench.dialects.deepseek_v3.placeless import IGNORED
 from workbench.dialects.deepseek_v3.size import built
-from workbench.dialects.deepseek_v3.tables import IGNORED
 from workbench.units import count
 
 if TYPE_CHECKING:
@@ -45,9 +46,9 @@ def of_upstream(builder: Builder) -> None:
         builder.refused("", f"the loader stops at {found[0].path}: {found[0].message}{more}")
     for stop in found:
         builder.refused(stop.path, stop.message)
-    for path, reason in IGNORED.items():
-        if builder.has(path):
-            builder.ignored(path, reason)
+    there = [path for path in IGNORED if builder.has(path)]
+    for path in sorted(there, key=lambda path: builder.line(path) or 0):
+        builder.ignored(path, IGNORED[path])
 
 
 def of_size(builder: Builder) -> None:
@@ -62,7 +63,8 @@ def of_size(builder: Builder) -> None:
         f"{name} has {count(counted.total)} parameters as its code builds it "
         f"({counted.total:,}): {count(counted.heads)} of them in the head for further tokens, "
         f"which has an embedding and an output matrix of its own; one token meets "
-        f"{count(counted.active)}, where its own formula says {count(counted.own_count)}",
+        f"{count(counted.active)}, where its own formula says {count(counted.own_count)}"
+        + _here(builder),
     )
     if builder.ours("model.moe.dense_layer_interval") == 1:
         builder.remark(
@@ -70,6 +72,18 @@ def of_size(builder: Builder) -> None:
             "upstream",
             "with 1 every layer is dense: the experts are described and never built",
         )
+
+
+def of_other_size(builder: Builder) -> None:
+    """The size of a model that the system's code is not known to build."""
+    if builder.ours("model.hidden_size") and (here := size_here(builder)):
+        name = builder.foreign.path.stem
+        builder.remark("", "assumed", f"{name} describes {count(here)} parameters ({here:,})")
+
+
+def _here(builder: Builder) -> str:
+    here = size_here(builder)
+    return f"; here it has {count(here)}, without that head" if here else ""
 
 
 def of_data(builder: Builder) -> None:

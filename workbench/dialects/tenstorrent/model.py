@@ -181,7 +181,7 @@ class ModelReader:
                     self._to.put(ours, self._to.value((*where, name)), source=(*where, name))
                 except NoPlace as error:
                     self._to.keep((*where, name), str(error))
-            elif where is None or self._path(name):
+            else:
                 self._all(name, ours)
         groups, limited = (self._to.ours("model.moe.num_expert_groups"),
                            self._to.ours("model.moe.num_limited_groups"))  # fmt: skip

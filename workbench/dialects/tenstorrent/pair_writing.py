@@ -231,6 +231,8 @@ class _TtTrain:
         to = self._to
         if to.our("run.objective") in (None, "pretrain"):
             to.said("run.objective")
+        if self._fresh:
+            to.said("run.name")  # the files are called by it
         if any(path.startswith("lora_config") for path in self._order):
             to.said("lora.enabled")
         if HOSTS in self._had or isinstance(to.tree.get(HOSTS), dict):

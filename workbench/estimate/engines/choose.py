@@ -82,6 +82,7 @@ def ledger_of(config: Config, setting: Setting) -> Ledger:
         recompute=setting.recompute,
         sharded=strategy == "fsdp",
         weights=weights,
+        fetched=setting.fetched,
     )
     symbols = symbols_of(
         config,
@@ -101,6 +102,7 @@ def ledger_of(config: Config, setting: Setting) -> Ledger:
             base,
             updates=updates,
             width=width,
+            dtypes=fsdp.Dtypes(setting.fetched, 2 if config.fsdp.reduce_dtype != "fp32" else 4),
             accumulating=accumulating,
             reshard=config.fsdp.reshard_after_forward and reshards,
         )

@@ -10,7 +10,7 @@ next unit has its own (`_fsdp_collectives.py`, `_fsdp_param_group.py`, torch 2.1
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from workbench.estimate.engines.base import (
     Part,
@@ -55,6 +55,18 @@ def standing(net: Sized, updates: Updates, *, accumulating: bool) -> Standing:
     return Standing.of(*lines)
 
 
+class Dtypes(NamedTuple):
+    """Bytes of the formats that travel.
+
+    Attributes:
+        fetched: Of the weights of blocks.
+        reduced: Of gradients as they are added up.
+    """
+
+    fetched: int
+    reduced: int
+
+
 @dataclass
 class _Step:
     """The moments of a step, in its order.
@@ -64,6 +76,7 @@ class _Step:
         base: What stands.
         updates: How weights are updated.
         width: Bytes of the dtype that blocks compute in.
+        dtypes: Formats in which weights and gradients travel.
         accumulating: Whether sharded gradients stand.
         reshard: Whether weights are given back after the forward pass.
         found: The moments so far.
@@ -73,6 +86,7 @@ class _Step:
     base: Standing
     updates: Updates
     width: int
+    dtypes: Dtypes
     accumulating: bool
     reshard: bool
     found: list[Moment] = field(default_factory=list)
@@ -96,21 +110,28 @@ class _Step:
     def whole_root(self) -> Line:
         return _line("weights of embedding and output, fetched", "4 P", self.root, "weights")
 
+    @property
+    def shared(self) -> bool:
+        """Whether weights travel at all: a device alone copies each one out of its shard."""
+        return self.net.symbols[1] > 1
+
     def root_buffer(self) -> Line:
         name = "buffer that they are fetched into"
-        return _line(name, "4 P", self.root, "communication", "gather")
+        return _line(name, "4 P", self.shared * self.root, "communication", "gather")
 
     def fetched(self, kind: int, times: int = 1) -> Line:
         size = times * self.net.blocks[kind].whole
-        return _line("weights of blocks, fetched", f"{times} × {self.width} P", size, "weights")
+        formula = f"{times} × {self.dtypes.fetched} P"
+        return _line("weights of blocks, fetched", formula, size, "weights")
 
     def buffer(self, kind: int, name: str = "buffer that a block is fetched into") -> Line:
-        size = self.net.blocks[kind].whole
-        return _line(name, f"{self.width} P", size, "communication", "gather")
+        size = self.shared * self.net.blocks[kind].whole
+        return _line(name, f"{self.dtypes.fetched} P", size, "communication", "gather")
 
     def reduced(self, kind: int) -> Line:
-        size = 4 // self.width * self.net.blocks[kind].whole
-        return _line("fp32 buffer of a block's gradients", "4 P", size, "communication")
+        width = self.dtypes.reduced
+        size = width * self.net.blocks[kind].whole // self.dtypes.fetched
+        return _line("buffer of a block's gradients", f"{width} P", size, "communication")
 
     def router_buffer(self) -> Line:
         alignment, shards, *_ = self.net.symbols
@@ -279,7 +300,12 @@ class _Step:
             [],
             gradients,
             _line("gradients of embedding and output", "4 P", self.root, "gradients"),
-            _line("fp32 buffer of their gradients", "4 P", self.root, "communication"),
+            _line(
+                "buffer of their gradients",
+                f"{self.dtypes.reduced} P",
+                self.dtypes.reduced * self.root // 4,
+                "communication",
+            ),
         )
         middle = 0 if self.net.middle is None else self.net.blocks[self.net.middle].shard
         everything = shards + self.net.front.shard + middle + self.net.tail.shard
@@ -293,6 +319,7 @@ def moments(
     *,
     updates: Updates,
     width: int,
+    dtypes: Dtypes,
     accumulating: bool,
     reshard: bool,
 ) -> list[Moment]:
@@ -303,10 +330,11 @@ def moments(
         base: What stands.
         updates: How weights are updated.
         width: Bytes of the dtype that blocks compute in.
+        dtypes: Formats in which weights and gradients travel.
         accumulating: Whether sharded gradients stand.
         reshard: Whether weights are given back after the forward pass.
     """
-    step = _Step(net, base, updates, width, accumulating, reshard)
+    step = _Step(net, base, updates, width, dtypes, accumulating, reshard)
     step.backward(step.forward())
     return step.found
 

@@ -87,6 +87,7 @@ def largest_micro_batch(
     hardware: HardwareProfile | None,
     *,
     margin: float = MARGIN,
+    context: int | None = None,
     capacity: int | None = None,
 ) -> Bound:
     """The most sequences of a micro-batch, everything else as it is; the sequences of a step grow.
@@ -95,6 +96,7 @@ def largest_micro_batch(
         config: The plan.
         hardware: Its device; None is this machine's CPU.
         margin: Part of the device to leave free.
+        context: Bytes that processes were seen to take beside what torch holds.
         capacity: Bytes of the device; by default those of its profile.
     """
     return _largest(
@@ -103,6 +105,7 @@ def largest_micro_batch(
         lambda number: {"training.batch_size": number},
         most=_MOST_SEQUENCES,
         margin=margin,
+        context=context,
         capacity=capacity,
     )
 
@@ -112,6 +115,7 @@ def longest_sequence(
     hardware: HardwareProfile | None,
     *,
     margin: float = MARGIN,
+    context: int | None = None,
     capacity: int | None = None,
 ) -> Bound:
     """The most tokens of a sequence, in multiples of 64, everything else as it is.
@@ -122,6 +126,7 @@ def longest_sequence(
         config: The plan.
         hardware: Its device; None is this machine's CPU.
         margin: Part of the device to leave free.
+        context: Bytes that processes were seen to take beside what torch holds.
         capacity: Bytes of the device; by default those of its profile.
     """
     positions = config.model.max_position_embeddings
@@ -134,7 +139,9 @@ def longest_sequence(
         return found
 
     most = _MOST_TOKENS // MULTIPLE
-    bound = _largest(config, hardware, edits, most=most, margin=margin, capacity=capacity)
+    bound = _largest(
+        config, hardware, edits, most=most, margin=margin, context=context, capacity=capacity
+    )
     return Bound(bound.value * MULTIPLE, bound.edits, bound.need, bound.headroom, bound.unknown)
 
 
@@ -145,12 +152,13 @@ def _largest(
     *,
     most: int,
     margin: float,
+    context: int | None,
     capacity: int | None,
 ) -> Bound:
     """By doubling and then halving: memory grows with the number."""
     if capacity is None and hardware is not None:
         capacity = hardware.memory_bytes
-    judge = Judge(hardware, capacity, margin, unjudged={})
+    judge = Judge(hardware, capacity, margin, context, unjudged={})
     if not judge.knows(config):
         return Bound(0, {}, None, None, tuple(judge.unjudged or ()))
     if judge.usable is None:
@@ -159,7 +167,7 @@ def _largest(
     def need(number: int) -> Need | None:
         plan = changed(config, edits(number))
         taken = judge.need(plan)
-        return taken if judge.fits(plan, taken) else None
+        return taken if judge.fits(taken) else None
 
     low, best = 0, None  # low fits, high does not
     high = 1
@@ -198,7 +206,7 @@ def cards(
         need = judge.need(config)
         headroom = judge.headroom(need)
         assert headroom is not None, "its memory is known"
-        found[name] = Card(profile, need, headroom, bool(judge.fits(config, need)))
+        found[name] = Card(profile, need, headroom, bool(judge.fits(need)))
     return sorted(found.values(), key=_size_and_price)
 
 

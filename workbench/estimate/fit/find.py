@@ -36,6 +36,7 @@ def fit(
     limits: Limits | None = None,
     profiles: Sequence[HardwareProfile] = (),
     measured: Efficiency | None = None,
+    context: int | None = None,
     capacity: int | None = None,
 ) -> FitResult:
     """Search for plans that fit. The sequences of a step stay what they are.
@@ -47,12 +48,13 @@ def fit(
         limits: What may change; by default everything but the optimizer.
         profiles: Devices to look at where nothing fits this one; none are looked at by default.
         measured: What this machine reached with such a plan (``ava measure``).
+        context: Bytes that its processes were seen to take beside what torch holds.
         capacity: Bytes of the device; by default those of its profile.
     """
     limits = limits or Limits()
     if capacity is None and hardware is not None:
         capacity = hardware.memory_bytes
-    judge = Judge(hardware, capacity, limits.margin, unjudged={})
+    judge = Judge(hardware, capacity, limits.margin, context, unjudged={})
     pacer = Pacer(config, hardware, measured, origins)
     search = Search(config, limits, judge, pacer)
     gate = Gate(config, origins, hardware)
@@ -140,7 +142,7 @@ def _told(
     return Proposal(
         edits,
         changes(plan or config, config),
-        None if need is None else judge.fits(config, need),
+        None if need is None else judge.fits(need),
         None if need is None else judge.headroom(need),
         need,
         pace,
@@ -155,7 +157,7 @@ def _notes(plan: Proposal, judge: Judge, hardware: HardwareProfile | None) -> It
         name = "this machine" if hardware is None else hardware.title
         yield f"how much memory {name} has is not known, so nothing can be judged"
     if plan.need is not None and plan.need.what == "allocated":
-        yield "compared: what tensors take; the allocator's pools and the driver come on top"
+        yield "compared: what tensors take; the process itself comes on top (ava measure tells)"
     if hardware is not None and hardware.kind not in ("cuda", "rocm", "cpu"):
         yield f"today's trainer does not run on {hardware.title}: the bytes are those of a CUDA GPU"
     if plan.pace.seconds is None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from workbench.estimate.fit.result import Need
 from workbench.estimate.memory import memory_of, why_unknown
@@ -14,16 +14,23 @@ if TYPE_CHECKING:
     from workbench.estimate.memory import Memory
 
 
-def need_of(memory: Memory) -> Need:
-    """What a plan takes of its device, as close to what a driver shows as the ledger knows."""
-    lines = getattr(memory, "host", None)
-    host = sum(line.bytes for line in lines) if lines else None
-    whats: tuple[Literal["process", "reserved"], ...] = ("process", "reserved")
-    for what in whats:
-        size = getattr(memory, what, None)
-        if size is not None:
-            return Need(size, what, host)
-    return Need(memory.allocated, "allocated", host)
+def need_of(memory: Memory, context: int | None = None, *, host: bool = True) -> Need:
+    """What a plan takes of its device, as close to what a driver shows as the ledger knows.
+
+    Args:
+        memory: What the ledger says.
+        context: Bytes that a process was seen to take beside what torch holds; None: not measured.
+        host: Whether to ask for the host's memory, too.
+    """
+    lines = memory.host if host else ()
+    beside = sum(line.bytes for line in lines) if host else None
+    held, process = memory.reserved, memory.process
+    if context is not None:
+        held = memory.allocated if held is None else held
+        return Need(held + context, "process", beside)
+    if process is not None:
+        return Need(process, "process", beside)
+    return Need(memory.allocated, "allocated", beside)
 
 
 @dataclass(slots=True)
@@ -34,6 +41,7 @@ class Judge:
         hardware: The device.
         capacity: Its bytes; None where they are not known.
         margin: Part of it to leave free.
+        context: Bytes that a process was seen to take beside what torch holds.
         computed: Plans whose memory has been computed.
         unjudged: Why the ledger has no lines for a plan, and for how many.
     """
@@ -41,6 +49,7 @@ class Judge:
     hardware: HardwareProfile | None
     capacity: int | None
     margin: float
+    context: int | None = None
     computed: int = 0
     unjudged: dict[str, int] | None = None
 
@@ -64,23 +73,27 @@ class Judge:
         return not missing
 
     def need(self, config: Config) -> Need:
-        """What a plan takes that the ledger knows."""
+        """What a plan takes that the ledger knows; of the host only where the device has room."""
         self.computed += 1
-        return need_of(memory_of(config, self.hardware))
+        memory = memory_of(config, self.hardware)
+        need = need_of(memory, self.context, host=False)
+        if self.host_usable is None or self.usable is None or need.bytes > self.usable:
+            return need
+        return need_of(memory, self.context)
 
     def headroom(self, need: Need) -> int | None:
         """What is left of the device; negative where it lacks bytes."""
         return None if self.usable is None else self.usable - need.bytes
 
-    def fits(self, config: Config, need: Need) -> bool | None:
+    def fits(self, need: Need) -> bool | None:
         """Whether a plan fits its device, and its host; None where no size is known."""
         headroom = self.headroom(need)
         if headroom is None:
             return None
-        return headroom >= 0 and not self.host_lacks(config, need)
+        return headroom >= 0 and not self.host_lacks(need)
 
-    def host_lacks(self, config: Config, need: Need) -> bool:
-        """Whether the processes of a node take more host memory than there is, as far as known."""
+    def host_lacks(self, need: Need) -> bool:
+        """Whether a node takes more host memory than it has, as far as both are known."""
         if need.host is None or self.host_usable is None:
             return False
-        return need.host * config.parallel.devices_per_node > self.host_usable
+        return need.host > self.host_usable

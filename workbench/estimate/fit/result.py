@@ -48,12 +48,13 @@ class Need:
 
     Attributes:
         bytes: On the device.
-        what: Which bytes these are: what the ledger knows comes closest to what a driver shows.
-        host: Host memory of one device's process; None where the ledger has no lines for it.
+        what: Which bytes these are: all that the process takes, or the tensors alone.
+        host: Host memory of a node, without what processes need to start; None where it was not
+            asked for.
     """
 
     bytes: int
-    what: Literal["process", "reserved", "allocated"]
+    what: Literal["process", "allocated"]
     host: int | None
 
 

@@ -123,7 +123,7 @@ class Search:
         for variant in sorted(self.variants, key=lambda each: -each.frugality):
             if self.judge.knows(variant.config):
                 config = self._with(variant, self.micros[-1])
-                if self.judge.fits(config, self.judge.need(config)):
+                if self.judge.fits(self.judge.need(config)):
                     return True
         return False
 
@@ -172,7 +172,7 @@ class Search:
     def _fitting(self, variant: Variant, micro: int) -> Need | None:
         config = self._with(variant, micro)
         need = self.judge.need(config)
-        if self.judge.fits(config, need):
+        if self.judge.fits(need):
             return need
         if micro == self.micros[-1]:
             self.smallest.append(self._candidate(variant, micro, need))

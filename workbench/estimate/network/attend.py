@@ -102,6 +102,8 @@ def keeps_mask(s: Structure, width: int, *, learns: bool = False, padded: bool =
 
 def _is_plain(s: Structure, mask: Tensor | None) -> bool:
     """Whether PyTorch has no fused kernel for it."""
+    if s.mla is not None and s.mla.uneven and (s.cpu or not s.mla.aligned):
+        return True
     if s.cpu:
         return s.options.attention_dropout or (mask is not None and mask.needs_grad)
     return s.options.layout.grouped and (mask is not None or s.width == 4)
@@ -120,14 +122,17 @@ def _product(
 ) -> Tensor:
     """`F.scaled_dot_product_attention`."""
     options = s.options
+    filled = f"(-(-({q.shape[1]})//32)*32)"
     if _is_plain(s, mask):
         return plain_attention(
             tape, q, k, v, options.layout, mask=mask, causal=causal, drops=options.attention_dropout
         )
     if mask is None:
         out = (*q.shape[:3], v.shape[3])
-        return ops.flash_attention(tape, q, k, v, out, (q.shape[0], q.shape[2], q.shape[1]))
-    rows = q.shape[1] if s.cpu else f"(-(-({q.shape[1]})//32)*32)"
+        uneven = s.mla is not None and s.mla.uneven
+        logs = (q.shape[0], q.shape[2], filled if uneven and not s.cpu else q.shape[1])
+        return ops.flash_attention(tape, q, k, v, out, logs)
+    rows = q.shape[1] if s.cpu else filled
     fills = (options.padded[0] if padded is None else padded) and not s.cpu
     layout = options.layout
     return masked_attention(tape, q, k, v, mask=mask, layout=layout, padded=fills, rows=rows)

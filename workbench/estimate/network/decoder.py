@@ -11,6 +11,7 @@ from workbench.estimate.network.attend import keeps_mask
 from workbench.estimate.network.attention import attention
 from workbench.estimate.network.feed_forward import feed_forward
 from workbench.estimate.network.loss import cross_entropy
+from workbench.estimate.network.mla import latent_attention
 from workbench.estimate.network.moe import mixture
 from workbench.estimate.network.norm import norm
 from workbench.estimate.network.sight import see
@@ -109,7 +110,8 @@ def block(
     """
     parallel = s.residual != "sequential"
     normed_BTD = norm(tape, x_BTD, "attention_norm", s)
-    y_BTD = attention(tape, normed_BTD, s, tables)
+    attend = attention if s.mla is None else latent_attention
+    y_BTD = attend(tape, normed_BTD, s, tables)
     after_BTD = ops.add(tape, x_BTD, drop(tape, y_BTD, s), "residual stream")
     if s.residual != "parallel_shared_norm":
         normed_BTD = norm(tape, x_BTD if parallel else after_BTD, "feed_forward_norm", s)

@@ -77,7 +77,8 @@ def options_of(config: Config, lengths: Lengths, *, cpu: bool) -> Options:
     """The options of a config."""
     model, training = config.model, config.training
     heads = model.num_attention_heads
-    groups = heads if model.model_type == "t5" else model.num_key_value_heads or heads
+    own = model.model_type == "t5" or model.mla.enabled
+    groups = heads if own else model.num_key_value_heads or heads
     window = model.sliding_window
     losses = training.losses
     special = None

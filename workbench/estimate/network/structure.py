@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal
 
 from workbench.estimate.network.lengths import lengths_of
 from workbench.estimate.network.loss import chunk_tokens
+from workbench.estimate.network.mla_structure import MlaStructure, mla_structure_of
 from workbench.estimate.network.moe_structure import MoeStructure, moe_structure_of
 from workbench.estimate.network.options import PLAIN, Options, options_of
 
@@ -53,6 +54,8 @@ class Structure:
         family: ``decoder``, ``bert`` or ``t5``.
         options: Masks, dropout, implementations, heads.
         moe: The mixture of experts; None in a dense network.
+        mla: Latent attention; None with the ordinary one.
+        fetched: Bytes of the format in which FSDP fetches weights; 0 is the compute dtype.
     """
 
     cpu: bool
@@ -80,11 +83,13 @@ class Structure:
     family: str = "decoder"
     options: Options = PLAIN
     moe: MoeStructure | None = None
+    mla: MlaStructure | None = None
+    fetched: int = 0
 
     @property
     def weight_width(self) -> int:
         """Bytes of a block's weight while it computes."""
-        return self.width if self.sharded else 4
+        return (self.fetched or self.width) if self.sharded else 4
 
     @property
     def fused_rms_norm(self) -> bool:
@@ -100,6 +105,7 @@ def structure_of(
     recompute: Recompute,
     sharded: bool = False,
     weights: Weights = "fp32",
+    fetched: int = 0,
 ) -> Structure:
     """The structure of a config.
 
@@ -110,6 +116,7 @@ def structure_of(
         recompute: What the backward pass computes again.
         sharded: Whether FSDP fetches the weights.
         weights: How they are kept between steps.
+        fetched: Bytes of the format in which FSDP fetches weights; 0 is the compute dtype.
     """
     model = config.model
     out_bias = model.attention_out_bias
@@ -123,7 +130,7 @@ def structure_of(
         norm=model.norm_type,
         qk_norm=model.qk_norm,
         rotary=model.position_embedding_type == "rope" and model.model_type != "t5",
-        partial_rotary=model.partial_rotary_factor != 1,
+        partial_rotary=model.partial_rotary_factor != 1 and not model.mla.enabled,
         interleaved=model.rope_interleaved,
         attention_bias=model.attention_bias,
         attention_out_bias=model.attention_bias if out_bias is None else out_bias,
@@ -140,10 +147,12 @@ def structure_of(
         sharded=sharded,
         blocked_attention=cpu and _blocked(config, options, width),
         several_heads=heads > 1,
-        several_groups=(groups or heads) > 1,
+        several_groups=(heads if model.mla.enabled else groups or heads) > 1,
         weights=weights,
+        fetched=fetched if sharded else 0,
         family=model.model_type,
         options=options,
+        mla=mla_structure_of(model, width=width),
         moe=moe_structure_of(config, tokens, cpu=cpu, width=width),
     )
 

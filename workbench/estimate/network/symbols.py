@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from workbench.config.size import head_width
 from workbench.estimate.network.lengths import lengths_of
 from workbench.estimate.network.loss import chunk_tokens
+from workbench.estimate.network.mla_structure import MLA_MEANINGS, mla_symbols
 from workbench.estimate.network.moe_structure import MOE_MEANINGS, moe_symbols
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ MEANINGS = {
     "S": "tokens that an encoder reads",
     "J": "classes of a head",
     **MOE_MEANINGS,
+    **MLA_MEANINGS,
 }
 """What each symbol stands for, as `ava estimate --explain` prints it."""
 
@@ -57,8 +59,12 @@ def symbols_of(
     model = config.model
     heads = model.num_attention_heads
     groups = model.num_key_value_heads or heads
-    width = head_width(model)
-    turned = int(width * model.partial_rotary_factor)
+    width = 0 if model.mla.enabled else head_width(model)
+    turned, value = int(width * model.partial_rotary_factor), width
+    if model.mla.enabled:
+        mla = model.mla
+        turned, value, groups = mla.qk_rope_head_dim, mla.v_head_dim, heads
+        width = mla.qk_nope_head_dim + turned
     lengths = lengths_of(config)
     sequences, length = config.training.batch_size, lengths.written
     tokens = sequences * length
@@ -80,15 +86,18 @@ def symbols_of(
         model.max_position_embeddings,
         chunk,
         tokens - (-(-tokens // chunk) - 1) * chunk,
-        *_scores(heads, groups, 1 if apart else sequences, length, width),
+        *_scores(heads, groups, 1 if apart else sequences, length, width, value),
         lengths.read,
         model.num_labels,
         *moe_symbols(model, tokens, width=compute),
+        *mla_symbols(model),
     )
 
 
 @lru_cache(maxsize=1024)
-def _scores(heads: int, groups: int, sequences: int, length: int, width: int) -> tuple[int, int]:
+def _scores(
+    heads: int, groups: int, sequences: int, length: int, width: int, value: int
+) -> tuple[int, int]:
     """Numbers that `ava_kernels.attention` holds at once in its blocks, forwards and backwards.
 
     A loop goes over blocks of at most 64 rows, which meet the keys up to their end; what a block
@@ -101,8 +110,9 @@ def _scores(heads: int, groups: int, sequences: int, length: int, width: int) ->
     for row in range(0, length, 64):
         rows = min(64, length - row)
         scores = together * rows * (row + rows)
+        y, y_before = together * rows * value, together * rows_before * value
+        forward = max(forward, before + y_before + 2 * scores, scores + y + y_before)
         out, out_before = together * rows * width, together * rows_before * width
-        forward = max(forward, before + out_before + 2 * scores, scores + out + out_before)
         backward = max(
             backward,
             3 * before + out_before + 2 * scores,

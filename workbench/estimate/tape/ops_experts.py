@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from workbench.estimate.tape import ops
 from workbench.estimate.tape.autograd import Node
 from workbench.estimate.tape.ops_plain import custom, sliced
+from workbench.estimate.tape.ops_split import split
 from workbench.estimate.tape.tensor import Tensor
 
 if TYPE_CHECKING:
@@ -135,7 +136,7 @@ def _by_expert_back(node: Node, grad: Tensor) -> Gradients:
 
 def looped_product(tape: Tape, x: Tensor, weight: Tensor, experts: int) -> Tensor:
     """One product for each expert, and all of them joined."""
-    matrices = _unbound(tape, weight, experts)
+    matrices = split(tape, weight, (weight.shape[1:],) * experts)
     parts = []
     for expert in range(experts):
         rows = "N1" if expert == 0 else "N2"
@@ -143,34 +144,6 @@ def looped_product(tape: Tape, x: Tensor, weight: Tensor, experts: int) -> Tenso
         parts.append(ops.linear(tape, some, matrices.pop(0), weight.shape[1]))
         del some
     return _joined(tape, parts, (x.shape[0], weight.shape[1]))
-
-
-def _unbound(tape: Tape, weight: Tensor, experts: int) -> list[Tensor]:
-    """The matrices of a stack; backwards their gradients wait for each other and are stacked."""
-    if not (tape.grad and weight.needs_grad):
-        return [Tensor(weight.storage, weight.shape[1:], weight.width) for _ in range(experts)]
-    waiting: list[Tensor] = []
-    stack = Tensor(None, weight.shape, weight.width)
-    stack.node = Node(tape, (weight,), _unbound_back, (weight.shape, waiting))
-    found = []
-    for expert in range(experts):
-        node = Node(tape, (stack,), _one_back, (waiting, expert == 0))
-        found.append(Tensor(weight.storage, weight.shape[1:], weight.width, node))
-    return found
-
-
-def _one_back(node: Node, grad: Tensor) -> Gradients:
-    waiting, is_last = node.memo
-    waiting.append(grad)
-    node.memo = None
-    return (Tensor(None, grad.shape, grad.width) if is_last else None,)
-
-
-def _unbound_back(node: Node, grad: Tensor) -> Gradients:
-    shape, waiting = node.memo
-    found = node.tape.new(shape, grad.width, "gradient of the experts")
-    waiting.clear()
-    return (found,)
 
 
 def _joined(tape: Tape, parts: list[Tensor], shape: tuple[Dim, ...]) -> Tensor:

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 Kernel = Literal["plain", "flash", "efficient"]
 
+_ROW = 16
+"""Bytes that the rows of a head are multiples of for the efficient kernel."""
+
 _ALIGNED = 8
 """Elements that a row of an added mask is filled up to for the efficient kernel."""
 
@@ -43,10 +46,11 @@ def attends(*, cpu: bool) -> AbstractContextManager[Any]:
         kernel = _on_cuda(query, key, attn_mask)
         if cpu:
             kernel = _on_cpu(attn_mask, dropout_p)
+        if query.shape[-1] != value.shape[-1] and kernel != "plain":
+            kernel = _uneven(query, value, cpu=cpu)
         if kernel == "plain":
             return _plain(query, key, value, attn_mask, dropout_p, is_causal, scale)
         if kernel == "efficient":
-            assert attn_mask is not None
             return _efficient(query, key, value, attn_mask, dropout_p, scale)
         # The same operator stands for CUDA's: it keeps the same, and knows no dropout.
         return original(
@@ -70,6 +74,12 @@ def _on_cuda(q: torch.Tensor, k: torch.Tensor, mask: torch.Tensor | None) -> Ker
     if mask is None:
         return "plain" if shared and q.dtype == torch.float32 else "flash"
     return "plain" if shared else "efficient"
+
+
+def _uneven(q: torch.Tensor, v: torch.Tensor, *, cpu: bool) -> Kernel:
+    """Values of another width than keys: CUDA's efficient kernel takes them, in whole 16 bytes."""
+    fits = not any(each.shape[-1] * each.element_size() % _ROW for each in (q, v))
+    return "efficient" if fits and not cpu else "plain"
 
 
 def _plain(
@@ -120,18 +130,20 @@ def _efficient(
     q: torch.Tensor,
     k: torch.Tensor,
     v: torch.Tensor,
-    mask: torch.Tensor,
+    mask: torch.Tensor | None,
     dropout: float,
     scale: float | None,
 ) -> torch.Tensor:
     """CUDA's memory-efficient kernel, which takes a mask that is added."""
-    if mask.dtype == torch.bool:
-        mask = _added(mask, q.dtype)
-    keys = mask.shape[-1]
-    if keys % _ALIGNED:
-        mask = F.pad(mask, (0, -keys % _ALIGNED))[..., :keys]
-    mask = mask.expand(*q.shape[:-1], keys)
-    wanted = torch.is_grad_enabled() and any(each.requires_grad for each in (q, k, v, mask))
+    if mask is not None:
+        if mask.dtype == torch.bool:
+            mask = _added(mask, q.dtype)
+        keys = mask.shape[-1]
+        if keys % _ALIGNED:
+            mask = F.pad(mask, (0, -keys % _ALIGNED))[..., :keys]
+        mask = mask.expand(*q.shape[:-1], keys)
+    inputs = (q, k, v) if mask is None else (q, k, v, mask)
+    wanted = torch.is_grad_enabled() and any(each.requires_grad for each in inputs)
     y: torch.Tensor = torch.ops.aten._scaled_dot_product_efficient_attention(  # noqa: SLF001
         q, k, v, mask, wanted, dropout, scale=scale
     )[0]

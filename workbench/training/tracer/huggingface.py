@@ -33,9 +33,7 @@ def trace_model(request: dict[str, Any]) -> dict[str, Any]:
         WorkbenchError: transformers is not installed, or does not know the model.
     """
     tree = _tree(request["huggingface"])
-    depths = {name: tree[name] for name in _DEPTHS if isinstance(tree.get(name), int)}
-    if tree.get("model_type") in ("t5", "mt5", "umt5") and "num_layers" in depths:
-        depths.setdefault("num_decoder_layers", depths["num_layers"])
+    depths = _depths(tree)
     shallow = {name: min(depth, _SHALLOW) for name, depth in depths.items()}
     axes = [
         Axis(shallow | {name: shallow[name] + 1}, depths[name] - shallow[name], stack, 1)
@@ -51,7 +49,7 @@ def trace_model(request: dict[str, Any]) -> dict[str, Any]:
 
 def _names(stacks: int) -> list[str]:
     """Names of the stacks of blocks, in the order of the work."""
-    return ["encoder_blocks", "blocks"][-stacks:]
+    return ["encoder_blocks", "blocks"][2 - stacks :]
 
 
 def _tree(text: str) -> dict[str, Any]:
@@ -64,6 +62,15 @@ def _tree(text: str) -> dict[str, Any]:
             "this is no config.json of a Hugging Face model", why="it has no model_type"
         )
     return tree
+
+
+def _depths(tree: dict[str, Any]) -> dict[str, int]:
+    """How many layers each stack has, by the name that the family has for it."""
+    found = {name: tree[name] for name in _DEPTHS if isinstance(tree.get(name), int)}
+    if tree["model_type"] in ("t5", "mt5", "umt5") and "num_layers" in found:
+        found.setdefault("num_decoder_layers", found["num_layers"])
+        return {name: found[name] for name in ("num_layers", "num_decoder_layers")}
+    return dict(list(found.items())[:1])
 
 
 def _uneven(tree: dict[str, Any]) -> bool:
@@ -129,21 +136,19 @@ def _class_of(tree: dict[str, Any]) -> tuple[Any, Any]:
     config.use_cache = False
     names = tree.get("architectures") or []
     family = next((found for each in names if (found := getattr(transformers, each, None))), None)
-    if family is None:
-        family = transformers.AutoModelForCausalLM.from_config
-        return config, family
-    return config, family
+    return config, family or transformers.AutoModelForCausalLM.from_config
 
 
 def _stacks(model: nn.Module, tree: dict[str, Any]) -> dict[str, list[nn.Module]]:
     """The lists of layers, in the order in which they stand."""
-    depths = {tree[name] for name in _DEPTHS if isinstance(tree.get(name), int)}
+    depths = set(_depths(tree).values())
     lists: dict[str, list[nn.Module]] = {}
     for name, module in model.named_modules():
         inside = any(name.startswith(f"{other}.") for other in lists)
         if isinstance(module, torch.nn.ModuleList) and len(module) in depths and not inside:
             lists[name] = list(module)
-    return dict(zip(_names(len(lists)), lists.values(), strict=False))
+    names = _names(len(_depths(tree)))
+    return dict(zip(names, lists.values(), strict=False))
 
 
 def _step(
