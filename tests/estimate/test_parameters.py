@@ -55,7 +55,7 @@ def test_two_hundred_networks(family: str) -> None:
         assert size.total == size.trainable == model.num_parameters(), seed
         assert sum(count for _, count in size.parts) == size.total
         assert size.block == max(numbers(each.parameters()) for each in model.block_list()), seed
-        assert {name: count for name, count in size.parts} == parts(model), seed
+        assert dict(size.parts) == parts(model), seed
         routed = numbers(p for n, p in model.named_parameters() if ".experts." in n)
         chosen = config.model.num_experts_per_token / config.model.num_experts
         assert size.active == size.total - routed * (1 - chosen), seed

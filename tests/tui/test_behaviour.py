@@ -326,7 +326,7 @@ def test_every_key_has_an_action_and_a_line_of_help() -> None:
         shown = keymap.footer(frozenset(facts))
         keys = [key.keys[0] for key in shown]
         assert len(keys) == len(set(keys))
-        width = sum(len(keymap.shown(key.keys[0])) + len(key.label) + 4 for key in shown)
+        width = sum(len(keymap.shown(key.keys[0])) + len(key.label) + 3 for key in shown)
         assert width <= 80
 
 

@@ -408,8 +408,11 @@ async def test_the_mouse_zooms_pans_and_points(runs: Path) -> None:
         assert screen.chart.view.cursor == pytest.approx(at, rel=0.02)
         from textual import events
 
-        wheel = {"widget": chart_at, "x": 60, "y": 10, "delta_x": 0, "delta_y": 0, "button": 0, "shift": False,
-                     "meta": False, "ctrl": False, "screen_x": 60, "screen_y": 11}  # fmt: skip
+        wheel: dict[str, Any] = {
+            **dict.fromkeys(("delta_x", "delta_y", "button"), 0),
+            **dict.fromkeys(("shift", "meta", "ctrl"), False),
+            "widget": chart_at, "x": 60, "y": 10, "screen_x": 60, "screen_y": 11,
+        }  # fmt: skip
         screen.on_mouse_scroll_up(events.MouseScrollUp(**wheel))
         await until(pilot, lambda: screen.chart.view.window is not None, "a window")
         low, high = screen.chart.window

@@ -35,12 +35,12 @@ def effects(plan: Plan, key: Key) -> list[Effect]:
     """What other values of a key would change; none where the plan has errors."""
     from pydantic import ValidationError
 
-    from workbench.hardware.here import with_memory
     from workbench.config.keys import value_at
     from workbench.config.schema import Config
     from workbench.errors import WorkbenchError
     from workbench.estimate.estimate import Estimate
     from workbench.hardware.devices import resolve
+    from workbench.hardware.here import with_memory
 
     try:
         config = plan.config

@@ -350,11 +350,13 @@ def _speed(estimate: Estimate) -> Iterator[Text]:
     yield from _row(
         "speed", f"{tokens}, a step in {_between(speed.step_seconds, _seconds)}; 80 % interval"
     )
-    yield from _row(
-        "MFU",
-        f"{speed.mfu:.0%} of {devices} × {speed.peak / 1e12:,.4g} TFLOP/s, the dense "
-        f"{speed.precision} peak; model FLOPs, nothing counted twice",
-    )
+    # A processor has no peak on a data sheet: what was measured here stands in its place.
+    if estimate.hardware is None or estimate.hardware.kind != "cpu":
+        yield from _row(
+            "MFU",
+            f"{speed.mfu:.0%} of {devices} × {speed.peak / 1e12:,.4g} TFLOP/s, the dense "
+            f"{speed.precision} peak; model FLOPs, nothing counted twice",
+        )
     yield from _traffic(estimate)
     if bill is None:
         yield from _row("time", f"not known: the training is {estimate.budget.because}")

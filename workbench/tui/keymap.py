@@ -54,7 +54,7 @@ KEYS: tuple[Key, ...] = (
     _key("s", "stop", "stop", "stop the run: it finishes the step and saves", "run live", _RUN),
     _key("r", "resume", "resume", "go on from the last checkpoint", "run resumable", _RUN),
     _key("o", "log", "log", "curve or log", "run", _RUN),
-    _key("y", "scale", "scale", "linear or logarithmic loss", "run", _RUN),
+    _key("y", "scale", "", "linear or logarithmic loss", "run", _RUN),
     _key("right_square_bracket", "smooth(1)", "", "smooth the curve more", "run", _RUN),
     _key("left_square_bracket", "smooth(-1)", "", "smooth the curve less", "run", _RUN),
     _key("plus equals_sign", "zoom(1)", "", "look closer at the newest steps", "run", _RUN),

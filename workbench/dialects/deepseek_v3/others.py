@@ -1,4 +1,4 @@
-"""The system's other files: the release's schema, alignment stages, data alone, sanitization.
+"""The system's other files: the release's schema, data alone, sanitization.
 
 Each is a table of claims and what has no place; none of them is what ``run_training.py`` loads.
 """

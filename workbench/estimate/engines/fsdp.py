@@ -10,6 +10,7 @@ next unit has its own (`_fsdp_collectives.py`, `_fsdp_param_group.py`, torch 2.1
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
 from workbench.estimate.engines.base import (
@@ -96,13 +97,13 @@ class _Step:
         there = tuple(line for line in lines if line is not None)
         self.found.append(moment(name, self.net, self.base, parts, there))
 
-    @property
+    @cached_property
     def root(self) -> int:
         """Bytes of the unit that holds what is no block."""
         middle = 0 if self.net.middle is None else self.net.blocks[self.net.middle].whole
         return self.net.front.whole + middle + self.net.tail.whole
 
-    @property
+    @cached_property
     def total(self) -> int:
         """Number of blocks."""
         return sum(count for kind, count in self.net.runs if kind != self.net.middle)

@@ -67,7 +67,6 @@ def compiled(s: Structure, *, accumulating: bool, waiting: bool) -> Network:
         accumulating: Whether gradients exist before the backward pass begins.
         waiting: Whether they are given up one by one, as DDP copies them into its buckets.
     """
-
     if s.family == "bert":
         return Network(*bert.parts(s, accumulating=accumulating, waiting=waiting))
     if s.family == "t5":

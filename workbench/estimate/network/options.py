@@ -1,11 +1,10 @@
-"""The choices of a network beside those of the plainest decoder that decide which operations run."""
+"""Masks, dropout, kernels of attention, heads and losses: what else decides which operations run."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from workbench.estimate.network.lengths import lengths_of
 from workbench.estimate.tape.ops_attention import Layout
 
 if TYPE_CHECKING:

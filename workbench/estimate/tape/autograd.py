@@ -146,12 +146,9 @@ def backward(
     roots = [root, *(node for node, _ in more or ())]
     waiting = _dependencies(roots)
     buffers: dict[int, Tensor] = {id(root): gradient}
-    for given in (more, held):
-        while given:
-            node, found = given.pop()
-            buffers[id(node)] = found
-            del node, found
-    del gradient, given
+    _hand_over(buffers, more or [])
+    _hand_over(buffers, held or [])
+    del gradient
     ready = [(-each.seq, each) for each in roots if not waiting.get(id(each))]
     heapq.heapify(ready)
     del root, roots
@@ -188,6 +185,14 @@ def backward(
         node.back = None
         del node, outgoing, target
     tape.grad = True
+
+
+def _hand_over(buffers: dict[int, Tensor], given: list[tuple[Node, Tensor]]) -> None:
+    """Gradients become those that wait for their nodes: nobody else holds them."""
+    while given:
+        node, found = given.pop()
+        buffers[id(node)] = found
+        del node, found
 
 
 def _dependencies(roots: list[Node]) -> dict[int, int]:

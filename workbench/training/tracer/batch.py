@@ -46,7 +46,7 @@ def batch_of(config: Config) -> Batch:
     if model.model_type == "bert" and model.head != "language":
         targets = torch.full_like(tokens, IGNORE)
         targets[:, 0] = torch.randint(0, _CLASSES, (sequences,))
-    documents = padded or data.packing == "documents" and not alone
+    documents = padded or (data.packing == "documents" and not alone)
     return Batch(tokens, targets, _documents(sequences, length) if documents else None)
 
 

@@ -80,10 +80,10 @@ class Phantom(TorchDispatchMode):  # type: ignore[no-untyped-call]
         if self._cpu and func in _MIXING:
             self._promote(tensors)
         if func is _aten._safe_softmax.default:  # noqa: SLF001
-            return self._safe_softmax(func, args, kwargs)
-        if func._schema.is_mutable:  # noqa: SLF001
-            return self._mutate(func, args, kwargs)
-        return self._allocate(func, args, kwargs)
+            run = self._safe_softmax
+        else:
+            run = self._mutate if func._schema.is_mutable else self._allocate  # noqa: SLF001
+        return run(func, args, kwargs)
 
     def _promote(self, tensors: list[torch.Tensor]) -> None:
         """The copies that TensorIterator makes on a CPU where dtypes meet."""

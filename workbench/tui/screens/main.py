@@ -163,9 +163,10 @@ class Main(Screen[None]):
 
     def _footer_page(self, width: int, _height: int) -> list[Row]:
         row: Row = []
+        gap = "   " if width >= 100 else "  "
         for key in keymap.footer(self.facts):
             row.append((keymap.shown(key.keys[0]), f"key@{key.action}"))
-            row.append((f" {key.label}   ", f"dim@{key.action}"))
+            row.append((f" {key.label}{gap}", f"dim@{key.action}"))
         return [fit(row, width)]
 
     def refresh_page(self, *, top: bool = False) -> None:
