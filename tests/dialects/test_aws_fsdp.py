@@ -401,6 +401,23 @@ spec:
     assert (specs["Master"]["replicas"], specs["Worker"]["replicas"]) == (1, 5)
 
 
+def test_a_manifest_among_others_is_found_and_they_go_back() -> None:
+    text = f"kind: Namespace\n# mine\n---\n{MANIFEST}---\nkind: {{{{ A }}}}\n"
+    reading = read(text, "job.yaml")
+    assert config_of(reading.layer).training.batch_size == 2
+    assert reading.layer.marks["training", "batch_size"].line == 4 + 25
+    back = text_of(written(reading))
+    assert back.startswith("kind: Namespace\n# mine\n---\napiVersion: sagemaker")
+    assert back.endswith("---\nkind: {{ A }}\n")
+    assert read(back, "job.yaml").layer.tree == reading.layer.tree
+
+
+def test_keys_of_any_manifest_are_kept() -> None:
+    text = "services:\n  a:\n    command: [train.py, --hidden_width=64, --num_layers=1]\nx: 1\n"
+    reading = read(text, "compose.yaml")
+    assert yaml.safe_load(text_of(written(reading))) == yaml.safe_load(text)
+
+
 # ---------------------------------------------------------------- writing
 
 

@@ -155,6 +155,9 @@ BAD: dict[str, dict[str, Any]] = {
     "an unknown schedule key": scheduler("WarmupLR", warmup_steps=10),
     "no length": scheduler("WarmupDecayLR", warmup_num_steps=10),
     "no peak": scheduler("OneCycle", cycle_min_lr=1e-5),
+    "no first step": scheduler(
+        "OneCycle", cycle_min_lr=1e-5, cycle_max_lr=1e-4, cycle_first_step_size=0
+    ),
     "no warm-up": scheduler("WarmupLR", warmup_num_steps=0),
     "auto warm-up": scheduler("WarmupLR", warmup_num_steps="auto"),
     "another parameter format": {"data_types": {"param_dtype": "fp16"}},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from itertools import product
 from typing import Any
 
@@ -96,6 +97,23 @@ def test_best_first_is_the_order_of_all() -> None:
 
 
 @pytest.mark.parametrize("seed", range(6))
+def test_no_row_is_slower_and_takes_more_than_another() -> None:
+    rows = on("h100_80gb", plan(parallel={"devices_per_node": 8})).proposals
+    for place, each in enumerate(rows):
+        assert each.need is not None
+        for faster in rows[:place]:
+            assert faster.need is not None
+            clearly = each.pace.order > 1.02 * faster.pace.order
+            assert not (clearly and faster.need.bytes <= each.need.bytes)
+
+
+def test_offload_counts_the_host_s_memory() -> None:
+    config = plan(model={"num_layers": 48, "hidden_size": 4096, "num_attention_heads": 32})
+    small = replace(GPU, host_memory_bytes=2**30)
+    for each in fit(config, small).proposals:
+        assert "cpu" not in " ".join(each.changes)
+
+
 def test_random_plans_never_get_a_proposal_that_does_not_fit(seed: int) -> None:
     rng = random.Random(seed)
     card = device(rng.choice(["t4", "rtx_4090", "a100_40gb", "h100_80gb"]))
@@ -173,7 +191,8 @@ def test_a_plan_that_fits_is_its_own_first_answer() -> None:
 
 def test_where_nothing_fits_the_smallest_change_of_hardware_is_named() -> None:
     config = plan(model={"hidden_size": 8192, "num_attention_heads": 64, "num_layers": 40})
-    result = fit(config, GPU, limits=Limits(), profiles=[device(name) for name in names()])
+    limits = Limits(offload=False)
+    result = fit(config, GPU, limits=limits, profiles=[device(name) for name in names()])
     assert not result.proposals
     assert result.nearest
     more, *others = result.remedies
@@ -181,7 +200,8 @@ def test_where_nothing_fits_the_smallest_change_of_hardware_is_named() -> None:
     assert more.best.fits
     fewer = [n for n in range(2, more.devices) if 32 % n == 0]
     for number in fewer[-1:]:
-        assert not on("h100_80gb", changed(config, _spread(config, number))).proposals
+        few = changed(config, _spread(config, number))
+        assert not on("h100_80gb", few, offload=False).proposals
     assert all(each.kind == "card" and each.best.hardware != GPU for each in others)
     costs = [each.best.pace.dollars for each in others]
     assert costs == sorted(costs, key=lambda cost: float("inf") if cost is None else cost)

@@ -288,12 +288,13 @@ async def test_damaged_files_end_nothing(fake_plan: FakePlan, runs_dir: Path) ->
 
 
 async def test_light_and_dark(fake_plan: FakePlan, runs_dir: Path) -> None:
-    app = AvaTui(light=True)
+    app = AvaTui(theme=look.LIGHT)
     async with app.run_test(size=SIZE) as pilot:
         await see(pilot, "tokens per step")
         assert app.theme == look.LIGHT
-        await pilot.press("t")
-        assert app.theme == look.DARK
+        for theme in (look.CONTRAST, look.DARK, look.LIGHT):
+            await pilot.press("t")
+            assert app.theme == theme
 
 
 async def test_an_idle_screen_is_not_drawn_again(

@@ -35,9 +35,14 @@ def explained(asked: Question) -> Iterator[Text]:
     total = estimate.needed if memory is None else memory.allocated
     yield from _table(peak_lines(estimate), total, sources)
     if memory is not None:
-        others = {"host": "main memory", "nvme": "drive", "disk": "a checkpoint"}
-        for attribute, name in others.items():
-            if found := getattr(memory, attribute, ()):
+        others = {
+            "on top of it, on the device": estimate.beyond,
+            "main memory of a node": memory.host,
+            "drives of a node": memory.nvme,
+            "checkpoints": memory.disk,
+        }
+        for name, found in others.items():
+            if found:
                 yield from _head(name)
                 yield from _table(found, sum(line.bytes for line in found), sources)
     yield from _head("sources")

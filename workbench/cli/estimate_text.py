@@ -115,6 +115,11 @@ def _verdict(asked: Question) -> Iterator[Text]:
                 f"it needs {needed}{each} of the {units.size(capacity)} of {device_of(asked)}, "
                 "and the ledger has no lines for all of it"
             )
+    elif not estimate.fits and estimate.needed <= capacity:
+        assert estimate.host_headroom is not None
+        word, style = "does not fit", "bold red"
+        text = f"{device_of(asked)} has room, its host has not: "
+        text += f"{units.size(-estimate.host_headroom)} of main memory too little"
     elif estimate.fits:
         left = capacity - estimate.needed
         word, style = "fits", "bold green"
@@ -226,9 +231,10 @@ def billions(count: int) -> str:
 def _memory(estimate: Estimate) -> Iterator[Text]:
     memory = estimate.memory
     totals: dict[str, int] = {}
-    for line in peak_lines(estimate):
+    lines = peak_lines(estimate)
+    for line in (*lines, *estimate.beyond):
         totals[line.category] = totals.get(line.category, 0) + line.bytes
-    allocated = sum(totals.values())
+    allocated, needed = sum(line.bytes for line in lines), sum(totals.values())
     if memory is None:
         yield from _row("memory", "of one device, without what the ledger has no lines for")
     else:
@@ -239,7 +245,7 @@ def _memory(estimate: Estimate) -> Iterator[Text]:
         )
     for category, character in _CATEGORIES.items():
         if totals.get(category):
-            share = totals[category] / allocated
+            share = totals[category] / needed
             name = f"{character} {category}"
             yield Text(f"{'':<{_LABEL}}{name:<16}{units.size(totals[category]):>10}  {share:>6.1%}")
     yield from _bar(totals, estimate.capacity)
@@ -275,17 +281,16 @@ def _beyond(estimate: Estimate, allocated: int) -> Iterator[Text]:
     memory = estimate.memory
     rows: list[tuple[str, int | None]] = [("allocated", allocated)]
     if memory is not None:
-        rows += [(name, getattr(memory, name, None)) for name in ("reserved", "process")]
-        for name in ("host", "nvme", "disk"):
-            found = getattr(memory, name, ())
-            rows.append((name, sum(line.bytes for line in found) if found else None))
+        rows += [("reserved", memory.reserved), ("process", memory.process)]
+        for name, found in (("host", memory.host), ("nvme", memory.nvme), ("disk", memory.disk)):
+            rows.append((name, sum(line.bytes for line in found) or None))
     meanings = {
         "allocated": "tensors" if memory is not None else "the least that must be there",
-        "reserved": "with what the allocator holds besides: what torch reports",
-        "process": "with the context of the device: what nvidia-smi shows",
-        "host": "main memory of this device's process",
-        "nvme": "files on its drive",
-        "disk": "one checkpoint",
+        "reserved": "with the gaps of the allocator's pools",
+        "process": "with the device's context (nvidia-smi)",
+        "host": "main memory of a node",
+        "nvme": "files on the drives of a node",
+        "disk": "checkpoints",
     }
     for name, value in rows:
         if value is not None:
@@ -294,6 +299,8 @@ def _beyond(estimate: Estimate, allocated: int) -> Iterator[Text]:
 
 def dollars(value: float) -> str:
     """Money: cents below ten dollars, and none above."""
+    if value < 0.01:
+        return "below $0.01"
     return f"${value:,.2f}" if value < 10 else f"${value:,.0f}"
 
 
@@ -367,7 +374,9 @@ def _speed(estimate: Estimate) -> Iterator[Text]:
         f"{units.count(bill.tokens)} tokens ({estimate.budget.because})",
     )
     if bill.dollars is not None:
-        yield from _row("cost", _between(bill.dollars, dollars))
+        small = bill.dollars.high < 0.01
+        cost = dollars(bill.dollars.high) if small else _between(bill.dollars, dollars)
+        yield from _row("cost", cost)
     if bill.kilowatt_hours is not None:
         yield from _row("energy", _between(bill.kilowatt_hours, lambda each: f"{each:,.3g} kWh"))
     price = "" if bill.optimal_dollars is None else f", {dollars(bill.optimal_dollars.likely)}"

@@ -143,16 +143,23 @@ def _tell_one(out: Console, reading: Reading, guess: Guess, title: str) -> None:
 
 
 def _tell_residue(out: Console, reading: Reading) -> None:
+    """The residue by reason; what has no line is about the form of the file, and only counted."""
     reasons: dict[str, list[str]] = {}
+    form: dict[str, int] = {}
     for each in reading.residue:
-        shown = f"{'.'.join(each.path)} = {_short(each.value)}"
-        reasons.setdefault(each.reason, []).append(shown)
-    if reasons:
+        if each.line is None:
+            form[each.reason] = form.get(each.reason, 0) + 1
+        else:
+            shown = f"{'.'.join(each.path)} = {_short(each.value)}"
+            reasons.setdefault(each.reason, []).append(shown)
+    if reading.residue:
         out.print("\nkept for ava export, without effect here", markup=False)
     for reason, keys in reasons.items():
         indented(out, f"{reason}:", 2)
         for key in keys:
             indented(out, key, 4)
+    for reason, count in form.items():
+        indented(out, f"{reason}  ({count})", 2)
 
 
 def _tell_places(out: Console, reading: Reading) -> None:
@@ -184,7 +191,7 @@ def _tell_findings(out: Console, findings: Sequence[Finding]) -> None:
     rest = len(findings) - len(errors)
     if rest:
         out.print(
-            f"\nand {rest} warning{'s' if rest > 1 else ''} and hints about the plan: "
+            f"\n{rest} more warning{'s' if rest > 1 else ''} or hint{'s' if rest > 1 else ''}: "
             "ava config check LAYER",
             markup=False,
             style="dim",

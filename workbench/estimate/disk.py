@@ -22,7 +22,7 @@ def checkpoint_parts(config: Config, ledger: Ledger) -> tuple[tuple[str, str, in
     The weights that learn and their average in fp32, and the optimizer's state, whatever the
     strategy: each tensor is made whole.
     """
-    size = size_of(config.model, config.lora, config.training.mtp)
+    size = size_of(config.model, config.training.mtp, config.lora)
     trained = size.trainable
     parts = [("weights", "4 P", 4 * trained)]
     if config.checkpointing.save_optimizer_states:

@@ -17,6 +17,7 @@ from workbench.estimate.batch import Batch
 from workbench.estimate.budget import Budget, budget_of
 from workbench.estimate.floor import floor_of
 from workbench.estimate.flops import Flops, flops_of
+from workbench.estimate.ledger import Line
 from workbench.estimate.memory import Memory, memory_of, why_unknown
 from workbench.estimate.money import Bill, bill_of
 from workbench.estimate.speed import Efficiency, Interval, Speed, Unknown, speed_of
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
 
     from workbench.config.profile import HardwareProfile
     from workbench.config.schema import Config
-    from workbench.estimate.ledger import Line
 
 
 @dataclass(frozen=True)
@@ -97,8 +97,26 @@ class Estimate:
         memory = self.memory
         if memory is None:
             return sum(line.bytes for line in self.floor)
-        reserved = getattr(memory, "process", None) or getattr(memory, "reserved", None)
-        return reserved or memory.allocated
+        return memory.process or memory.allocated
+
+    @cached_property
+    def beyond(self) -> tuple[Line, ...]:
+        """What the process takes on the device beside its tensors: `needed` less the peak."""
+        memory = self.memory
+        if memory is None or memory.process is None or memory.reserved is None:
+            return ()
+        gap = memory.reserved - memory.allocated
+        what = "pools of the allocator beyond the tensors of the peak"
+        pools = Line(what, "sum of each stream's own largest moment, in segments", gap, "process",
+                     "c10/core/AllocatorConfig.h")  # fmt: skip
+        return (pools, *memory.process_lines)
+
+    @cached_property
+    def host_headroom(self) -> int | None:
+        """Bytes of main memory that a node has left; None where either is not known."""
+        if self.memory is None or self.hardware is None or self.hardware.host_memory_bytes is None:
+            return None
+        return self.hardware.host_memory_bytes - sum(line.bytes for line in self.memory.host)
 
     @property
     def headroom(self) -> int | None:
@@ -113,8 +131,10 @@ class Estimate:
 
     @property
     def fits(self) -> bool | None:
-        """Whether the plan fits into its device; None where nobody knows."""
-        headroom = self.headroom
+        """Whether the plan fits into its device, and its host; None where nobody knows."""
+        headroom, host = self.headroom, self.host_headroom
+        if host is not None and host < 0:
+            return False
         return None if headroom is None else headroom >= 0
 
     @cached_property
@@ -219,6 +239,7 @@ class Estimate:
             "tokens_per_step": self.batch.tokens,
             "fits": self.fits,
             "headroom": self.headroom,
+            "host_headroom": self.host_headroom,
             "needed": self.needed,
             "capacity": self.capacity,
             "memory": None if memory is None else memory.to_dict(),

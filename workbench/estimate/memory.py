@@ -105,9 +105,11 @@ def why_unknown(config: Config) -> list[str]:
         "model.mla": model.mla.enabled,
         "training.mtp": config.training.mtp.enabled,
         "lora": lora.enabled,
-        "deepspeed": config.deepspeed.enabled,
-        "fsdp.sharding_strategy: hybrid": config.fsdp.sharding_strategy == "hybrid",
-        "fsdp.cpu_offload": parallel.strategy == "fsdp" and config.fsdp.cpu_offload,
+        "deepspeed.activation_checkpointing.cpu_checkpointing": (
+            config.deepspeed.enabled
+            and config.training.gradient_checkpointing
+            and config.deepspeed.activation_checkpointing.cpu_checkpointing
+        ),
         "fsdp.offload_activations": parallel.strategy == "fsdp" and config.fsdp.offload_activations,
         "tensor, pipeline and context parallelism": (
             parallel.tensor_parallel_size

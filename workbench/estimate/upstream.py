@@ -15,7 +15,23 @@ if TYPE_CHECKING:
 
     from workbench.config.schema import ModelConfig
 
-_FOLDERS = ("gpu/", "hardware/", "distributed/", "research/", "rlhf/")
+_PRESETS = frozenset(
+    {
+        "gpu/tiny",
+        "gpu/small",
+        "gpu/base",
+        "gpu/large",
+        "hardware/a100_80gb",
+        "hardware/h100_80gb",
+        "distributed/deepspeed_zero1",
+        "distributed/deepspeed_zero2",
+        "distributed/deepspeed_zero3",
+        "research/quantization_nvfp4",
+        "research/rag_enabled",
+        "rlhf/test_cpu",
+    }
+)
+"""The layers that Ava has too, with the same names."""
 
 # These layers bring GPT-2's vocabulary in Ava's own files, over the base's; here the base decides.
 _GPT2_VOCABULARY = 50257
@@ -68,7 +84,7 @@ def ava_size(model: ModelConfig, stack: Sequence[str]) -> AvaSize | None:
         model: The model as it is here.
         stack: Names of the layers that it came from.
     """
-    if not any(name.startswith(_FOLDERS) for name in stack):
+    if _PRESETS.isdisjoint(stack):
         return None
     if model.model_type != "decoder" or model.num_experts == 1:
         return None

@@ -8,14 +8,17 @@ from __future__ import annotations
 import sys
 
 _HELP = """\
-usage: ava-tui [--runs_dir DIR] [--ascii] [--light]
+usage: ava-tui [--runs_dir DIR] [--ascii] [--light | --contrast]
 
-Choose a recipe, launch it, watch it learn, stop it, come back to it.
+Choose a recipe, change it and see at every key what it will take, launch it,
+watch it learn, compare it with others, stop it, come back to it.
 Runs belong to themselves: closing ava-tui leaves them running.
 
   --runs_dir DIR   folder of the runs (./runs)
   --ascii          draw with ASCII characters only
   --light          begin with the light theme (key t changes it)
+  --contrast       begin with the theme of high contrast
+  --keys           print the keys, in the form of the file that changes them
   --version        print the version
   --help           print this
 
@@ -23,7 +26,7 @@ Inside, ? shows every key. NO_COLOR=1 in the environment turns colours off.
 The same things without a screen: ava train, ava runs, ava runs watch NAME.
 """
 
-_FLAGS = ("--ascii", "--light")
+_FLAGS = ("--ascii", "--light", "--contrast")
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -39,12 +42,18 @@ def main(argv: list[str] | None = None) -> int:
         return 0
     from workbench.errors import WorkbenchError
 
+    if arguments == ["--keys"]:
+        from workbench.tui.own_keys import as_yaml
+
+        sys.stdout.write(as_yaml())
+        return 0
     try:
         from workbench.runs.directory import expanded
 
         runs_dir, flags = _parse(arguments)
         runs_dir = str(expanded(runs_dir))
         _check_terminal()
+        _take_over_keys()
     except WorkbenchError as error:
         sys.stderr.write(error.render() + "\n")
         return error.exit_code
@@ -55,7 +64,8 @@ def main(argv: list[str] | None = None) -> int:
     try:
         from workbench.tui.app import run
 
-        return run(runs_dir, plain=plain, light="--light" in flags)
+        theme = next((name for name in ("light", "contrast") if f"--{name}" in flags), "dark")
+        return run(runs_dir, plain=plain, theme=f"ava-{theme}")
     except KeyboardInterrupt:  # before the screen was there
         return 130
 
@@ -80,6 +90,17 @@ def _parse(arguments: list[str]) -> tuple[str, set[str]]:
             hint = f"did you mean {close[0]}?" if close else "ava-tui --help"
             raise UsageError(f"ava-tui has no option {argument!r}", fix=hint)
     return runs_dir, flags
+
+
+def _take_over_keys() -> None:
+    """A person's own keys, for those who have changed some: others do not pay for it."""
+    import os
+
+    home = os.environ.get("XDG_CONFIG_HOME") or os.path.expanduser("~/.config")  # noqa: PTH111
+    if os.path.exists(f"{home}/ava/keys.yaml"):  # noqa: PTH110
+        from workbench.tui.own_keys import take_over
+
+        take_over()
 
 
 def _check_terminal() -> None:

@@ -32,12 +32,14 @@ class AvaTui(App[None], inherit_bindings=False):
     CSS_PATH = [f"screens/{name}.tcss" for name in ("main", "dialog", "build", "picker", "charts")]  # noqa: RUF012
     BINDINGS: ClassVar[list[BindingType]] = []
 
-    def __init__(self, runs_dir: str = "runs", *, plain: bool = False, light: bool = False) -> None:
+    def __init__(
+        self, runs_dir: str = "runs", *, plain: bool = False, theme: str = look.DARK
+    ) -> None:
         self._main = Main(runs_dir, plain=plain)
         super().__init__()
-        for theme in look.themes():
-            self.register_theme(theme)
-        self.theme = look.LIGHT if light else look.DARK
+        for each in look.themes():
+            self.register_theme(each)
+        self.theme = theme
         self.animation_level = "none"
         self._own_filters: list[LineFilter] = []
         if self.no_color:
@@ -79,9 +81,9 @@ class AvaTui(App[None], inherit_bindings=False):
         return [entry.name for entry in self._main.live]
 
 
-def run(runs_dir: str, *, plain: bool, light: bool) -> int:
+def run(runs_dir: str, *, plain: bool, theme: str) -> int:
     """Run the application in this terminal; returns the exit code."""
-    app = AvaTui(runs_dir, plain=plain, light=light)
+    app = AvaTui(runs_dir, plain=plain, theme=theme)
     app.run()
     for name in app.live_runs if not app.return_code else []:
         sys.stderr.write(f"{name} goes on; come back with ava-tui, or: ava runs watch {name}\n")

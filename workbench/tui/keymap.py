@@ -61,7 +61,8 @@ KEYS: tuple[Key, ...] = (
     _key("minus", "zoom(-1)", "", "look at more steps", "run", _RUN),
     _key("f", "widen", "wide", "hide the list, or show it again", "", "Everywhere"),
     _key("tab", "swap", "", "to the other side, to scroll there"),
-    _key("t", "theme", "", "dark or light"),
+    _key("ctrl+p colon", "palette", "", "everything that can be done here, by its words"),
+    _key("t", "theme", "", "dark, light, high contrast"),
     _key("question_mark f1", "help", "help", "this page"),
     _key("q ctrl+q ctrl+c", "quit", "quit", "leave; runs go on without ava-tui"),
     _key("ctrl+z", "suspend", "", "pause and go to the shell; fg comes back"),
@@ -128,7 +129,8 @@ BUILD_KEYS: tuple[Key, ...] = (
     _key("s", "save", "save", "save as a layer", group=_PLAN),
     _key("l", "launch", "launch", "launch it: it says first what will happen", group=_PLAN),
     _key("escape q", "leave", "back", "back to the recipes and runs", group="Everywhere"),
-    _key("t", "theme", "", "dark or light"),
+    _key("ctrl+p colon", "palette", "", "everything that can be done here, by its words"),
+    _key("t", "theme", "", "dark, light, high contrast"),
     _key("question_mark", "help", "help", "this page"),
 )
 
@@ -166,7 +168,8 @@ CHART_KEYS: tuple[Key, ...] = (
     _key("r", "turn", "reverse", "the other way round", "table", _RUNS),
     _key("e", "export", "export", "to CSV, PNG, SVG or text", "", _RUNS),
     _key("escape q", "leave", "back", "back to the list"),
-    _key("t", "theme", "", "dark or light"),
+    _key("ctrl+p colon", "palette", "", "everything that can be done here, by its words"),
+    _key("t", "theme", "", "dark, light, high contrast"),
     _key("question_mark f1", "help", "help", "this page"),
 )
 
@@ -192,6 +195,8 @@ _SHOWN = {
     "right": "→",
     "period": ".",
     "comma": ",",
+    "ctrl+p": "ctrl-p",
+    "colon": ":",
     "ctrl+y": "ctrl-y",
     "ctrl+r": "ctrl-r",
 }

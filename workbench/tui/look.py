@@ -8,7 +8,7 @@ from rich.style import Style
 from textual.filter import LineFilter
 from textual.theme import Theme
 
-DARK, LIGHT = "ava-dark", "ava-light"
+DARK, LIGHT, CONTRAST = "ava-dark", "ava-light", "ava-contrast"
 
 # One row per role: dark, light, and what carries the meaning where there is no colour.
 # The text colours have a contrast of at least 4.5 to the background (WCAG 2.1, 1.4.3); teal against
@@ -58,6 +58,24 @@ _PALETTE: dict[str, tuple[str, str, str]] = {
     "sample": ("#b9c6d8", "#3b4652", ""),
 }
 
+# High contrast: at least 7 to black (WCAG 2.1, 1.4.6).
+_STRONGER = {
+    "": "#ffffff",
+    "title": "bold #ffffff",
+    "value": "bold #ffffff",
+    "dim": "#c8c8c8",
+    "faint": "#9a9a9a",
+    "heading": "bold #c8c8c8",
+    "label": "#d8d8d8",
+    "axis": "#9a9a9a",
+    "brand": "bold #00ffd7",
+    "key": "bold #00ffd7",
+    "raw": "#9ad7d0",
+    "sample": "#ffffff",
+    "!": "on #005f5f",
+    "~": "on #303030",
+}
+
 _STATES: dict[str, tuple[str, str]] = {
     "queued": ("…", "dim"),
     "starting": ("◌", "live"),
@@ -94,10 +112,19 @@ def mark(state: str) -> tuple[str, str]:
 def styles(theme: str) -> dict[str, Style]:
     """The style behind every style name, for one theme."""
     dark = theme != LIGHT
-    return {
+    found = {
         name: Style.parse(f"{'bold ' if 'bold' in plain else ''}{on_dark if dark else on_light}")
         for name, (on_dark, on_light, plain) in _PALETTE.items()
     }
+    if theme == CONTRAST:
+        found |= {name: Style.parse(words) for name, words in _STRONGER.items()}
+    return found
+
+
+def next_theme(name: str) -> str:
+    """The theme after this one."""
+    order = (DARK, LIGHT, CONTRAST)
+    return order[(order.index(name) + 1) % len(order)] if name in order else DARK
 
 
 @cache
@@ -106,8 +133,8 @@ def plain_styles() -> dict[str, Style]:
     return {name: Style.parse(plain) for name, (_, _, plain) in _PALETTE.items()}
 
 
-def themes() -> tuple[Theme, Theme]:
-    """The two themes, for the parts that Textual draws."""
+def themes() -> tuple[Theme, ...]:
+    """The themes, for the parts that Textual draws."""
     dark = Theme(
         DARK,
         primary="#5fd7c4",
@@ -144,7 +171,22 @@ def themes() -> tuple[Theme, Theme]:
             "scrollbar-background": "#f4f6f8",
         },
     )
-    return dark, light
+    contrast = Theme(
+        CONTRAST,
+        primary="#00ffd7",
+        secondary="#9ad7d0",
+        accent="#ffd75f",
+        warning="#ffd75f",
+        error="#ff8f87",
+        success="#87ff87",
+        foreground="#ffffff",
+        background="#000000",
+        surface="#000000",
+        panel="#1c1c1c",
+        dark=True,
+        variables={"scrollbar": "#9a9a9a", "scrollbar-background": "#1c1c1c"},
+    )
+    return dark, light, contrast
 
 
 class AsciiOnly(LineFilter):

@@ -70,7 +70,7 @@ def claims(paths: list[str]) -> list[Claim]:
 def says(ours: str) -> str | None:
     """The key by which Ava says one of ours; None where it has none."""
     names = sorted(
-        (path for path in (ours, *spellings(ours), *_moved(ours)) if path in known()),
+        (path for path in (ours, *spellings(ours), *_by_target().get(ours, ())) if path in known()),
         key=lambda path: _rank(path, ours),
     )
     return _PREFERRED.get(ours) or (names[0] if names else None)
@@ -83,10 +83,6 @@ def _by_target() -> dict[str, list[str]]:
         for alias in aliases(path):
             found.setdefault(alias.target, []).append(path)
     return found
-
-
-def _moved(ours: str) -> list[str]:
-    return _by_target().get(ours, [])
 
 
 def _rank(path: str, ours: str) -> tuple[bool | int | str, ...]:

@@ -165,6 +165,16 @@ RENAMED: Final = {
 }
 """Names of older revisions; the present parser drops them."""
 
+MEANT: Final = {
+    "batch_size": "train_batch_size",
+    "gradient_checkpointing": "activation_checkpointing",
+    "learning_rate": "lr",
+    "mixed_precision": "bf16",
+    "sequence_length": "max_context_width",
+    "warmup_ratio": "warmup",
+}
+"""What other trainers call a flag of this one."""
+
 GONE: Final = {
     "train_split": "the trainer always takes the part 'train' of the dataset",
     "val_split": "the trainer always takes the part 'validation' of the dataset",

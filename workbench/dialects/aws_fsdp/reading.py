@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from workbench.dialects.aws_fsdp.manifest import Manifest, find_manifest, instances
 from workbench.dialects.aws_fsdp.meaning import Meaning
 from workbench.dialects.aws_fsdp.size import name_and_size
-from workbench.dialects.aws_fsdp.source import Launch, Source, shell_source
+from workbench.dialects.aws_fsdp.source import MARKER, Launch, Source, shell_source
 from workbench.dialects.aws_fsdp.words import Given, parse_words
 from workbench.dialects.building import Builder
 from workbench.dialects.parsing import parse
@@ -20,23 +22,62 @@ AROUND: Final = "around the flags"
 ORDER: Final = "order of the flags"
 REPEATED: Final = "repeated flags"
 WORDS: Final = "other words"
+DOCUMENTS: Final = "other documents"
 """Names in the residue that no flag can have."""
 
+_BORDER: Final = re.compile(r"(?m)^---[ \t]*(?:#.*)?(?:\n|\Z)")
 
-def located(foreign: Foreign) -> tuple[Manifest | None, Source, tuple[Remark, ...]]:
+
+@dataclass(frozen=True, slots=True)
+class Located:
+    """Where the flags of a text stand.
+
+    Attributes:
+        source: The flags.
+        manifest: The manifest that they stand in; None for a list or a script.
+        documents: The other documents of its file, with a marker for its own; empty for one alone.
+        remarks: What was repaired.
+    """
+
+    source: Source
+    manifest: Manifest | None = None
+    documents: tuple[str, ...] = ()
+    remarks: tuple[Remark, ...] = ()
+
+
+def located(foreign: Foreign) -> Located:
     """Where the flags of a text stand.
 
     Raises:
         ConfigError: The text is neither YAML nor words.
     """
-    if is_yaml(foreign):
-        document, remarks = parse(foreign, last_wins=True)
+    if not is_yaml(foreign):
+        return Located(shell_source(foreign.text, str(foreign.path)))
+    parts = _BORDER.split(foreign.text)
+    if sum(bool(part.strip()) for part in parts) > 1:
+        return _among_several(foreign, parts)
+    document, remarks = parse(foreign, last_wins=True)
+    manifest = find_manifest(document.tree, document.marks, str(foreign.path))
+    if manifest is not None:
+        return Located(manifest.source, manifest, (), remarks)
+    return Located(Source(()) if "kind" in document.tree else shell_source(foreign.text, ""))
+
+
+def _among_several(foreign: Foreign, parts: list[str]) -> Located:
+    """The first document of a file whose command has flags."""
+    lines = 0
+    for index, part in enumerate(parts):
+        alone = Foreign(foreign.path, "\n" * lines + part)  # its lines are those of the file
+        lines += part.count("\n") + 1
+        try:
+            document, remarks = parse(alone, last_wins=True)
+        except ConfigError:
+            continue  # a template, or none of ours
         manifest = find_manifest(document.tree, document.marks, str(foreign.path))
         if manifest is not None:
-            return manifest, manifest.source, remarks
-        if "kind" in document.tree:
-            return Manifest(document.tree, Source(())), Source(()), remarks
-    return None, shell_source(foreign.text, str(foreign.path)), ()
+            others = (*parts[:index], MARKER, *parts[index + 1 :])
+            return Located(manifest.source, manifest, others, remarks)
+    return Located(Source(()))
 
 
 def is_yaml(foreign: Foreign) -> bool:
@@ -55,7 +96,8 @@ def read(foreign: Foreign) -> Reading:
     Raises:
         ConfigError: There are no flags of the trainer in it, or those of several models.
     """
-    manifest, source, remarks = located(foreign)
+    found = located(foreign)
+    manifest, source = found.manifest, found.source
     if not source.words:
         raise _no_flags(foreign)
     given = parse_words(source.words, source.variables)
@@ -68,12 +110,13 @@ def read(foreign: Foreign) -> Reading:
             tree[name] = value
     apart = {
         AROUND: source.around if manifest is None else None,
+        DOCUMENTS: list(found.documents),
         WORDS: given.words,
         REPEATED: given.repeated,
         ORDER: list(given.values),
     }
     tree.update({name: value for name, value in apart.items() if value})
-    builder = Builder("aws_fsdp", foreign, tree, given.marks, (*remarks, *given.remarks))
+    builder = Builder("aws_fsdp", foreign, tree, given.marks, (*found.remarks, *given.remarks))
     Meaning(builder, given.broken).understand()
     _machines(builder, source.launch, foreign)
     _keep_rest(builder, manifest)
@@ -135,6 +178,7 @@ def _keep_rest(builder: Builder, manifest: Manifest | None) -> None:
         for name in manifest.tree:
             builder.keep((name,), "the manifest around the flags; it goes back as it stands")
     builder.keep((AROUND,), "the script around the flags; it goes back as it stands")
+    builder.keep((DOCUMENTS,), "the other documents of the file; they go back as they stand")
     builder.keep((ORDER,), "which flags stood there, and in what order")
     builder.keep((REPEATED,), "a later one of the same flag counts")
     builder.keep((WORDS,), "they belong to no flag")

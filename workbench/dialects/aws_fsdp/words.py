@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from workbench.config.origins import Mark
-from workbench.dialects.aws_fsdp.flags import ALIASES, BY_NAME, GONE, Flag, find
+from workbench.dialects.aws_fsdp.flags import ALIASES, BY_NAME, GONE, MEANT, Flag, find
 from workbench.dialects.aws_fsdp.shell import is_placeholder, resolve
 from workbench.dialects.base import Remark
 
@@ -162,8 +162,10 @@ def _takes(flag: Flag) -> str:
 def _unknown(given: Given, name: str, line: int) -> None:
     reason = GONE.get(name)
     if reason is None:
-        close = difflib.get_close_matches(name.replace("-", "_"), BY_NAME, n=1, cutoff=0.7)
-        reason = f"did you mean --{close[0]}?" if close else "the trainer has no such flag"
+        word = name.replace("-", "_")
+        close = difflib.get_close_matches(word, BY_NAME, n=1, cutoff=0.7)
+        near = MEANT.get(word) or (close[0] if close else None)
+        reason = f"did you mean --{near}?" if near else "the trainer has no such flag"
     message = f"the parser drops --{_short(name)} without a word: {reason}"
     given.say(name, "upstream", message, "ignored", line)
 

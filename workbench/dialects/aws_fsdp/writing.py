@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from workbench.dialects.base import Writing
 
 _VARIABLES: Final = re.compile(r"--\w+=(?:[\w./:@-]|\$\w+|\$\{\w+(?::?[-=][\w./-]*)?\})*")
-_MANIFEST: Final = ("apiVersion", "kind", "metadata", "spec")
+_OWN: Final = (AROUND, DOCUMENTS, ORDER, REPEATED, WORDS)
 
 
 def write(config: Config, *, chosen: frozenset[str]) -> Writing:
@@ -43,9 +43,10 @@ def write(config: Config, *, chosen: frozenset[str]) -> Writing:
     values = said_by(teller, family)
     _lose_structure(teller, family)
     kept = {name: value for name, value in residue.items() if name in BY_NAME}
-    flags = _flags(residue, values | _stays(kept, values, chosen), config)
+    flags = _flags(residue, values | _stays(kept, values, chosen))
     name = _name(config)
-    manifest = {key: residue[key] for key in residue if key in _MANIFEST}
+    own = {*_OWN, *(str(name) for name in residue.get(ORDER, ()))}
+    manifest = {key: value for key, value in residue.items() if key not in own}
     if manifest:
         return _into_manifest(teller, manifest, flags, name)
     if AROUND in residue:
@@ -53,7 +54,7 @@ def write(config: Config, *, chosen: frozenset[str]) -> Writing:
     words = [str(word) for word in residue.get(WORDS, ())]
     text = " ".join(["\n".join(map(quoted, flags)), *map(quoted, words)]) + "\n"
     files = {name if "." in name else f"{name}.txt": text}
-    if config.imported.system != "aws_fsdp":
+    if ORDER not in residue:
         _said_machines(teller)
         teller.said(
             "run.name", "run.hardware"
@@ -82,12 +83,10 @@ def _stays(kept: dict[str, Any], values: dict[str, Any], chosen: frozenset[str])
     }
 
 
-def _flags(residue: dict[str, Any], values: dict[str, Any], config: Config) -> list[str]:
+def _flags(residue: dict[str, Any], values: dict[str, Any]) -> list[str]:
     """The flags in the order of the file that they came from; new ones behind."""
-    order = [str(name) for name in residue.get(ORDER, ())]
-    others = [n for n in residue if n not in (*_MANIFEST, AROUND, ORDER, REPEATED, WORDS)]
-    fresh = config.imported.system != "aws_fsdp"
-    names = list(dict.fromkeys((*order, *others)))
+    fresh = ORDER not in residue
+    names = [str(name) for name in residue.get(ORDER, ())]
     for flag in FLAGS:
         if flag.name in names or flag.name not in values:
             continue
@@ -127,6 +126,8 @@ def _into_manifest(teller: Teller, tree: dict[str, Any], flags: list[str], name:
     words = [str(word) for word in teller.tree.get(WORDS, ())]
     tree = put_back(with_machines(tree, nodes, devices), [*flags, *words])
     text = _with_hardware(teller, as_yaml(tree))
+    if documents := teller.tree.get(DOCUMENTS):
+        text = "---\n".join(text if part == MARKER else str(part) for part in documents)
     _said_machines(teller)
     command = f"envsubst < {shlex.quote(name)} | kubectl apply -f -"
     return teller.writing({name: text}, command=command, rest="no flag says it")

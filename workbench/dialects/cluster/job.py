@@ -7,6 +7,7 @@ import re
 import shlex
 import time
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
 from workbench import __version__
@@ -14,6 +15,8 @@ from workbench.config.render import to_yaml
 from workbench.dialects.base import Lost
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from workbench.config.schema import Config
 
 MODULE: Final = "workbench.training"
@@ -69,8 +72,16 @@ class Job:
         return f'--module -- {MODULE} "$RUN" --attempt "$ATTEMPT"'
 
 
-def job_of(config: Config, chosen: frozenset[str]) -> Job:
-    """The job that a plan comes to."""
+def job_of(
+    config: Config, chosen: frozenset[str], lost: Mapping[str, str] = MappingProxyType({})
+) -> Job:
+    """The job that a plan comes to.
+
+    Args:
+        config: The plan's config.
+        chosen: The keys that a layer set.
+        lost: Keys that this kind of cluster cannot do, and why.
+    """
     parallel, run = config.parallel, config.run
     name = _name(run.name or "run")
     return Job(
@@ -85,7 +96,7 @@ def job_of(config: Config, chosen: frozenset[str]) -> Job:
         files=_files(config, name),
         lost=tuple(
             Lost(path, _value(config, path), reason)
-            for path, reason in _BY_SUPERVISOR.items()
+            for path, reason in (*_BY_SUPERVISOR.items(), *lost.items())
             if path in chosen
         ),
     )

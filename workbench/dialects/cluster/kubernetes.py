@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import yaml
 
-from workbench.dialects.base import Lost, Writing
+from workbench.dialects.base import Writing
 from workbench.dialects.cluster.job import CONFIG_FILES, FOLDERS, job_of
 from workbench.errors import ConfigError
 
@@ -26,12 +26,13 @@ IMAGE: Final = "${IMAGE_URI}"
 _RUNS: Final = "/runs"
 _CONFIG: Final = "/ava-config"
 _SHARED_MEMORY: Final = "/dev/shm"  # noqa: S108 - where a container mounts its shared memory
+_LOST: Final = {"run.runs_dir": f"runs live in {_RUNS}, on the volume of the claim {CLAIM}"}
 _MOST: Final = 900_000  # bytes; etcd takes 1 MiB for an object
 
 
 def write_job(config: Config, *, chosen: frozenset[str]) -> Writing:
     """An indexed Job with a headless service, through which the pods find the first one."""
-    job = job_of(config, chosen)
+    job = job_of(config, chosen, _LOST)
     first = f"{job.label}-0.{job.label}"
     script = _script(job, _torchrun(job, "$JOB_COMPLETION_INDEX", first, str(job.port)))
     pod = _pod(job, script) | {"subdomain": job.label, "restartPolicy": "Never"}
@@ -62,7 +63,7 @@ def write_job(config: Config, *, chosen: frozenset[str]) -> Writing:
 
 def write_pytorchjob(config: Config, *, chosen: frozenset[str]) -> Writing:
     """A PyTorchJob: Kubeflow's operator tells each pod its number and the first one's address."""
-    job = job_of(config, chosen)
+    job = job_of(config, chosen, _LOST)
     script = _script(job, _torchrun(job, "$RANK", "$MASTER_ADDR", "$MASTER_PORT"))
 
     def replicas(count: int) -> dict[str, Any]:
@@ -86,7 +87,7 @@ def write_pytorchjob(config: Config, *, chosen: frozenset[str]) -> Writing:
 
 def write_hyperpod(config: Config, *, chosen: frozenset[str]) -> Writing:
     """A HyperPodPyTorchJob: its launcher takes torchrun's options and arranges the meeting."""
-    job = job_of(config, chosen)
+    job = job_of(config, chosen, _LOST)
     launcher = (
         f"exec hyperpodrun --nnodes={job.nodes} --nproc_per_node={job.devices} --tee=3 "
         f"--log_dir=/tmp/hyperpod {job.trainer}"
@@ -184,12 +185,9 @@ def _writing(job: Job, kind: str, manifests: list[dict[str, Any]]) -> Writing:
     }
     documents = [_as_yaml(each) for each in (configmap, *manifests)]
     name = f"{job.name}.{kind}.yaml"
-    lost = (
-        *job.lost,
-        Lost("run.runs_dir", job.runs_dir, f"runs live in {_RUNS}, on the volume of {CLAIM}"),
-    )
     start = f"IMAGE_URI=YOUR_IMAGE envsubst '$IMAGE_URI' < {shlex.quote(name)} | kubectl apply -f -"
-    return Writing({name: "---\n".join(documents), **job.files}, lost, start)
+    start = f"make the volume claim {CLAIM}, which all pods mount; then:\n{start}"
+    return Writing({name: "---\n".join(documents), **job.files}, job.lost, start)
 
 
 def _as_yaml(tree: dict[str, Any]) -> str:

@@ -167,6 +167,13 @@ def _scheduler(tree: dict[str, Any]) -> Iterator[Refusal]:
             f"warmup_num_steps must be a positive integer, got {steps}",
             "engine",
         )
+    first = given.get("cycle_first_step_size", 2000)
+    if name == "OneCycle" and isinstance(first, int | float) and first <= 0:
+        yield Refusal(
+            ("scheduler", "params", "cycle_first_step_size"),
+            f"cycle_first_step_size must be positive, got {float(first)}",
+            "engine",
+        )
 
 
 def _data_types(tree: dict[str, Any]) -> Iterator[Refusal]:

@@ -64,7 +64,8 @@ def say_scheduler(teller: Teller, *, everything: bool) -> None:
     if kind == "OneCycle":
         says("cycle_min_lr", "training.warmup_start_lr")
         says("cycle_max_lr", "training.learning_rate")
-        says("cycle_first_step_size", "training.warmup_steps")
+        first = max(1, training.warmup_steps)  # DeepSpeed refuses 0
+        says("cycle_first_step_size", "training.warmup_steps", first)
     else:
         _say_warmup(teller, says, kind)
 

@@ -58,7 +58,9 @@ def write(config: Config, chosen: frozenset[str]) -> Writing:
             ours="training.max_gradient_norm",
         )  # fmt: skip
     teller.apply(ACTIVATIONS, below="activation_checkpointing")
-    if config.training.gradient_checkpointing and "activation_checkpointing" in teller.tree:
+    section = teller.tree.get("activation_checkpointing")
+    kept = isinstance(section, dict) and any(each not in (False, None) for each in section.values())
+    if kept == config.training.gradient_checkpointing:
         teller.said("training.gradient_checkpointing")
     teller.apply(AIO, below="aio")
     teller.apply(MONITORS)

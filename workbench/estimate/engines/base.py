@@ -100,7 +100,7 @@ def parts_with_weights(net: Sized) -> list[tuple[str, str | int, int]]:
     found: list[tuple[str, str | int, int]] = [("embedding", "front", 1)]
     for kind, count in counts.items():
         name = net.network.blocks[kind].name
-        found.append((name if count == 1 else f"{count} {name}s", kind, count))
+        found.append((name if count == 1 else f"{count} {many(name)}", kind, count))
     found.append(("output", "tail", 1))
     return [each for each in found if sizes_of(net, each[1]).weights]
 
@@ -125,6 +125,11 @@ def segment_of(net: Sized, segment: str | int) -> Segment:
     return net.network.front if segment == "front" else net.network.tail
 
 
+def many(name: str) -> str:
+    """The name of a kind of block, for several of them."""
+    return name.replace("block", "blocks", 1) if "block" in name else f"{name}s"
+
+
 def part_lines(net: Sized, part: Part) -> list[Line]:
     """The tensors of a part, each with its formula."""
     if not part.times:
@@ -139,7 +144,7 @@ def part_lines(net: Sized, part: Part) -> list[Line]:
     segment = segment_of(net, part.segment)
     tallies = segment.groups[part.group]
     tally = max(tallies, key=lambda each: sum(value(e.size) * e.times for e in each.entries))
-    where = segment.name if part.times == 1 else f"{part.times} {segment.name}s"
+    where = segment.name if part.times == 1 else f"{part.times} {many(segment.name)}"
     lines = []
     for entry in tally.entries:
         times = entry.times * part.times

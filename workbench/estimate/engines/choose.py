@@ -102,7 +102,11 @@ def ledger_of(config: Config, setting: Setting) -> Ledger:
             base,
             updates=updates,
             width=width,
-            dtypes=fsdp.Dtypes(setting.fetched, 2 if config.fsdp.reduce_dtype != "fp32" else 4),
+            dtypes=fsdp.Dtypes(
+                setting.fetched,
+                4 if config.fsdp.reduce_dtype == "fp32" else 2,
+                config.fsdp.sharding_strategy in ("hybrid", "no_shard"),
+            ),
             accumulating=accumulating,
             reshard=config.fsdp.reshard_after_forward and reshards,
         )

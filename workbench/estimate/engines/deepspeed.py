@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from workbench.estimate.engines import single, zero_3
 from workbench.estimate.engines.base import Part, Standing, moment
-from workbench.estimate.engines.states import INPUTS
+from workbench.estimate.engines.inputs import input_lines
 from workbench.estimate.engines.zero_sizes import Flush, Pieces, flushes, pieces_of
 from workbench.estimate.ledger import Line
 from workbench.estimate.rounding import pinned, up
@@ -45,9 +45,7 @@ def standing(net: Sized, zero: Zero, updates: Updates) -> Standing:
     lines = _weights(pieces, zero, updates, alignment)
     if zero.stage and zero.optimizer_on != "none":
         lines += _offloaded(pieces, zero, alignment)
-    tokens = net.symbols[2] * net.symbols[3]
-    size = 2 * up(8 * tokens, alignment)
-    lines.append(Line("tokens and targets", "2 × 8 B T", size, "inputs", INPUTS))
+    lines += input_lines(net)
     return Standing.of(*lines, apart=zero.apart)
 
 

@@ -57,15 +57,17 @@ def standing(net: Sized, updates: Updates, *, accumulating: bool) -> Standing:
 
 
 class Dtypes(NamedTuple):
-    """Bytes of the formats that travel.
+    """Bytes of the formats that travel, and how far.
 
     Attributes:
         fetched: Of the weights of blocks.
         reduced: Of gradients as they are added up.
+        replicated: Whether groups of devices hold the same shards, and add up gradients once more.
     """
 
     fetched: int
     reduced: int
+    replicated: bool = False
 
 
 @dataclass
@@ -133,6 +135,15 @@ class _Step:
         width = self.dtypes.reduced
         size = width * self.net.blocks[kind].whole // self.dtypes.fetched
         return _line("buffer of a block's gradients", f"{width} P", size, "communication")
+
+    def sums(self, kind: int) -> Line | None:
+        """What the last block's shards were added up in, where it is not the gradients' memory."""
+        own = self.accumulating or self.dtypes.reduced != 4  # noqa: PLR2004 - bytes
+        if not self.dtypes.replicated or not own:
+            return None
+        size = self.reduced(kind).bytes // self.net.symbols[1]
+        name = "buffer of the last block's shards, until the next is added up"
+        return _line(name, f"{self.dtypes.reduced} P/N", size, "communication", "reduce")
 
     def router_buffer(self) -> Line:
         alignment, shards, *_ = self.net.symbols
@@ -244,11 +255,12 @@ class _Step:
     ) -> None:
         """The moments of the backward pass of one block; ``place`` of its kind are below it."""
         root = self.whole_root()
+        sums = None if older is None else self.sums(kind)
         above = self.net.middle is not None and kind > self.net.middle
         ends = [Part("tail", "gradients")] if above else self.ends()
         kept = [*saved, Part(kind, "saved", place), *ends]
         below = None if self.reshard or not place else self.fetched(kind, place)
-        there = [root, *held, below, gradients]
+        there = [root, *held, below, gradients, sums]
         stream = self.stream("gradient of the residual stream", "temporaries", kind)
         ahead = self.buffer(following) if self.reshard and following is not None else None
         routed = self.net.blocks[kind].backward_late

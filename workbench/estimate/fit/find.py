@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from workbench.estimate.speed import Efficiency
 
 _NEAREST = 3
+_CLEARLY = 1.02
 
 
 def fit(
@@ -93,26 +94,31 @@ def fit(
 def accepted(
     search: Search, gate: Gate, plan: Config, refused: dict[str, int]
 ) -> Iterator[Candidate]:
-    """What fits and the rules accept; not what a faster one with the same sharding does better."""
-    room: dict[str, int] = {}
+    """What fits, and the rules accept, and no faster one does with less."""
+    told: list[Candidate] = []
     closed: set[str] = set()
     for candidate in search.found():
-        sharding = candidate.variant.sharding
-        assert candidate.need is not None, "what is found has been computed"
-        if (
-            sharding in closed
-            or room.get(sharding, candidate.need.bytes + 1) <= candidate.need.bytes
-        ):
+        if candidate.variant.sharding in closed or any(_beats(each, candidate) for each in told):
             continue
         edits = effective(plan, candidate.edits)
         why = gate.refuses(candidate.config, edits) if edits else None
         if why is not None:
             refused[why] = refused.get(why, 0) + 1
             if why.partition(":")[0].partition(".")[0] in ("deepspeed", "fsdp", "parallel"):
-                closed.add(sharding)
+                closed.add(candidate.variant.sharding)
             continue
-        room[sharding] = candidate.need.bytes
+        told.append(candidate)
         yield candidate
+
+
+def _beats(first: Candidate, second: Candidate) -> bool:
+    """Whether a faster plan takes no more: clearly faster, or sharded in the same way."""
+    assert first.need is not None, "what is found has been computed"
+    assert second.need is not None, "what is found has been computed"
+    if first.need.bytes > second.need.bytes:
+        return False
+    same = first.variant.sharding == second.variant.sharding
+    return same or second.pace.order > _CLEARLY * first.pace.order
 
 
 def _as_it_is(

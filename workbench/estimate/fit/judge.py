@@ -5,13 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from workbench.config.offload import optimizer_place, parameters_place
 from workbench.estimate.fit.result import Need
 from workbench.estimate.memory import memory_of, why_unknown
+from workbench.estimate.traffic import engine_of
 
 if TYPE_CHECKING:
     from workbench.config.profile import HardwareProfile
     from workbench.config.schema import Config
     from workbench.estimate.memory import Memory
+
+_NOWHERE = ("none", "none")
 
 
 def need_of(memory: Memory, context: int | None = None, *, host: bool = True) -> Need:
@@ -73,13 +77,11 @@ class Judge:
         return not missing
 
     def need(self, config: Config) -> Need:
-        """What a plan takes that the ledger knows; of the host only where the device has room."""
+        """What a plan takes; of the host only where the plan leans on it and its size is known."""
         self.computed += 1
         memory = memory_of(config, self.hardware)
-        need = need_of(memory, self.context, host=False)
-        if self.host_usable is None or self.usable is None or need.bytes > self.usable:
-            return need
-        return need_of(memory, self.context)
+        leans = self.host_usable is not None and _leans_on_host(config)
+        return need_of(memory, self.context, host=leans)
 
     def headroom(self, need: Need) -> int | None:
         """What is left of the device; negative where it lacks bytes."""
@@ -97,3 +99,11 @@ class Judge:
         if need.host is None or self.host_usable is None:
             return False
         return need.host > self.host_usable
+
+
+def _leans_on_host(config: Config) -> bool:
+    """Whether optimizer or parameters wait in host memory."""
+    if engine_of(config) == "fsdp":
+        return config.fsdp.cpu_offload
+    section = config.deepspeed
+    return section.enabled and (optimizer_place(section), parameters_place(section)) != _NOWHERE

@@ -9,7 +9,7 @@ nothing faster is left and it is a proposal.
 from __future__ import annotations
 
 import heapq
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import count
 from math import isqrt
 from typing import TYPE_CHECKING, Any
@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from workbench.estimate.fit.pace import Pace, Pacer
     from workbench.estimate.fit.result import Limits, Need
 
+# Recomputation takes less memory but for what it needs for itself, which is little: a group whose
+# most frugal plan lacks so much has none that fits.
+_NEAR = 1.02
 _MOST_DIVISORS = 64  # of a batch; 720,720 sequences have 240, and nobody needs them all
 
 
@@ -71,7 +74,7 @@ class Search:
         pacer: Knows how fast.
         variants: Everything but the micro-batch.
         micros: The micro-batches that divide the device's sequences, the largest first.
-        smallest: What the variants take at least, where they do not fit.
+        smallest: What each group takes at least, where that is too much.
     """
 
     config: Config
@@ -96,6 +99,12 @@ class Search:
     def found(self) -> Iterator[Candidate]:
         """What fits, the fastest first; among equals the one that changes least."""
         known = [v for v in self.variants if self.judge.knows(v.config, len(self.micros))]
+        frugal: dict[str, Variant] = {}
+        for variant in known:
+            best = frugal.get(variant.group)
+            if best is None or variant.frugality > best.frugality:
+                frugal[variant.group] = variant
+        hopeless: dict[str, bool] = {}
         ticket = count()
         heap = []
         for variant in known:
@@ -107,9 +116,23 @@ class Search:
             if candidate.need is not None:
                 yield candidate
                 continue
-            settled = self._largest(candidate.variant)
+            group = candidate.variant.group
+            if group not in hopeless:
+                hopeless[group] = self._hopeless(frugal[group])
+            settled = None if hopeless[group] else self._largest(candidate.variant)
             if settled is not None:
                 heapq.heappush(heap, (*self._rank(settled), next(ticket), settled))
+
+    def _hopeless(self, variant: Variant) -> bool:
+        """Whether not even the most frugal of a group comes near to fitting."""
+        candidate = self._candidate(variant, self.micros[-1], None)
+        need = self.judge.need(candidate.config)
+        usable = self.judge.usable
+        assert usable is not None, "without it nothing is searched"
+        if need.bytes <= usable:
+            return self.judge.host_lacks(need)
+        self.smallest.append(replace(candidate, need=need))
+        return need.bytes > _NEAR * usable
 
     def nearest(self) -> list[Candidate]:
         """After `found` has ended: what does not fit and lacks least, one for each sharding."""
@@ -172,11 +195,7 @@ class Search:
     def _fitting(self, variant: Variant, micro: int) -> Need | None:
         config = self._with(variant, micro)
         need = self.judge.need(config)
-        if self.judge.fits(need):
-            return need
-        if micro == self.micros[-1]:
-            self.smallest.append(self._candidate(variant, micro, need))
-        return None
+        return need if self.judge.fits(need) else None
 
 
 def _bytes(candidate: Candidate) -> int:

@@ -49,6 +49,7 @@ class Variant:
         edits: What it sets, the micro-batch apart.
         config: The plan with these edits.
         frugality: How little it takes, by its kind alone: 0 takes most.
+        group: What it shares with the variants that differ in recomputation alone.
     """
 
     sharding: str
@@ -56,6 +57,7 @@ class Variant:
     edits: Edits
     config: Config
     frugality: int
+    group: str
 
 
 def variants(config: Config, hardware: HardwareProfile | None, limits: Limits) -> list[Variant]:
@@ -73,7 +75,9 @@ def variants(config: Config, hardware: HardwareProfile | None, limits: Limits) -
         key = tuple(sorted(edits.items()))
         frugality = 4 * rank + ("none", "selective", "block").index(recompute)
         if key not in found:
-            found[key] = Variant(name, recompute, edits, changed(config, edits), frugality)
+            group = " · ".join((name, *precision.values(), *optimizer.values()))
+            one = changed(config, edits)
+            found[key] = Variant(name, recompute, edits, one, frugality, group)
     return list(found.values())
 
 

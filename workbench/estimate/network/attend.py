@@ -63,7 +63,8 @@ def attend(
     if options.implementation == "auto" and causal and not drops and not options.alibi:
         if s.blocked_attention:
             copies = (s.several_heads, s.several_groups)
-            return ops.blocked_attention(tape, q, k, v, q.shape, copies=copies, mask=mask)
+            out = (*q.shape[:3], v.shape[3])
+            return ops.blocked_attention(tape, q, k, v, out, copies=copies, mask=mask)
         if mask is None:
             return _product(tape, q, k, v, s, None, causal=True, padded=padded)
         ones = tape.new((q.shape[1], k.shape[1]), 1, "ones")

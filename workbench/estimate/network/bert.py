@@ -13,16 +13,18 @@ from workbench.estimate.network.feed_forward import activate, feed_forward
 from workbench.estimate.network.linear import linear
 from workbench.estimate.network.loss import cross_entropy
 from workbench.estimate.network.norm import norm
-from workbench.estimate.network.segment import Segment, record
+from workbench.estimate.network.segment import Ends, Segment, record
 from workbench.estimate.network.sight import see, shared_mask
 from workbench.estimate.tape import ops
 from workbench.estimate.tape.ops_attention import dropout
-from workbench.estimate.tape.tensor import Parameter
+from workbench.estimate.tape.tensor import Parameter, Tensor
 
 if TYPE_CHECKING:
     from workbench.estimate.network.decoder import Tables
     from workbench.estimate.network.structure import Structure
-    from workbench.estimate.tape.tensor import Tape, Tensor
+    from workbench.estimate.tape.autograd import Node
+    from workbench.estimate.tape.ops import Gradients
+    from workbench.estimate.tape.tensor import Tape
 
 
 def parts(
@@ -40,7 +42,7 @@ def parts(
     def tail_(tape: Tape, given: list[Tensor]) -> Tensor:
         return tail(tape, given, s)
 
-    ends: dict[str, bool] = {"accumulating": accumulating, "waiting": waiting}
+    ends: Ends = {"accumulating": accumulating, "waiting": waiting}
     one = record(
         "block",
         s,
@@ -123,6 +125,6 @@ def _head(tape: Tape, x_BTD: Tensor, s: Structure) -> Tensor:
     )
 
 
-def _first_back(node: ops.Node, grad: Tensor) -> ops.Gradients:
+def _first_back(node: Node, grad: Tensor) -> Gradients:
     del node
-    return (ops.Tensor(grad.storage, ("B", 1, "D"), grad.width, None, grad),)
+    return (Tensor(grad.storage, ("B", 1, "D"), grad.width, None, grad),)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from workbench.config.linears import has_experts
 from workbench.estimate.network import bert, decoder, t5
-from workbench.estimate.network.segment import Segment, Sizes, record
+from workbench.estimate.network.segment import Ends, Segment, Sizes, record
 from workbench.estimate.network.sight import shared_mask
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ def compiled(s: Structure, *, accumulating: bool, waiting: bool) -> Network:
     def tail(tape: Tape, given: list[Tensor]) -> Tensor:
         return decoder.tail(tape, given, s)
 
-    ends: dict[str, bool] = {"accumulating": accumulating, "waiting": waiting}
+    ends: Ends = {"accumulating": accumulating, "waiting": waiting}
     recomputed = s.recompute != "none"
     width = s.weight_width
     extras = shared_mask(s)

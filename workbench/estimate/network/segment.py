@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypedDict
 
 from workbench.estimate.network.symbols import SYMBOLS
 from workbench.estimate.tape.autograd import Boundary, Region, backward
@@ -18,6 +18,13 @@ if TYPE_CHECKING:
 
 KEPT = frozenset({"product", "attention"})
 """What ``selective`` keeps: matrix products and attention."""
+
+
+class Ends(TypedDict):
+    """How gradients of earlier micro-batches are met; as `record` takes them."""
+
+    accumulating: bool
+    waiting: bool
 
 
 class Extra(NamedTuple):
@@ -187,7 +194,9 @@ def record(
         if each.waits
     ]
     start = [tape.new(shape, width, "gradient of the residual stream")]
-    more = [(node, tape.new(*each, "gradient of what blocks share")) for node, *each in ends]
+    more = [
+        (node, tape.new(size, each, "gradient of what blocks share")) for node, size, each in ends
+    ]
     ends.clear()
     tape.marks.clear()
     backward(tape, root, start.pop(), more=more, held=held)

@@ -17,7 +17,7 @@ from workbench.estimate.network.feed_forward import GATED, activate
 from workbench.estimate.network.linear import linear
 from workbench.estimate.network.loss import cross_entropy
 from workbench.estimate.network.norm import rms_norm
-from workbench.estimate.network.segment import Extra, Segment, record
+from workbench.estimate.network.segment import Ends, Extra, Segment, record
 from workbench.estimate.network.t5_sight import across, distances
 from workbench.estimate.tape import ops
 from workbench.estimate.tape.ops_attention import copied, dropout, scaled, split_heads
@@ -62,7 +62,7 @@ def parts(
     def tail_(tape: Tape, given: list[Tensor]) -> Tensor:
         return tail(tape, given, s)
 
-    ends: dict[str, bool] = {"accumulating": accumulating, "waiting": waiting}
+    ends: Ends = {"accumulating": accumulating, "waiting": waiting}
 
     def blocks(name: str, last: bool, run: object, length: Dim) -> Segment:  # noqa: FBT001
         of = of_encoder(s, waits=not last) if length == "S" else of_decoder(s, waits=not last)

@@ -11,5 +11,6 @@ costs microseconds.
 | tensor.py | tensors, storages, and the tape that sees them come and go |
 | autograd.py | nodes, the backward pass, recomputation |
 | ops.py | the operations and what each keeps for its backward pass |
+| ops_attention.py | those of attention with masks, dropout or all scores |
 | compile.py | from a record to closed forms |
 """

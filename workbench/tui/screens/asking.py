@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from workbench import units
 from workbench.tui.form import value_text
 from workbench.tui.pages.estimate import Figures, Outlook, dollars, verdict_row
-from workbench.tui.pages.help import table_page
 from workbench.tui.pages.key import full_page
 from workbench.tui.rows import Row, heading, wrap
 from workbench.tui.screens.dialog import Answer, Dialog
@@ -20,12 +19,11 @@ if TYPE_CHECKING:
     from workbench.config.profile import HardwareProfile
     from workbench.draft import Draft
     from workbench.estimate.fit.result import Proposal
-    from workbench.tui import keymap
     from workbench.tui.form import Shown
     from workbench.tui.widgets.canvas import Page
 
 __all__ = [
-    "Choice", "choice", "fit", "hardware", "key", "keys", "launch", "layer", "leave", "save",
+    "Choice", "choice", "fit", "hardware", "key", "launch", "layer", "leave", "save",
     "trouble", "what_if",
 ]  # fmt: skip
 
@@ -46,11 +44,6 @@ class Choice(NamedTuple):
     screen: Picker
     edits: dict[str, dict[str, Any]]
     titles: dict[str, str]
-
-
-def keys(table: tuple[keymap.Key, ...]) -> Dialog:
-    """Every key of a table."""
-    return Dialog("Keys", table_page(table), [_CLOSE])
 
 
 def key(key: Key, shown: Shown, findings: list[Finding]) -> Dialog:

@@ -5,16 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual.containers import Horizontal, Vertical
-from textual.screen import Screen
 
 from workbench.errors import WorkbenchError
-from workbench.tui import keymap, look
+from workbench.tui import keymap
 from workbench.tui.building import Building, Panel
 from workbench.tui.faults import as_error
 from workbench.tui.form import typed_text
 from workbench.tui.pages.key import brief_page
 from workbench.tui.rows import Row, clip, columns, fit
 from workbench.tui.screens import asking
+from workbench.tui.screens.place import Place
 from workbench.tui.widgets.canvas import Canvas
 from workbench.tui.widgets.form import Form
 
@@ -31,14 +31,15 @@ _PANELS: tuple[Panel, ...] = ("estimate", "diff", "yaml", "command")
 _KEYS = frozenset(key.action.partition("(")[0] for key in keymap.BUILD_KEYS)
 
 
-class Build(Screen[str | None]):
+class Build(Place[str | None]):
     """The form beside what follows from it; returns the name of a run that was launched.
 
     Args:
         draft: What is edited.
     """
 
-    BINDINGS: ClassVar[list[BindingType]] = [*keymap.bindings(keymap.BUILD_KEYS)]
+    TABLE = keymap.BUILD_KEYS
+    BINDINGS: ClassVar[list[BindingType]] = [*keymap.bindings(TABLE)]
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (100, "-wide")]  # noqa: RUF012
     AUTO_FOCUS = "#form"
 
@@ -101,12 +102,7 @@ class Build(Screen[str | None]):
         if self._editing:
             row: Row = [("enter", "key"), (" keep   ", "dim"), ("esc", "key"), (" back   ", "dim")]
             return [fit(row, width)]
-        row, gap = [], "   " if width >= 100 else "  "
-        for key in keymap.footer(self.facts, keymap.BUILD_KEYS):
-            if key.action != "help":
-                row.append((keymap.shown(key.keys[0]), f"key@{key.action}"))
-                row.append((f" {key.label}{gap}", f"dim@{key.action}"))
-        return [[*fit(row, width - 7), ("?", "key@help"), (" help ", "dim@help")]]
+        return [self.footer_row(width)]
 
     def _prompt_page(self, width: int, _height: int) -> list[Row]:
         words = "search" if self._editing == "/" else self._editing.rpartition(".")[2]
@@ -161,13 +157,9 @@ class Build(Screen[str | None]):
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """An action is there when one of its keys is; none while a value is typed."""
-        del parameters
-        if action not in _KEYS:
-            return True
-        if self._editing:
+        if self._editing and action in _KEYS:
             return False
-        lines = [key for key in keymap.BUILD_KEYS if key.action.partition("(")[0] == action]
-        return any(key.when <= self.facts for key in lines)
+        return super().check_action(action, parameters)
 
     # ---------------------------------------------------------------- typing a value
 
@@ -427,11 +419,3 @@ class Build(Screen[str | None]):
                 self.action_save()
 
         self.app.push_screen(asking.leave(len(self.draft.edits)), leave)
-
-    def action_theme(self) -> None:
-        """Dark or light."""
-        self.app.theme = look.LIGHT if self.app.theme == look.DARK else look.DARK
-
-    def action_help(self) -> None:
-        """Every key."""
-        self.app.push_screen(asking.keys(keymap.BUILD_KEYS))

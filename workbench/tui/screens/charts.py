@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
-from textual.screen import Screen
-
 from workbench.tui import keymap, look
 from workbench.tui.charting import WEIGHTS, Chart
 from workbench.tui.faults import as_error
 from workbench.tui.pages.charts import chart_page, table_columns, table_page
-from workbench.tui.rows import Row, clip, columns, fit
+from workbench.tui.rows import Row, clip, columns
 from workbench.tui.screens import asking
+from workbench.tui.screens.place import Place
 from workbench.tui.widgets.canvas import Canvas
 
 if TYPE_CHECKING:
@@ -30,7 +29,7 @@ _LOOKS_PER_SECOND = 4
 _BYTES_AT_ONCE = 8 * 2**20
 
 
-class Charts(Screen[None]):
+class Charts(Place[None]):
     """The curves of runs.
 
     Args:
@@ -39,7 +38,8 @@ class Charts(Screen[None]):
         plain: Draw with ASCII characters only.
     """
 
-    BINDINGS: ClassVar[list[BindingType]] = [*keymap.bindings(keymap.CHART_KEYS)]
+    TABLE = keymap.CHART_KEYS
+    BINDINGS: ClassVar[list[BindingType]] = [*keymap.bindings(TABLE)]
     AUTO_FOCUS = "#chart"
 
     def __init__(self, runs_dir: Path, names: list[str], *, plain: bool) -> None:
@@ -79,12 +79,6 @@ class Charts(Screen[None]):
             facts.add("elsewhere")
         return frozenset(facts)
 
-    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """An action is there when one of its keys is."""
-        del parameters
-        lines = [key for key in keymap.CHART_KEYS if key.action.partition("(")[0] == action]
-        return not lines or any(key.when <= self.facts for key in lines)
-
     def _header_page(self, width: int, _height: int) -> list[Row]:
         names = self.chart.names
         place = "Compare" if len(names) > 1 else "Curves"
@@ -98,12 +92,7 @@ class Charts(Screen[None]):
         return [columns(left, right, width)]
 
     def _footer_page(self, width: int, _height: int) -> list[Row]:
-        row: Row = []
-        for key in keymap.footer(self.facts, keymap.CHART_KEYS):
-            if key.action != "help":
-                row.append((keymap.shown(key.keys[0]), f"key@{key.action}"))
-                row.append((f" {key.label}  ", f"dim@{key.action}"))
-        return [[*fit(row, width - 7), ("?", "key@help"), (" help ", "dim@help")]]
+        return [self.footer_row(width)]
 
     def redraw(self) -> None:
         """Draw what there is to be seen now."""
@@ -295,14 +284,6 @@ class Charts(Screen[None]):
             self.action_table()
         else:
             self.dismiss(None)
-
-    def action_theme(self) -> None:
-        """Dark or light."""
-        self.app.theme = look.LIGHT if self.app.theme == look.DARK else look.DARK
-
-    def action_help(self) -> None:
-        """Every key."""
-        self.app.push_screen(asking.keys(keymap.CHART_KEYS))
 
     # ---------------------------------------------------------------- mouse
 

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual.containers import Horizontal
 from textual.message import Message
-from textual.screen import Screen
 
 from workbench.errors import WorkbenchError
 from workbench.tui import acts, keymap, look
 from workbench.tui.faults import as_error
 from workbench.tui.pages.run import WEIGHTS, View, run_page, waiting_page
 from workbench.tui.reader import Reader, Seen
-from workbench.tui.rows import Row, clip, columns, fit
+from workbench.tui.rows import Row, clip, columns
+from workbench.tui.screens.place import Place
 from workbench.tui.widgets.canvas import Canvas
 from workbench.tui.widgets.choices import Choices
 
@@ -65,10 +65,11 @@ class Trouble(Message):
     error: WorkbenchError
 
 
-class Main(Screen[None]):
+class Main(Place[None]):
     """Recipes and runs, and everything that can be done with them."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [*keymap.bindings()]
+    TABLE = keymap.KEYS
+    BINDINGS: ClassVar[list[BindingType]] = [*keymap.bindings(TABLE)]
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (100, "-wide")]  # noqa: RUF012  (as Textual declares it)
     AUTO_FOCUS = "#choices"
 
@@ -162,12 +163,7 @@ class Main(Screen[None]):
         return [columns(left if width >= 60 else left[:1], right, width)]
 
     def _footer_page(self, width: int, _height: int) -> list[Row]:
-        row: Row = []
-        gap = "   " if width >= 100 else "  "
-        for key in keymap.footer(self.facts):
-            row.append((keymap.shown(key.keys[0]), f"key@{key.action}"))
-            row.append((f" {key.label}{gap}", f"dim@{key.action}"))
-        return [fit(row, width)]
+        return [self.footer_row(width)]
 
     def refresh_page(self, *, top: bool = False) -> None:
         """Show what belongs to the chosen item."""
@@ -182,12 +178,6 @@ class Main(Screen[None]):
             page = run_page(seen, self._view) if seen and known else waiting_page(name)
             self.detail.show(page, top=top)
         self.query_one("#footer", Canvas).redraw()
-
-    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """An action is there when one of its keys is."""
-        del parameters
-        lines = [key for key in keymap.KEYS if key.action.partition("(")[0] == action]
-        return not lines or any(key.when <= self.facts for key in lines)
 
     # ---------------------------------------------------------------- what threads find out
 
@@ -431,16 +421,6 @@ class Main(Screen[None]):
     def _change(self, **changes: Any) -> None:
         self._view = replace(self._view, **changes)
         self.refresh_page()
-
-    def action_theme(self) -> None:
-        """Dark or light."""
-        self.app.theme = look.LIGHT if self.app.theme == look.DARK else look.DARK
-
-    def action_help(self) -> None:
-        """Every key."""
-        from workbench.tui.screens import questions
-
-        self.app.push_screen(questions.keys())
 
     def action_suspend(self) -> None:
         """To the shell and back."""

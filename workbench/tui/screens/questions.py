@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from workbench.tui.pages.help import help_page
+from workbench.tui import keymap
+from workbench.tui.pages.help import help_page, table_page
 from workbench.tui.pages.message import message_rows
 from workbench.tui.rows import Row, clip
 from workbench.tui.screens.dialog import Answer, Dialog
@@ -16,9 +17,10 @@ if TYPE_CHECKING:
 _CLOSE = Answer(("escape", "enter", "q", "question_mark"), "Close", None)
 
 
-def keys() -> Dialog:
-    """Every key."""
-    return Dialog("Keys", help_page, [_CLOSE])
+def keys(table: tuple[keymap.Key, ...]) -> Dialog:
+    """Every key of a table; for the list, the signs too."""
+    page = help_page if table is keymap.KEYS else table_page(table)
+    return Dialog("Keys", page, [_CLOSE])
 
 
 def trouble(error: WorkbenchError) -> Dialog:

@@ -1,0 +1,111 @@
+"""Keys that a person has changed: ``~/.config/ava/keys.yaml`` over the tables of `keymap`.
+
+    build:
+      undo: ctrl+z
+      "panel('yaml')": [Y, f2]
+    curves:
+      zoom(1): [z, plus]
+
+A place is `list`, `build` or `curves`; what follows is an action of its table with its new keys.
+``ava-tui --keys`` prints the tables in this form.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from workbench.errors import UsageError
+
+if TYPE_CHECKING:
+    from workbench.config.document import Document
+    from workbench.tui.keymap import Key
+
+PLACES = {"list": "KEYS", "build": "BUILD_KEYS", "curves": "CHART_KEYS"}
+
+
+def file() -> Path:
+    """Where a person's own keys stand."""
+    home = os.environ.get("XDG_CONFIG_HOME") or "~/.config"
+    return Path(home).expanduser() / "ava" / "keys.yaml"
+
+
+def take_over(path: Path | None = None) -> None:
+    """Change the tables as the file says, before any screen is made from them.
+
+    Raises:
+        ConfigError: The file cannot be read.
+        UsageError: It names a place or an action that is not there, or gives a key to two actions.
+    """
+    path = path or file()
+    if not path.is_file():
+        return
+    from workbench.config.reading import read_file
+    from workbench.tui import keymap
+
+    document = read_file(path)
+    for place, changes in document.tree.items():
+        where = f"{path}:{document.marks[place,].line}"
+        if place not in PLACES or not isinstance(changes, dict):
+            raise UsageError(
+                f"there is no place {place!r}", where=where, fix=f"one of: {', '.join(PLACES)}"
+            )
+        table = getattr(keymap, PLACES[place])
+        setattr(keymap, PLACES[place], _changed(table, place, changes, document, path))
+
+
+def _changed(
+    table: tuple[Key, ...], place: str, changes: dict[str, object], document: Document, path: Path
+) -> tuple[Key, ...]:
+    actions = {key.action for key in table}
+    found = list(table)
+    for action, given in changes.items():
+        where = f"{path}:{document.marks[place, action].line}"
+        if action not in actions:
+            import difflib
+
+            close = difflib.get_close_matches(str(action), actions, 3) or sorted(actions)
+            raise UsageError(
+                f"{place} has no action {action!r}", where=where, fix=f"one of: {', '.join(close)}"
+            )
+        keys = tuple(str(each) for each in (given if isinstance(given, list) else [given]))
+        if not all(key.replace("+", "").replace("_", "").isalnum() for key in keys):
+            raise UsageError(
+                f"this is no name of a key: {', '.join(keys)}",
+                where=where,
+                fix="as ava-tui --keys writes them: f2, ctrl+z, question_mark",
+            )
+        found = [key._replace(keys=keys) if key.action == action else key for key in found]
+    _refuse_twice(found, place, path)
+    return tuple(found)
+
+
+def _refuse_twice(table: list[Key], place: str, path: Path) -> None:
+    """A key may stand for two actions only where never both can be done."""
+    for number, key in enumerate(table):
+        for other in table[number + 1 :]:
+            both = set(key.keys) & set(other.keys)
+            if both and key.action != other.action and not (key.when ^ other.when):
+                raise UsageError(
+                    f"{place}: the key {min(both)!r} is given to {key.action} and {other.action}",
+                    where=str(path),
+                    fix="give one of them another key",
+                )
+
+
+def as_yaml() -> str:
+    """The tables in the form of the file, each action with what it does."""
+    from workbench.tui import keymap
+
+    lines = [f"# Keys of ava-tui. Put what you change into {file()}"]
+    for place, name in PLACES.items():
+        lines += ["", f"{place}:"]
+        done = set()
+        for key in getattr(keymap, name):
+            if key.action not in done:
+                done.add(key.action)
+                lines.append(
+                    f"  {key.action!r}: [{', '.join(repr(k) for k in key.keys)}]  # {key.help}"
+                )
+    return "\n".join(lines) + "\n"
