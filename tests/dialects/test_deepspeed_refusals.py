@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 import subprocess
 import sys
 from pathlib import Path
@@ -11,7 +12,13 @@ from typing import Any
 import pytest
 
 from tests.conftest import SHARED
+from workbench.config.checking import validate
+from workbench.config.degrees import Degrees
+from workbench.config.keys import Key, keys
+from workbench.config.layers import Layer, compose
 from workbench.dialects.base import Foreign
+from workbench.dialects.building import plant
+from workbench.dialects.deepspeed import DIALECT
 from workbench.dialects.deepspeed.judging import Refusal
 from workbench.dialects.deepspeed.refusals import refusals
 from workbench.dialects.parsing import parse
@@ -189,11 +196,41 @@ def real_cases() -> list[Case]:
     return cases
 
 
+def value_at_random(key: Key, rng: random.Random) -> Any:
+    low = key.bounds.get("ge", key.bounds.get("gt", 0))
+    high = min(key.bounds.get("le", key.bounds.get("lt", low + 64)), low + 64)
+    if key.type == "integer":
+        return rng.randint(int(low) + ("gt" in key.bounds), int(high))
+    if key.type == "number":
+        return low + (high - low) * rng.uniform(0.1, 0.9)
+    return {
+        "boolean": rng.random() < 0.5,
+        "choice": rng.choice(key.choices or ("",)),
+        "text": "some text",
+    }.get(key.type)
+
+
+def plan_at_random(seed: int) -> Case:
+    """What our export makes of a plan in which anything may stand."""
+    rng = random.Random(seed)
+    sections = ("deepspeed", "training", "parallel", "logging")
+    pool = [key for path, key in keys().items() if path.partition(".")[0] in sections]
+    tree: dict[str, Any] = {}
+    for key in rng.sample(pool, rng.randrange(3, 40)):
+        if (value := value_at_random(key, rng)) is not None:
+            plant(tree, tuple(key.path.split(".")), value)
+    stack = compose([Layer("plan", tree)])
+    config, findings = validate(stack)
+    assert config is not None, findings
+    (text,) = DIALECT.write(config, chosen=frozenset(stack.origins)).files.values()
+    return f"plan {seed}", json.loads(text), Degrees.of(config).data
+
+
 MADE: list[Case] = [
     *((name, tree_of(changes), WORLD) for name, changes in GOOD.items()),
     *((f"bad: {name}", tree_of(changes), WORLD) for name, changes in BAD.items()),
 ]
-CASES = MADE + real_cases()
+CASES = MADE + real_cases() + [plan_at_random(seed) for seed in range(100)]
 
 
 @pytest.fixture(scope="module")

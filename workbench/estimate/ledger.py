@@ -7,7 +7,7 @@ everything, for not everything exists at once.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
@@ -82,6 +82,12 @@ class Moment:
     def lines(self) -> list[Line]:
         """Everything that exists then, the largest first."""
         return sorted(self.explain(), key=lambda line: -line.bytes)
+
+    def with_line(self, line: Line) -> Moment:
+        """The same moment with one more line."""
+        return replace(
+            self, bytes=self.bytes + line.bytes, explain=lambda: [*self.explain(), line]
+        )
 
     def by_category(self) -> dict[str, int]:
         """Bytes of each category."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from workbench.estimate.disk import disk_lines
 from workbench.estimate.engines.choose import ledger_of
 from workbench.estimate.host import host_lines, nvme_lines
+from workbench.estimate.planned import device_config, in_flight, is_divided, notes_of
 from workbench.estimate.reserved import process_lines, reserved_of
 from workbench.estimate.setting import Setting
 
@@ -79,6 +80,11 @@ class Memory:
         """Checkpoints on disk."""
         return disk_lines(self.config, self.ledger)
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What the figures rest on, where it is not the trainer's own code."""
+        return notes_of(self.config)
+
     def to_dict(self) -> dict[str, Any]:
         """The memory with the lines of its peak, as JSON-ready data."""
         return {
@@ -89,6 +95,7 @@ class Memory:
             "reserved": self.reserved,
             "process": self.process,
             "capacity": self.capacity,
+            "notes": list(self.notes),
             "moments": {moment.name: moment.bytes for moment in self.moments},
             "peak": self.peak.to_dict(),
             "process_lines": [line.to_dict() for line in self.process_lines],
@@ -111,12 +118,6 @@ def why_unknown(config: Config) -> list[str]:
             and config.deepspeed.activation_checkpointing.cpu_checkpointing
         ),
         "fsdp.offload_activations": parallel.strategy == "fsdp" and config.fsdp.offload_activations,
-        "tensor, pipeline and context parallelism": (
-            parallel.tensor_parallel_size
-            * parallel.pipeline_parallel_size
-            * parallel.context_parallel_size
-            > 1
-        ),
     }
     return [name for name, lacks in missing.items() if lacks]
 
@@ -129,8 +130,13 @@ def memory_of(config: Config, hardware: HardwareProfile | None = None) -> Memory
         hardware: The device; None is this machine's CPU.
     """
     setting = Setting.of(config, hardware)
-    ledger = ledger_of(config, setting)
-    moments = ledger.moments
+    if is_divided(config):
+        own = device_config(config)
+        ledger = ledger_of(own, Setting.of(own, hardware))
+        moments = in_flight(config, ledger.net, ledger.standing, ledger.moments)
+    else:
+        ledger = ledger_of(config, setting)
+        moments = ledger.moments
     peak = max(moments, key=lambda moment: moment.bytes)
     capacity = None if hardware is None else hardware.memory_bytes
     return Memory(setting, tuple(moments), peak, capacity, config, hardware, ledger)

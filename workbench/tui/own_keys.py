@@ -58,14 +58,13 @@ def take_over(path: Path | None = None) -> None:
 def _changed(
     table: tuple[Key, ...], place: str, changes: dict[str, object], document: Document, path: Path
 ) -> tuple[Key, ...]:
-    actions = {key.action for key in table}
-    found = list(table)
+    found = _named(table)
     for action, given in changes.items():
         where = f"{path}:{document.marks[place, action].line}"
-        if action not in actions:
+        if action not in found:
             import difflib
 
-            close = difflib.get_close_matches(str(action), actions, 3) or sorted(actions)
+            close = difflib.get_close_matches(str(action), found, 3) or sorted(found)
             raise UsageError(
                 f"{place} has no action {action!r}", where=where, fix=f"one of: {', '.join(close)}"
             )
@@ -76,9 +75,18 @@ def _changed(
                 where=where,
                 fix="as ava-tui --keys writes them: f2, ctrl+z, question_mark",
             )
-        found = [key._replace(keys=keys) if key.action == action else key for key in found]
-    _refuse_twice(found, place, path)
-    return tuple(found)
+        found[action] = found[action]._replace(keys=keys)
+    _refuse_twice(list(found.values()), place, path)
+    return tuple(found.values())
+
+
+def _named(table: tuple[Key, ...]) -> dict[str, Key]:
+    """The lines by their actions; the second line of an action is ``widen #2``."""
+    found: dict[str, Key] = {}
+    for key in table:
+        same = sum(each.action == key.action for each in found.values())
+        found[f"{key.action} #{same + 1}" if same else key.action] = key
+    return found
 
 
 def _refuse_twice(table: list[Key], place: str, path: Path) -> None:
@@ -86,7 +94,7 @@ def _refuse_twice(table: list[Key], place: str, path: Path) -> None:
     for number, key in enumerate(table):
         for other in table[number + 1 :]:
             both = set(key.keys) & set(other.keys)
-            if both and key.action != other.action and not (key.when ^ other.when):
+            if both and (key.when <= other.when or other.when <= key.when):
                 raise UsageError(
                     f"{place}: the key {min(both)!r} is given to {key.action} and {other.action}",
                     where=str(path),
@@ -101,11 +109,7 @@ def as_yaml() -> str:
     lines = [f"# Keys of ava-tui. Put what you change into {file()}"]
     for place, name in PLACES.items():
         lines += ["", f"{place}:"]
-        done = set()
-        for key in getattr(keymap, name):
-            if key.action not in done:
-                done.add(key.action)
-                lines.append(
-                    f"  {key.action!r}: [{', '.join(repr(k) for k in key.keys)}]  # {key.help}"
-                )
+        for action, key in _named(getattr(keymap, name)).items():
+            names = ", ".join(repr(each) for each in key.keys)
+            lines.append(f"  {action!r}: [{names}]  # {key.help}")
     return "\n".join(lines) + "\n"

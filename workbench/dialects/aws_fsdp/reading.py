@@ -11,12 +11,13 @@ from workbench.dialects.aws_fsdp.meaning import Meaning
 from workbench.dialects.aws_fsdp.size import name_and_size
 from workbench.dialects.aws_fsdp.source import MARKER, Launch, Source, shell_source
 from workbench.dialects.aws_fsdp.words import Given, parse_words
+from workbench.dialects.base import Foreign
 from workbench.dialects.building import Builder
 from workbench.dialects.parsing import parse
 from workbench.errors import ConfigError
 
 if TYPE_CHECKING:
-    from workbench.dialects.base import Foreign, Reading, Remark
+    from workbench.dialects.base import Reading, Remark
 
 AROUND: Final = "around the flags"
 ORDER: Final = "order of the flags"

@@ -11,6 +11,7 @@ from workbench.dialects.aws_fsdp.flags import BY_NAME, CORE, FLAGS, OURS
 from workbench.dialects.aws_fsdp.manifest import instances, put_back, with_instance, with_machines
 from workbench.dialects.aws_fsdp.reading import (
     AROUND,
+    DOCUMENTS,
     ORDER,
     REPEATED,
     WORDS,

@@ -2,7 +2,8 @@
 
 Two readers judge a file: ``DeepSpeedConfig``, when the file is loaded, and the engine, when
 ``deepspeed.initialize`` builds optimizer and schedule. The words are those of release 0.19.8; a
-test asks the installed DeepSpeed about the same files.
+test asks the installed DeepSpeed about the same files. What depends on the machine is not judged:
+a device without bf16, a missing package, GPUDirect Storage without CUDA.
 """
 
 from __future__ import annotations

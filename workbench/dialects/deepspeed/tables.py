@@ -49,6 +49,12 @@ def _threshold(value: Any) -> Any:
     return None if number is not None and number >= 2**62 else value
 
 
+def _whole(value: float) -> int:
+    if value != int(value):
+        raise NoPlace("DeepSpeed takes whole numbers there")
+    return int(value)
+
+
 _FORMATS = {
     "half": "fp16", "float16": "fp16", "torch.float16": "fp16",
     "bfloat16": "bf16", "torch.bfloat16": "bf16",
@@ -164,7 +170,7 @@ FP16: Table = {
     "loss_scale_window": To("training.loss_scaling.window", plain),
     "hysteresis": To("training.loss_scaling.hysteresis", plain),
     "consecutive_hysteresis": To("training.loss_scaling.consecutive_hysteresis", switch),
-    "min_loss_scale": To("training.loss_scaling.min_scale", plain),
+    "min_loss_scale": To("training.loss_scaling.min_scale", plain, _whole),
     "auto_cast": Keep("the model casts its inputs by itself here"),
     "fp16_master_weights_and_grads": Keep("weights and optimizer stay in fp32 here"),
 }

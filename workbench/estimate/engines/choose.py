@@ -95,7 +95,9 @@ def ledger_of(config: Config, setting: Setting) -> Ledger:
     if zero is not None:
         return Ledger(net, *deepspeed.ledger(net, zero, updates), updates, zero)
     if strategy == "fsdp":
-        base = fsdp.standing(net, updates, accumulating=accumulating)
+        base = fsdp.standing(
+            net, updates, accumulating=accumulating, on_host=offloads, cpu=setting.cpu
+        )
         reshards = config.fsdp.sharding_strategy != "shard_grad_op"
         moments = fsdp.moments(
             net,

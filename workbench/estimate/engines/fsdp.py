@@ -9,7 +9,7 @@ next unit has its own (`_fsdp_collectives.py`, `_fsdp_param_group.py`, torch 2.1
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -37,8 +37,18 @@ _LATE = "buffer that the last block was fetched into"
 SOURCE = "torch/distributed/fsdp/_fully_shard/_fsdp_collectives.py"
 
 
-def standing(net: Sized, updates: Updates, *, accumulating: bool) -> Standing:
-    """This device's part of weights and optimizer, the inputs, and gradients that wait."""
+def standing(
+    net: Sized, updates: Updates, *, accumulating: bool, on_host: bool = False, cpu: bool = False
+) -> Standing:
+    """This device's part of weights and optimizer, the inputs, and gradients that wait.
+
+    Args:
+        net: The network.
+        updates: How weights are updated.
+        accumulating: Whether gradients wait.
+        on_host: Whether the shards, and all that belongs to them, are in the host's memory.
+        cpu: Whether that is the device's own memory.
+    """
     lines = []
     alignment, shards = net.symbols[:2]
     for of, part, times in parts_with_weights(net):
@@ -50,10 +60,12 @@ def standing(net: Sized, updates: Updates, *, accumulating: bool) -> Standing:
             name = f"gradients of the shards of {of}"
             size = times * sizes_of(net, part).trained_shard
             lines.append(Line(name, formula, size, "gradients", SOURCE))
-    lines += buffer_lines(net)
     lines += state_lines(net, updates, shards=shards)
+    if on_host:
+        lines = [replace(line, stream="host") for line in lines]
+    lines += buffer_lines(net)
     lines += input_lines(net)
-    return Standing.of(*lines)
+    return Standing.of(*lines, apart=on_host and not cpu)
 
 
 class Dtypes(NamedTuple):
@@ -165,7 +177,8 @@ class _Step:
         """Gradients of this device's parts, where they do not stand anyway."""
         if self.accumulating:
             return None
-        return _line("gradients of the shards", "4 P/N", size, "gradients", "reduce")
+        stream: Stream = "host" if self.base.apart else "reduce"
+        return _line("gradients of the shards", "4 P/N", size, "gradients", stream)
 
     def forward(self) -> list[Part]:
         """From the embedding to the loss; returns what is kept."""

@@ -1,0 +1,104 @@
+"""Tensor, pipeline, context and expert parallelism: what one device has, by the papers' formulas.
+
+The trainer does not divide a model so far, so that nothing here is traced: these are plans.
+
+- Tensor (Megatron, arXiv 1909.08053, section 3; arXiv 2205.05198, section 4.2): heads, the inner
+  width and the vocabulary are divided, with their weights and activations; the residual stream and
+  norms are whole on every device.
+- Pipeline (1F1B, arXiv 2104.04473, section 2.2): the fullest stage has its layers, and keeps the
+  activations of as many micro-batches as there are stages. It is taken to hold the embedding and
+  the output too, which is more than any stage has.
+- Context (ring attention, arXiv 2310.01889): the tokens of a sequence are divided.
+- Expert (GShard, arXiv 2006.16668, section 3): experts are divided where all devices have whole
+  weights; where weights are sharded, they are in as many pieces anyway.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from workbench.config.degrees import Degrees
+from workbench.config.size import head_width
+from workbench.estimate.engines.base import Part, moment
+from workbench.estimate.ledger import Line
+
+if TYPE_CHECKING:
+    from workbench.config.schema import Config
+    from workbench.estimate.engines.base import Standing
+    from workbench.estimate.ledger import Moment
+    from workbench.estimate.network.network import Sized
+
+_FLIGHT = "1F1B, arXiv 2104.04473, section 2.2; planned, not traced"
+
+
+def is_divided(config: Config) -> bool:
+    """Whether a plan divides the model or a sequence."""
+    parallel = config.parallel
+    return Degrees.of(config).model > 1 or parallel.expert_parallel_size > 1
+
+
+def notes_of(config: Config) -> tuple[str, ...]:
+    """What an estimate of such a plan rests on."""
+    if not is_divided(config):
+        return ()
+    return ("planned, not traced: the trainer does not divide a model so far",)
+
+
+def device_config(config: Config) -> Config:
+    """The config of what one device has."""
+    degrees, parallel, model = Degrees.of(config), config.parallel, config.model
+    tensor = degrees.tensor
+
+    def share(number: int) -> int:
+        return max(1, -(-number // tensor))
+
+    changed = {
+        "num_layers": _layers(config, degrees.pipeline),
+        "num_attention_heads": share(model.num_attention_heads),
+        "num_key_value_heads": share(model.num_key_value_heads or model.num_attention_heads),
+        "head_dim": head_width(model),
+        "intermediate_size": share(model.intermediate_size),
+        "vocab_size": share(model.vocab_size),
+    }
+    sharded = parallel.strategy == "fsdp" or config.deepspeed.zero_stage > 0
+    if parallel.expert_parallel_size > 1 and not sharded:
+        changed["num_experts"] = max(1, -(-model.num_experts // parallel.expert_parallel_size))
+    length = -(-config.data.max_length // degrees.context)
+    devices = {"num_nodes": 1, "devices_per_node": degrees.sharded, "data_parallel_size": None}
+    undivided = dict.fromkeys(
+        (
+            "tensor_parallel_size",
+            "pipeline_parallel_size",
+            "context_parallel_size",
+            "expert_parallel_size",
+        ),
+        1,
+    )
+    return config.model_copy(
+        update={
+            "model": model.model_copy(update=changed),
+            "data": config.data.model_copy(update={"max_length": length}),
+            "parallel": parallel.model_copy(update={**devices, **undivided}),
+        }
+    )
+
+
+def _layers(config: Config, stages: int) -> int:
+    """Layers of the fullest stage."""
+    told = config.parallel.blocks_per_rank
+    if stages > 1 and told:
+        return max(told)
+    return -(-config.model.num_layers // stages)
+
+
+def in_flight(config: Config, net: Sized, standing: Standing, found: list[Moment]) -> list[Moment]:
+    """The moments of a stage, beside what it keeps of the other micro-batches under way."""
+    stages = Degrees.of(config).pipeline
+    others = min(stages, config.training.gradient_accumulation_steps) - 1
+    if others < 1:
+        return found
+    parts = [Part("front", "saved"), *(Part(kind, "saved", count) for kind, count in net.runs)]
+    one = moment("one micro-batch", net, standing, parts).bytes - standing.bytes
+    name, formula = "activations of micro-batches under way", f"{others} × those of one"
+    line = Line(name, formula, others * one, "activations", _FLIGHT)
+    return [each.with_line(line) for each in found]
