@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from tests.conftest import SHARED
+from workbench.cli import main
 from workbench.config.checking import validate
 from workbench.config.keys import keys, mappings
 from workbench.config.layers import Composed, compose
@@ -138,6 +139,31 @@ def test_the_layer_file_says_what_the_layer_says(path: Path) -> None:
     text = layer_text(reading.layer.tree, [reading], [dialect(reading.system).title])
     assert read_yaml(text, "layer.yaml").tree == reading.layer.tree
     assert max(map(len, text.splitlines())) <= 100 or "imported" in text
+
+
+@each_file
+def test_it_is_shown_to_people_and_programs(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    _, reading, _ = read(path)
+    refused = any(remark.verdict == "refused" for remark in reading.remarks)
+    assert main(["lint", str(path)]) == int(refused)
+    out, err = capsys.readouterr()
+    assert reading.layer.name in out
+    assert err == ""
+    assert main(["lint", str(path), "--json"]) == int(refused)
+    (file,) = json.loads(capsys.readouterr().out)["files"]
+    assert set(file["understood"]) == set(reading.places)
+
+
+@each_file
+def test_it_is_exported_to_every_system_or_refused_in_one_message(path: Path) -> None:
+    _, reading, _ = read(path)
+    config, stack = composed(reading)
+    for system in NAMES:
+        try:
+            writing = dialect(system).write(config, chosen=frozenset(stack.origins))
+        except ConfigError:
+            continue  # such a network, or such a division of it, the system has not
+        assert writing.files
 
 
 # ---------------------------------------------------------------- broken files

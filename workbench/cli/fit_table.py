@@ -33,6 +33,8 @@ def show(asked: Asked, result: FitResult, command: list[str] | None) -> None:
             if each.edits:
                 out.print(f"\nplan {number} changes", style="bold")
                 out.print(difference(config, each.edits), markup=False)
+            if each.need is not None and each.need.host:
+                out.print(f"  {_host(each)}", markup=False, style="dim")
         if command is not None:
             out.print("\ntrain the first with", style="bold")
             out.print("  " + shlex.join(command), markup=False, soft_wrap=True)
@@ -103,6 +105,16 @@ def _table(proposals: Sequence[Proposal]) -> Table:
             row.append("–" if pace.dollars is None else money(pace.dollars))
         table.add_row(*row)
     return table
+
+
+def _host(proposal: Proposal) -> str:
+    """What a plan takes of the host, beside what is there."""
+    need, hardware = proposal.need, proposal.hardware
+    assert need is not None, "it leans on the host"
+    assert need.host is not None, "it leans on the host"
+    has = None if hardware is None else hardware.host_memory_bytes
+    there = "how much there is is not known" if has is None else f"of {units.size(has)}"
+    return f"host memory of a node: {units.size(need.host)}, {there}"
 
 
 def _with(proposal: Proposal) -> str:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 NAMES = ("ava", "deepseek_v3", "deepspeed", "aws_fsdp", "tenstorrent", "huggingface")
 """Names of the systems; each is a package ``workbench.dialects.NAME`` that exposes ``DIALECT``."""
 
+_STRUCTURED = (".json", ".jsonc", ".hjson", ".yaml", ".yml")
 _SURE = 0.2  # below it a guess is no better than none
 
 
@@ -78,14 +79,16 @@ def _unknown(foreign: Foreign) -> ConfigError:
     """Why nobody's: the text cannot be read at all, or its keys are unknown."""
     from workbench.dialects.parsing import parse
 
+    why = None
     try:
         tree = parse(foreign, last_wins=True)[0].tree
+        why = "it has " + (", ".join(repr(name[:40]) for name in list(tree)[:4]) or "no keys")
     except ConfigError as error:
-        return error
-    shown = ", ".join(repr(name[:40]) for name in list(tree)[:4]) or "nothing"
+        if foreign.path.suffix.lower() in _STRUCTURED:
+            return error
     return ConfigError(
         "the file looks like none of the known systems' configs",
         where=str(foreign.path),
-        why=f"it has {shown}",
+        why=why,
         fix=f"name the system with --from: {', '.join(NAMES)}",
     )

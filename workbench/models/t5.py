@@ -18,6 +18,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from workbench.config.huggingface.t5 import BUCKETS, FARTHEST
 from workbench.models.attend import attend
 from workbench.models.attention import head_width
 from workbench.models.base import Batch, LanguageModel, ModelOutput, Recompute
@@ -29,9 +30,6 @@ from workbench.models.sight import EVERYTHING, Sight
 
 if TYPE_CHECKING:
     from workbench.config.schema import ModelConfig
-
-# All published weights have these.
-BUCKETS, FARTHEST = 32, 128
 
 
 class Seen(NamedTuple):

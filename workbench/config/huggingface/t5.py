@@ -14,15 +14,16 @@ if TYPE_CHECKING:
 
 
 BUCKETS, FARTHEST = 32, 128
-"""How many distances a T5 tells apart, and the farthest of them."""
+"""How many distances a T5 tells apart, and the farthest: those of all published weights."""
 
-_GATES = {"gated-gelu": "geglu", "gated-gelu_new": "geglu", "gated-silu": "swiglu"}
+GATES = {"gated-gelu": "geglu", "gated-gelu_new": "geglu", "gated-silu": "swiglu"}
+"""Their feed-forward with a gate, and ours."""
 
 
 def _read(hf: Mapping[str, Any]) -> dict[str, Any]:
     refuse(hf, relative_attention_num_buckets=BUCKETS, relative_attention_max_distance=FARTHEST)
     kind = hf.get("feed_forward_proj", "relu")
-    if kind.startswith("gated-") and kind not in _GATES:
+    if kind.startswith("gated-") and kind not in GATES:
         raise UnsupportedError(f"a feed-forward of the kind {kind} is not built")
     dropout = float(hf.get("dropout_rate", 0.1))
     return {
@@ -34,7 +35,7 @@ def _read(hf: Mapping[str, Any]) -> dict[str, Any]:
         "num_attention_heads": hf["num_heads"],
         "head_dim": hf["d_kv"],
         "intermediate_size": hf["d_ff"],
-        "hidden_act": _GATES.get(kind) or read_activation(kind),
+        "hidden_act": GATES.get(kind) or read_activation(kind),
         "layer_norm_eps": hf.get("layer_norm_epsilon", 1e-6),
         # Today's transformers keeps under another name what this key once said.
         "tie_word_embeddings": hf.get("scale_decoder_outputs", hf.get("tie_word_embeddings", True)),

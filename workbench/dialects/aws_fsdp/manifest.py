@@ -151,8 +151,10 @@ def _cut(
     for part in path:
         place = place[part]
     for index, word in enumerate(words):
-        if isinstance(word, str) and len(word.split()) > 1 and _flags([word]) > 1:
-            inner = shell_source(word, name)
+        inside = _flags([word])
+        line = isinstance(word, str) and len(word.split()) > 1
+        if line and inside > 1 and 2 * inside > _flags(words):
+            inner = shell_source(str(word), name)
             place[index] = inner.around or MARKER
             moved = tuple(Word(w.text, w.line + lines[index] - 1) for w in inner.words)
             return Source(moved, MARKER, inner.launch)

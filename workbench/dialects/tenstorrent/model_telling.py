@@ -91,7 +91,8 @@ class _ModelTeller:
         elif not typed and self._kind != guessed:
             typed.append(self._place("model_type"))
         for path in typed:
-            self._to.say(path, self._kind)
+            if held(self._kept, path) is ABSENT:
+                self._to.say(path, self._kind)
         self._to.said("model.model_type")
 
     def _sizes(self) -> None:

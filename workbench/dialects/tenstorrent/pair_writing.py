@@ -242,15 +242,14 @@ class _TtTrain:
         """The stages of a pipeline."""
         to = self._to
         stages = f"{HOSTS}.pipeline_parallel_config"
-        if (
-            to.our("parallel.pipeline_parallel_size") == 1
-            and f"{stages}.num_blocks" not in self._order
-        ):
+        if "parallel.pipeline_parallel_size" in to.chosen:
+            self._say(f"{HOSTS}.enabled", True)
+            self._say(f"{HOSTS}.num_workers", to.our("parallel.num_nodes"),
+                      "parallel.num_nodes", "parallel.pipeline_parallel_size")  # fmt: skip
+        elif "parallel.num_nodes" not in to.chosen:
             return
-        self._say(f"{HOSTS}.enabled", True)
-        self._say(f"{HOSTS}.num_workers", to.our("parallel.num_nodes"),
-                  "parallel.num_nodes", "parallel.pipeline_parallel_size")  # fmt: skip
-        to.say(f"{stages}.num_blocks", to.our("model.num_layers"))
+        if "model.num_layers" in to.chosen:
+            self._say(f"{stages}.num_blocks", to.our("model.num_layers"))
         blocks = to.our("parallel.blocks_per_rank")
         for rank, count in enumerate(blocks or ()):
             to.say((*stages.split("."), "blocks_per_rank", str(rank)), count)

@@ -56,7 +56,7 @@ def standing(
         size = times * sizes_of(net, part).shard
         formula = f"{many}4 P/N"
         lines.append(Line(f"shards of {of}", formula, size, "weights", "fp32 masters"))
-        if accumulating:
+        if accumulating or (on_host and not cpu):
             name = f"gradients of the shards of {of}"
             size = times * sizes_of(net, part).trained_shard
             lines.append(Line(name, formula, size, "gradients", SOURCE))

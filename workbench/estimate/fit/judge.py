@@ -77,11 +77,10 @@ class Judge:
         return not missing
 
     def need(self, config: Config) -> Need:
-        """What a plan takes; of the host only where the plan leans on it and its size is known."""
+        """What a plan takes; of the host only where the plan leans on it."""
         self.computed += 1
         memory = memory_of(config, self.hardware)
-        leans = self.host_usable is not None and _leans_on_host(config)
-        return need_of(memory, self.context, host=leans)
+        return need_of(memory, self.context, host=_leans_on_host(config))
 
     def headroom(self, need: Need) -> int | None:
         """What is left of the device; negative where it lacks bytes."""

@@ -10,8 +10,6 @@ from workbench.models.huggingface.family import Family, Piece, same
 if TYPE_CHECKING:
     from workbench.config.schema import ModelConfig
 
-_GATES = {"gated-gelu": "geglu", "gated-gelu_new": "geglu", "gated-silu": "swiglu"}
-
 
 def _stack(model: ModelConfig, ours: str, theirs: str, layers: int) -> list[Piece]:
     """The blocks of the encoder or of the decoder."""
@@ -19,7 +17,7 @@ def _stack(model: ModelConfig, ours: str, theirs: str, layers: int) -> list[Piec
     attentions = {"attention": "SelfAttention"}
     attentions |= {"cross_attention": "EncDecAttention"} if decoder else {}
     norms = ["attention_norm", *(["cross_norm"] if decoder else []), "feed_forward_norm"]
-    gated = model.hidden_act in _GATES.values()
+    gated = model.hidden_act in words.GATES.values()
     matrices = {"up_proj": "wi_1" if gated else "wi", "down_proj": "wo"}
     matrices |= {"gate_proj": "wi_0"} if gated else {}
     found = []
