@@ -37,19 +37,19 @@ from workbench.hardware.devices import device, names
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-GOALS = {"one estimate": 0.3, "estimate and 30 what-ifs": 5.0, "fit": 300.0}
+GOALS = {
+    "one estimate": 0.3,
+    "estimate and 30 what-ifs": 5.0,
+    "estimate and 30 what-ifs, FSDP": 5.0,
+    "fit": 300.0,
+    "fit, nothing fits": 300.0,
+}
 CANDIDATES = 2000
 CARDS = (
-    "t4",
-    "rtx_3090",
-    "rtx_4090",
-    "l40s",
-    "v100_32gb",
-    "a100_40gb",
-    "a100_80gb",
-    "h200",
-    "b200",
-)
+    "t4", "v100_16gb", "v100_32gb", "rtx_3090", "rtx_4090", "rtx_5090", "rtx_a6000", "a10g", "l4",
+    "l40s", "a100_40gb", "a100_80gb", "h100_80gb_pcie", "h200", "b200", "mi300x", "g5.48xlarge",
+    "p4de.24xlarge", "p5en.48xlarge",
+)  # fmt: skip
 ONE_BY_ONE = 40
 
 
@@ -91,8 +91,8 @@ def tasks() -> dict[str, Callable[[], object]]:
         memory = found.memory
         return None if memory is None else memory.allocated, found.speed, found.bill
 
-    def all_of_them() -> object:
-        return estimate(several), what_if(several, card, cards=cards)
+    def all_of_them(config: Config) -> object:
+        return estimate(config), what_if(config, card, cards=cards)
 
     def one_by_one() -> object:
         found = product(variants(several, card, every), divisors(90))
@@ -102,7 +102,8 @@ def tasks() -> dict[str, Callable[[], object]]:
         edits = {"training.batch_size": micro, "training.gradient_accumulation_steps": 90 // micro}
         return estimate(Config.model_validate(changed(config, edits).model_dump()))
 
-    print(f"what-ifs: {len(what_if(several, card, cards=cards)) - 1}")
+    for name, config in (("one device", single), ("FSDP on 8", several)):
+        print(f"what-ifs, {name}: {len(what_if(config, card, cards=cards)) - 1}")
     for name, config in (("fits", several), ("nothing fits", huge)):
         result = fit(config, card, limits=every)
         print(f"search, {name}: {result.considered:,} plans, {result.computed:,} of them computed")
@@ -110,7 +111,8 @@ def tasks() -> dict[str, Callable[[], object]]:
     found: dict[str, Callable[[], object]] = {
         "one estimate": lambda: estimate(single),
         "one estimate, FSDP": lambda: estimate(several),
-        "estimate and 30 what-ifs": all_of_them,
+        "estimate and 30 what-ifs": lambda: all_of_them(single),
+        "estimate and 30 what-ifs, FSDP": lambda: all_of_them(several),
         "fit": lambda: fit(several, card, limits=every),
         "fit, nothing fits": lambda: fit(huge, card, limits=every),
         "fit, nothing fits, with remedies": lambda: fit(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import shlex
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -442,6 +443,8 @@ def test_a_plan_of_ours_becomes_all_three_forms() -> None:
     lost = {each.path: each.reason for each in writing.lost}
     assert "no accumulation" in lost["training.gradient_accumulation_steps"]
     assert lost["training.optimizer"] == "the trainer always uses AdamW"
+    script = writing.files["my-run-training.sbatch"]
+    subprocess.run(["bash", "-n"], input=script, text=True, check=True, timeout=20)
     for name, text in writing.files.items():
         again = config_of(read(text, name).layer)
         assert again.model.hidden_size == 128

@@ -206,4 +206,4 @@ def test_broken_files_are_one_message_and_a_repair(capsys: pytest.CaptureFixture
 def test_help_fits_a_terminal(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     code, out, _ = run(capsys, command, "--help")
     assert code == 0
-    assert max(map(len, out.splitlines())) <= 88
+    assert max(map(len, out.splitlines())) <= 80

@@ -98,6 +98,23 @@ def test_the_name_of_a_file_speaks_of_a_model(stem: str, title: str | None) -> N
     assert (found.title if found else None) == title
 
 
+@pytest.mark.parametrize(
+    ("stem", "parameters"),
+    [
+        ("llama_13b", 13_015_864_320),
+        ("gpt2_medium", 354_823_168),
+        ("gpt2_large", 774_030_080),
+        ("gpt2_xl", 1_557_611_200),
+        ("gptj_6b", 6_050_882_784),
+        ("bert_large", 335_174_458),
+        ("t5_large", 737_668_096),
+    ],
+)
+def test_a_named_model_has_the_size_of_the_published_one(stem: str, parameters: int) -> None:
+    config, _ = config_of(read({"train_batch_size": 8}, f"{stem}.json").layer.tree)
+    assert size_of(config.model).total == parameters
+
+
 # ---------------------------------------------------------------- what keys mean
 
 
@@ -267,6 +284,18 @@ def test_a_hostfile_wins_over_what_the_batch_implies() -> None:
     writing = DIALECT.write(made, chosen=chosen)
     assert writing.files["hostfile"] == "n1 slots=4\nn2 slots=4\n"
     assert writing.command.startswith("deepspeed --hostfile hostfile --num_nodes 2 --num_gpus 4 ")
+
+
+def test_a_hostfile_that_does_not_fit_the_batch_is_refused_in_deepspeeds_words() -> None:
+    figures = {
+        "train_batch_size": 64,
+        "train_micro_batch_size_per_gpu": 4,
+        "gradient_accumulation_steps": 2,
+    }
+    joined = join([read(figures), read("n1 slots=8\nn2 slots=8\n", "hostfile")])
+    (remark,) = joined.remarks
+    assert remark.verdict == "refused"
+    assert remark.message.endswith("64 != 4 * 2 * 16")
 
 
 # ---------------------------------------------------------------- writing

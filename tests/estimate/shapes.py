@@ -72,6 +72,42 @@ def mla(rng: random.Random) -> dict[str, Any]:
     }
 
 
+def lora(rng: random.Random) -> dict[str, Any]:
+    """Adapters on some of the layers."""
+    targets = [
+        ["all-linear"],
+        ["q_proj", "v_proj"],
+        ["blocks.[02].*"],
+        ["o_proj", "blocks.*.k_proj"],
+    ]
+    return {
+        "enabled": True,
+        "r": rng.choice([4, 16]),
+        "target_modules": rng.choice(targets),
+        "bias": rng.choice(["none", "all", "lora_only"]),
+        "dropout": rng.choice([0.0, 0.0, 0.1]),
+    }
+
+
+def lora_config(rng: random.Random, strategy: str) -> Config:
+    """A config that trains adapters alone."""
+    return config(rng, strategy, rng.choice([decoder, decoder, moe]), {"lora": lora(rng)})
+
+
+def mtp_config(rng: random.Random, strategy: str) -> Config:
+    """A config with heads for later tokens."""
+    heads = {
+        "enabled": True,
+        "num_future_tokens": rng.choice([1, 2, 3]),
+        "head_type": rng.choice(["linear", "mlp", "block", "block"]),
+        "head_intermediate_size": rng.choice([None, 200]),
+        "head_dropout": rng.choice([0.0, 0.0, 0.1]),
+        "primary_loss_weight": rng.choice([1.0, 0.5]),
+    }
+    shape = rng.choice([decoder, decoder, moe, mla])
+    return config(rng, strategy, shape, {"training": {"mtp": heads}})
+
+
 def config(
     rng: random.Random, strategy: str, shape: Shape, more: dict[str, Any] | None = None
 ) -> Config:

@@ -52,7 +52,7 @@ def test_shallow_traces_tell_the_peak_of_a_deep_network(kind: str) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("strategy", ["single", "ddp", "fsdp"])
 def test_shallow_traces_tell_many(strategy: str) -> None:
-    for seed in range(8):
+    for seed in range(3):
         config = random_config(random.Random(f"{strategy} {seed}"), strategy)
         config = edited(config, {"num_layers": 9})
         assert trace_deep(config, H100)["peak"] == pytest.approx(whole(config), rel=1e-3), seed

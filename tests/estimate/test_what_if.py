@@ -10,7 +10,7 @@ from workbench.estimate.fit.edits import changed
 from workbench.estimate.fit.judge import need_of
 from workbench.estimate.memory import memory_of, why_unknown
 from workbench.estimate.what_if import WhatIf, what_if
-from workbench.hardware.devices import device
+from workbench.hardware.devices import device, names
 
 GPU = device("h100_80gb")
 
@@ -39,6 +39,21 @@ def test_each_is_what_the_same_change_by_hand_gives(devices: int) -> None:
         if each is not first:
             assert each.edits
             assert each.more_bytes == each.need.bytes - first.need.bytes
+
+
+@pytest.mark.parametrize("precision", ["auto", "bf16"])
+def test_each_card_has_what_it_would_have_alone(precision: str) -> None:
+    config = plan(training={"mixed_precision": precision, "batch_size": 2})
+    cards = [device(name) for name in names()]
+    found = [each for each in what_if(config, GPU, cards=cards) if each.group == "card"]
+    assert len(found) == len(cards) - 1
+    for each in found:
+        card = device(each.name)
+        assert each.need is not None
+        assert each.need.bytes == need_of(memory_of(config, card)).bytes
+        first = what_if(changed(config, each.edits), card)[0]
+        assert (each.need.bytes, each.fits) == (first.need and first.need.bytes, first.fits)
+        assert each.pace.seconds == first.pace.seconds
 
 
 def test_there_is_one_of_each_kind() -> None:

@@ -43,14 +43,14 @@ class Question(NamedTuple):
 
     Attributes:
         plan: The plan.
-        hardware: The device; None where nothing is known of this machine's.
+        hardware: The device.
         found: Whether it is this machine's, for none was named.
         estimate: The answer.
         upstream: What Ava's own code builds of it; None where that is the same.
     """
 
     plan: Plan
-    hardware: HardwareProfile | None
+    hardware: HardwareProfile
     found: bool
     estimate: Estimate
     upstream: AvaSize | None
@@ -148,9 +148,9 @@ def ask(args: list[str]) -> Question:
         options.overrides["run.hardware"] = options.overrides.pop("hardware")
     plan = plan_from(options.recipe, layers=options.layers, overrides=options.overrides)
     config = plan.config
-    hardware, _ = resolve(config, plan.composed.origins)
-    found = hardware is None
-    hardware, measured = with_memory(hardware), None
+    named, _ = resolve(config, plan.composed.origins)
+    found = named is None
+    hardware, measured = with_memory(named), None
     if found:
         hardware, measured, _ = known_here(config, hardware)
     estimate = Estimate.of(config, hardware, origins=plan.composed.origins, measured=measured)
@@ -171,6 +171,7 @@ def _cheapest(asked: Question) -> Any:
         asked.hardware,
         origins=asked.plan.composed.origins,
         profiles=profiles,
+        measured=asked.estimate.measured,
     )
 
 

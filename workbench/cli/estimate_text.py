@@ -89,8 +89,6 @@ def _row(label: str, text: str, *, style: str = "", bullet: str = "") -> Iterato
 
 def device_of(asked: Question) -> str:
     """The device, and how many."""
-    if asked.hardware is None:
-        return "an unknown device"
     devices = _devices(asked.estimate)
     many = f"{devices} × " if devices > 1 else ""
     return f"{many}{asked.hardware.title}" + (" (this machine)" if asked.found else "")

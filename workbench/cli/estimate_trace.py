@@ -57,8 +57,7 @@ def beside(asked: Question) -> Iterator[Text]:
 def _trace(asked: Question) -> Trace:
     from workbench.estimate.tracing import trace_plan
 
-    name = None if asked.hardware is None else asked.hardware.name
-    return trace_plan(asked.plan.config, name)
+    return trace_plan(asked.plan.config, asked.hardware.name)
 
 
 def _told(found: Trace) -> Iterator[Text]:

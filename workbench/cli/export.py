@@ -21,9 +21,9 @@ HELP = """\
 usage: ava export SYSTEM [RECIPE] [FILE …] [--config LAYER …] [--KEY VALUE …]
                   -o DIR [--force] [--json]
 
-  SYSTEM    files that the system's own loader reads: ava, deepseek_v3, deepspeed,
-            aws_fsdp, tenstorrent, huggingface; or how the plan is started on several
-            machines:
+  SYSTEM    ava, deepseek_v3, deepspeed, aws_fsdp, tenstorrent, huggingface:
+            files that the system's own loader reads; or, to start the plan on
+            several machines:
 {clusters}
   -o DIR    folder for the files; it is made if need be
   --force   replace files that are there

@@ -17,16 +17,16 @@ HELP = """\
 usage: ava import FILE… [--from SYSTEM] [-o LAYER.yaml] [--force] [--json]
        ava lint   FILE… [--from SYSTEM] [--json]
 
-  import    what a config of another system says, and a layer for ava train --config;
-            several files may belong together: model and training file, hostfile
-  lint      the same without writing; exit code 1 where the system would refuse a file
+  import    what a config of another system says, and a layer for ava train;
+            several files may belong together: model and training, hostfile
+  lint      the same without writing; exit code 1 where the system would refuse
 
-  --from    ava, deepseek_v3, deepspeed, aws_fsdp, tenstorrent, huggingface; by default
-            it is guessed, and the reason is shown
+  --from    ava, deepseek_v3, deepspeed, aws_fsdp, tenstorrent, huggingface;
+            by default it is guessed, and the reason is shown
   -o        name of the layer file; by default FILE.layer.yaml in this folder
   --force   replace that file if it is there
 
-Every key is understood, kept for ava export, or reported; none is dropped in silence.
+Every key is understood, kept for ava export, or reported; none is dropped.
 """
 
 

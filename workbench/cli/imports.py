@@ -90,7 +90,7 @@ def to_dict(imported: Imported, wrote: str | None = None) -> dict[str, Any]:
             }
             for (reading, guess), title in zip(imported.readings, imported.titles, strict=True)
         ],
-        "contradictions": [asdict(remark) for remark in imported.joined.remarks],
+        "together": [asdict(remark) for remark in imported.joined.remarks],
         "layer": imported.joined.layer.tree,
         "findings": [finding.to_dict() for finding in imported.findings],
         "refused": imported.refused,
@@ -108,9 +108,7 @@ def tell(imported: Imported) -> None:
             out.print()
         _tell_one(out, reading, guess, title)
     if imported.joined.remarks:
-        section(
-            out, "the files contradict each other", [r.message for r in imported.joined.remarks]
-        )
+        section(out, "the files together", [_said(remark) for remark in imported.joined.remarks])
     _tell_findings(out, imported.findings)
 
 

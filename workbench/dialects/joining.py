@@ -1,7 +1,8 @@
 """Several files that belong together as one layer: a model and a training file, a hostfile.
 
 What a file says wins over what another file's reading assumes; of two that say a key, the later
-wins, and a remark says so.
+wins, and a remark says so. A dialect may have a method ``together`` that is given the values of all
+files by path, and says what the system does with them together.
 """
 
 from __future__ import annotations
@@ -13,12 +14,11 @@ from workbench.config.keys import keys, mappings
 from workbench.config.layers import Layer
 from workbench.dialects.base import Remark
 from workbench.dialects.building import plant
+from workbench.dialects.registry import dialect
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from workbench.config.document import KeyPath
-    from workbench.config.origins import Mark
     from workbench.dialects.base import Reading
 
 
@@ -43,31 +43,33 @@ def join(readings: Sequence[Reading]) -> Joined:
     assumed: dict[str, Any] = {}
     remarks: list[Remark] = []
     for reading in readings:
-        for path, value in flat(reading.layer.tree):
-            if path.startswith("imported."):
-                continue
+        for path, value in _own(reading):
             if tuple(path.split(".")) not in reading.layer.marks:
                 assumed[path] = value
                 continue
             if path in said and said[path][0] != value:
-                before, first = said[path]
-                remarks.append(
-                    Remark(
-                        path,
-                        "assumed",
-                        f"{path} is {before} in {first.layer.name} and {value} in "
-                        f"{reading.layer.name}: the later file counts",
-                    )
-                )
+                remarks.append(_contradiction(path, said[path], (value, reading)))
             said[path] = value, reading
     values = assumed | {path: value for path, (value, _) in said.items()}
+    for system in dict.fromkeys(reading.system for reading in readings):
+        if (together := getattr(dialect(system), "together", None)) is not None:
+            remarks += together(values)
     tree: dict[str, Any] = {}
-    for path in keys():
-        if path in values:
-            plant(tree, tuple(path.split(".")), values[path])
+    for path in sorted(values, key=list(keys()).index):
+        plant(tree, tuple(path.split(".")), values[path])
     tree["imported"] = _imported(readings)
     names = " + ".join(reading.layer.name for reading in readings)
-    return Joined(Layer(names, tree, None, _no_marks()), tuple(remarks))
+    return Joined(Layer(names, tree), tuple(remarks))
+
+
+def _own(reading: Reading) -> list[tuple[str, Any]]:
+    """The keys of a reading without its residue."""
+    return [pair for pair in flat(reading.layer.tree) if not pair[0].startswith("imported.")]
+
+
+def _contradiction(path: str, before: tuple[Any, Reading], after: tuple[Any, Reading]) -> Remark:
+    first, second = (f"{value} in {reading.layer.name}" for value, reading in (before, after))
+    return Remark(path, "assumed", f"{path} is {first} and {second}: the later file counts")
 
 
 def flat(tree: dict[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
@@ -106,7 +108,3 @@ def merge(into: dict[str, Any], tree: dict[str, Any]) -> None:
             merge(before, value)
         else:
             into[name] = dict(value) if isinstance(value, dict) else value
-
-
-def _no_marks() -> dict[KeyPath, Mark]:
-    return {}

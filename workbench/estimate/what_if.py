@@ -5,17 +5,17 @@ One call for all faces. Nothing here is checked by the rules: it is a look aroun
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from workbench.config.degrees import Degrees
 from workbench.estimate.fit.edits import changed, effective
-from workbench.estimate.fit.judge import Judge
+from workbench.estimate.fit.judge import Judge, leans_on_host, need_of
 from workbench.estimate.fit.pace import Pacer
 from workbench.estimate.fit.result import MARGIN, Limits
 from workbench.estimate.fit.variants import shardings
 from workbench.estimate.fit.words import RECOMPUTE
-from workbench.estimate.memory import why_unknown
+from workbench.estimate.memory import memory_of, why_unknown
 from workbench.estimate.setting import Setting
 
 if TYPE_CHECKING:
@@ -25,9 +25,21 @@ if TYPE_CHECKING:
     from workbench.config.schema import Config
     from workbench.estimate.fit.pace import Pace
     from workbench.estimate.fit.result import Need
+    from workbench.estimate.memory import Memory
     from workbench.estimate.speed import Efficiency
 
-_Kind = tuple[Setting, str | None, tuple[int, int] | None]
+_SHARDINGS = (
+    "DDP",
+    "FSDP full",
+    "FSDP hybrid",
+    "ZeRO 1",
+    "ZeRO 2",
+    "ZeRO 3",
+    "ZeRO 2, optimizer on cpu",
+    "ZeRO 3, all on cpu",
+)
+"""The ways to divide a training that are far enough from each other to look at; all others are the
+search's (`workbench.estimate.fit`)."""
 
 _SHORTEST = 64
 _FORMATS = {"no": "fp32", "bf16": "bf16", "fp16": "fp16"}
@@ -112,22 +124,9 @@ def what_if(
         new = effective(config, edits)
         if new:
             found.append(look(changed(config, new), group, name, new, plan))
-    alike = {_kind(config, hardware): plan.need}
-    for card in cards:
-        if hardware is not None and card.name == hardware.name:
-            continue
-        there = _Look(Judge(card, card.memory_bytes, margin), look.pacer.on(card), alike)
-        edits = {"run.hardware": card.name}
-        found.append(there(changed(config, edits), "card", card.name, edits, plan))
-    return tuple(found)
-
-
-def _kind(config: Config, hardware: HardwareProfile | None) -> _Kind:
-    """What of a device decides on the bytes of a plan."""
-    setting = Setting.of(config, hardware)
-    if hardware is None:
-        return setting, None, None
-    return setting, hardware.kind, hardware.compute_capability
+    alike: dict[Setting, Memory] = {}
+    others = [card for card in cards if hardware is None or card.name != hardware.name]
+    return (*found, *(_on_card(config, card, look, alike, plan) for card in others))
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,19 +136,30 @@ class _Look:
     Attributes:
         judge: Knows what fits.
         pacer: Knows how fast.
-        alike: What the plan takes on devices that do not differ in it.
     """
 
     judge: Judge
     pacer: Pacer
-    alike: dict[_Kind, Need | None] = field(default_factory=dict)
 
     def __call__(
         self, config: Config, group: str, name: str, edits: dict[str, Any], plan: WhatIf | None
     ) -> WhatIf:
         """One variant beside the plan."""
         unknown = tuple(why_unknown(config))
-        need = None if unknown else self._need(config, group)
+        need = None if unknown else self.judge.need(config)
+        return self.beside(config, group, name, edits, plan, need, unknown)
+
+    def beside(
+        self,
+        config: Config,
+        group: str,
+        name: str,
+        edits: dict[str, Any],
+        plan: WhatIf | None,
+        need: Need | None,
+        unknown: tuple[str, ...],
+    ) -> WhatIf:
+        """A variant whose need is known, beside the plan."""
         pace = self.pacer(config)
         more = faster = None
         if plan is not None and plan.need is not None and need is not None:
@@ -160,14 +170,24 @@ class _Look:
         headroom = None if need is None else self.judge.headroom(need)
         return WhatIf(group, name, edits, need, fits, headroom, pace, more, faster, unknown)
 
-    def _need(self, config: Config, group: str) -> Need:
-        if group != "card":
-            return self.judge.need(config)
-        kind = _kind(config, self.judge.hardware)
-        need = self.alike.get(kind)
-        if need is None:
-            need = self.alike[kind] = self.judge.need(config)
-        return need
+
+def _on_card(
+    config: Config,
+    card: HardwareProfile,
+    look: _Look,
+    alike: dict[Setting, Memory],
+    plan: WhatIf,
+) -> WhatIf:
+    """The plan on another device; what it comes to alike there takes the same."""
+    there = _Look(Judge(card, card.memory_bytes, look.judge.margin), look.pacer.on(card))
+    need = None
+    if not plan.unknown:
+        setting = Setting.of(config, card)
+        if setting not in alike:
+            alike[setting] = memory_of(config, card)
+        need = need_of(replace(alike[setting], hardware=card), host=leans_on_host(config))
+    edits = {"run.hardware": card.name}
+    return there.beside(config, "card", card.name, edits, plan, need, plan.unknown)
 
 
 def _changes(
@@ -190,7 +210,8 @@ def _changes(
         if name != now and (hardware is None or hardware.computes(value)):
             yield "precision", name, {"training.mixed_precision": value}
     for name, _, edits in shardings(config, hardware, Limits())[1:]:
-        yield "sharding", name, edits
+        if name in _SHARDINGS:
+            yield "sharding", name, edits
 
 
 def _devices(config: Config) -> Iterator[tuple[str, str, dict[str, Any]]]:

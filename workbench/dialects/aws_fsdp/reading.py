@@ -61,7 +61,9 @@ def located(foreign: Foreign) -> Located:
     manifest = find_manifest(document.tree, document.marks, str(foreign.path))
     if manifest is not None:
         return Located(manifest.source, manifest, (), remarks)
-    return Located(Source(()) if "kind" in document.tree else shell_source(foreign.text, ""))
+    if "kind" in document.tree:
+        return Located(Source(()))
+    return Located(shell_source(foreign.text, str(foreign.path)))
 
 
 def _among_several(foreign: Foreign, parts: list[str]) -> Located:

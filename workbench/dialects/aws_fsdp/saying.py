@@ -54,13 +54,14 @@ def _unsayable(teller: Teller, name: str, family: str) -> bool:
 
 def _network(teller: Teller, values: dict[str, Any], family: str) -> None:
     teller.said("model.model_type")
-    length = teller.our("model.max_position_embeddings")
-    values["max_context_width"] = length
-    teller.said("model.max_position_embeddings")
-    if teller.our("data.max_length") == length:
-        teller.said("data.max_length")
-    else:
-        teller.lose("data.max_length", "the trainer has one length: --max_context_width")
+    longest, length = "model.max_position_embeddings", "data.max_length"
+    # One length for two: that of the sequences, unless a layer chose that of the model.
+    values["max_context_width"] = teller.our(longest if longest in teller.chosen else length)
+    for path in (longest, length):
+        if teller.our(path) == values["max_context_width"] or path not in teller.chosen:
+            teller.said(path)
+        else:
+            teller.lose(path, "the trainer has one length: --max_context_width")
     if family == "gpt_neox":
         values["rotary_pct"] = teller.our("model.partial_rotary_factor")
         base = teller.our("model.rope_theta")

@@ -86,7 +86,11 @@ def write_pytorchjob(config: Config, *, chosen: frozenset[str]) -> Writing:
 
 
 def write_hyperpod(config: Config, *, chosen: frozenset[str]) -> Writing:
-    """A HyperPodPyTorchJob: its launcher takes torchrun's options and arranges the meeting."""
+    """A HyperPodPyTorchJob: its launcher takes torchrun's options and arranges the meeting.
+
+    AWS's own manifests start ``hyperpodrun`` with torchrun's options and a script; that it takes
+    ``--module`` too is an assumption that no cluster has confirmed yet.
+    """
     job = job_of(config, chosen, _LOST)
     launcher = (
         f"exec hyperpodrun --nnodes={job.nodes} --nproc_per_node={job.devices} --tee=3 "

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from workbench.dialects.base import Guess
 
 if TYPE_CHECKING:
     from workbench.config.schema import Config
-    from workbench.dialects.base import Foreign, Reading, Writing
+    from workbench.dialects.base import Foreign, Reading, Remark, Writing
 
 _CERTAIN = ("train_micro_batch_size_per_gpu", "zero_optimization")
 _LIKELY = ("train_batch_size", "fp16", "bf16", "gradient_clipping", "steps_per_print", "aio",
@@ -57,6 +57,16 @@ class DeepSpeed:
         if looks_like_hostfile(foreign.text):
             return read_hostfile(foreign)
         return read_json(foreign)
+
+    def together(self, values: dict[str, Any]) -> list[Remark]:
+        """The batch rule with the devices of a hostfile.
+
+        Args:
+            values: The keys of all files, by path.
+        """
+        from workbench.dialects.deepspeed.batch import mismatch
+
+        return mismatch(values)
 
     def write(self, config: Config, *, chosen: frozenset[str]) -> Writing:
         """The JSON, and a hostfile where one was imported."""

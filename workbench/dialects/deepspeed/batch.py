@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from workbench.dialects.base import Remark
 from workbench.dialects.building import ABSENT, NoPlace
 from workbench.dialects.deepspeed.judging import BATCH
-from workbench.dialects.deepspeed.refusals import triple
+from workbench.dialects.deepspeed.refusals import refusals, triple
 from workbench.dialects.fitting import fit
 
 if TYPE_CHECKING:
@@ -92,3 +93,19 @@ def _spread(builder: Builder, world: int) -> None:
 
 def _devices(count: int) -> str:
     return "1 device" if count == 1 else f"{count} devices"
+
+
+def mismatch(values: dict[str, Any]) -> list[Remark]:
+    """What DeepSpeed says where the batch does not fit the devices; all keys are ours, by path."""
+    tree = {
+        theirs: values.get(f"training.{ours}") for theirs, ours in zip(BATCH, _OURS, strict=True)
+    }
+    world = values.get("parallel.num_nodes", 1) * values.get("parallel.devices_per_node", 1)
+    for degree in ("tensor", "pipeline", "context"):
+        world //= values.get(f"parallel.{degree}_parallel_size", 1)
+    if None in tree.values():
+        return []
+    return [
+        Remark(".".join(refusal.path), "upstream", refusal.message, "refused")
+        for refusal in refusals(tree, max(1, world))
+    ]

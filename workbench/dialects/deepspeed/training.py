@@ -91,11 +91,8 @@ def read_optimizer(builder: Builder) -> None:
     if word not in OPTIMIZERS:
         builder.keep("optimizer.type", f"the optimizer {kind} is not built")
         return
-    if word == "adam" and builder.value("optimizer.params.torch_adam", False) is not True:
+    if word == "adam":
         word = _read_adam(builder)
-    elif word == "adam":
-        word = "adamw" if truth_of(builder.value("optimizer.params.adam_w_mode", True)) else "adam"
-        builder.understood("optimizer.params.adam_w_mode", "training.optimizer")
     builder.put("training.optimizer", word, source="optimizer.type")
     for name, ours in (
         ("lr", "learning_rate"),

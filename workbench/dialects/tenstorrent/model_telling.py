@@ -168,12 +168,16 @@ class _ModelTeller:
                 self._to.lose(path, "there is one dropout for all: dropout_prob")
 
     def _length(self) -> None:
-        length = self._to.our("model.max_position_embeddings")
-        self._say("max_sequence_length", length, "model.max_position_embeddings")
-        if self._to.our("data.max_length") == length:
-            self._to.said("data.max_length")
-        else:
-            self._to.lose("data.max_length", "there is one length: max_sequence_length")
+        """One length for two: that of the sequences, unless a layer chose that of the model."""
+        longest, length = "model.max_position_embeddings", "data.max_length"
+        path = longest if longest in self._to.chosen else length
+        value = self._to.our(path)
+        self._say("max_sequence_length", value)
+        for each in (longest, length):
+            if self._to.our(each) == value or each not in self._to.chosen:
+                self._to.said(each)
+            else:
+                self._to.lose(each, "there is one length: max_sequence_length")
 
     def _vocabulary(self) -> None:
         """The file's own number where the trainer makes ours of it, else ours."""

@@ -13,7 +13,13 @@ from workbench.dialects.tenstorrent.model_telling import tell_model, tell_overla
 from workbench.dialects.tenstorrent.saying import held, in_order, tell
 from workbench.dialects.tenstorrent.shapes import SECTIONS
 from workbench.dialects.tenstorrent.text import block_yaml
-from workbench.dialects.tenstorrent.training import DEFAULTS, SPARE, TABLE, told_schedule
+from workbench.dialects.tenstorrent.training import (
+    ALWAYS,
+    DEFAULTS,
+    SPARE,
+    TABLE,
+    told_schedule,
+)
 
 if TYPE_CHECKING:
     from workbench.dialects.base import Writing
@@ -21,6 +27,7 @@ if TYPE_CHECKING:
 
 MODEL: Final = "transformer_config"
 HOSTS: Final = "multihost_config"
+_MODELS: Final = "${TT_METAL_RUNTIME_ROOT}/tt-train/configs/model_configs"
 _NO_KEY: Final = "tt-train has no such key"
 
 
@@ -48,7 +55,8 @@ class _TtTrain:
     def write(self) -> Writing:
         to = self._to
         if "training_config" in self._had:
-            tell(to, TABLE, self._order, DEFAULTS)
+            always = ALWAYS if self._fresh else frozenset()
+            tell(to, TABLE, self._order, DEFAULTS, always)
             self._training()
         else:
             tell(
@@ -69,11 +77,16 @@ class _TtTrain:
             files[self._host_file()] = block_yaml(
                 in_order({HOSTS: to.tree[HOSTS]}, self._order, {})
             )
-        first = next(iter(files))
-        command = f"python3 train_nanogpt.py --config {shlex.quote(first)}"
-        return to.writing(
-            files, command=command if "training_config" in self._had else "", rest=_NO_KEY
-        )
+        command = self._command(next(iter(files))) if "training_config" in self._had else ""
+        return to.writing(files, command=command, rest=_NO_KEY)
+
+    def _command(self, first: str) -> str:
+        """How tt-train is started; a new model file goes to where the training file looks."""
+        start = f"python3 train_nanogpt.py --config {shlex.quote(first)}"
+        if not self._fresh:
+            return start
+        place = _MODELS.replace("${TT_METAL_RUNTIME_ROOT}", "$TT_METAL_RUNTIME_ROOT")
+        return f'cp {shlex.quote(self._model_file())} "{place}/"\n{start}'
 
     def _is_own(self, key: str, model: dict[str, Any] | None) -> bool:
         """Whether a section stands in the first file, and not in one that it names."""
@@ -101,7 +114,7 @@ class _TtTrain:
             "training_config.use_clip_grad_norm",
             "training_config.clip_grad_norm_max_norm",
         )
-        if "training.max_gradient_norm" in to.chosen or switch in self._order:
+        if self._fresh or "training.max_gradient_norm" in to.chosen or switch in self._order:
             self._say(switch, bool(limit), "training.max_gradient_norm")
             if limit:
                 to.say(norm, limit, ours="training.max_gradient_norm")
@@ -112,7 +125,7 @@ class _TtTrain:
             self._say("training_config.tokenizer_type", "bpe")
         if self._fresh:
             name = self._model_file()
-            to.say("training_config.model_config", f"model_configs/{name}")
+            to.say("training_config.model_config", f"{_MODELS}/{name}")
         to.said("training.mixed_precision")
         if to.our("rlhf.enabled") and any(
             p.startswith("training_config.grpo") for p in self._order
@@ -121,12 +134,9 @@ class _TtTrain:
 
     def _batch(self) -> None:
         path = "training_config.batch_size"
-        data = self._data()
-        value = self._to.our("training.batch_size") * data
-        if (path in self._order or self._fresh) and "training.batch_size" in self._to.chosen:
+        value = self._to.our("training.batch_size") * self._data()
+        if self._fresh or "training.batch_size" in self._to.chosen:
             self._say(path, value, "training.batch_size")
-        elif path not in self._order and "training.batch_size" in self._to.chosen:
-            self._to.say(path, value, ours="training.batch_size")
 
     def _schedule(self) -> None:
         to = self._to

@@ -7,6 +7,7 @@ others become residue.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -35,7 +36,6 @@ class Says:
         read: Their value as ours; it raises `NoPlace` where there is no counterpart.
         tell: Our value as theirs.
         ignored: What upstream does instead of reading it; empty where it reads it.
-        note: What to say about the translation.
         shy: Whether writing uses it only where the file had it.
     """
 
@@ -44,7 +44,6 @@ class Says:
     read: Convert | None = None
     tell: Convert | None = None
     ignored: str = ""
-    note: str = ""
     shy: bool = False
 
 
@@ -65,8 +64,6 @@ def understand(builder: Builder, table: Sequence[Says]) -> None:
             builder.keep(each.path, str(error))
         else:
             spoken[each.ours] = each.path
-            if each.note:
-                builder.remark(each.path, "translated", each.note)
         if each.ignored:
             builder.ignored(each.path, each.ignored)
 
@@ -76,6 +73,7 @@ def tell(
     table: Sequence[Says],
     order: Sequence[str],
     assumed: Mapping[str, Any] | None = None,
+    always: AbstractSet[str] = frozenset(),
 ) -> None:
     """Say the chosen keys of ours that a table knows: where the file said them, or where it may.
 
@@ -85,6 +83,7 @@ def tell(
         order: The keys of the file that the config came from.
         assumed: What reading takes for a key of ours that a file leaves out; a value of the file
             that could not be used, and was kept, is not overwritten by it.
+        always: Keys of ours to say although no layer set them.
     """
     groups: dict[str, list[Says]] = {}
     for each in table:
@@ -92,7 +91,7 @@ def tell(
     for ours, ways in groups.items():
         free = [way for way in ways if held(teller.tree, way.path) is ABSENT]
         stood = next((way for way in free if way.path in order), None)
-        if ours not in teller.chosen and stood is None:
+        if ours not in teller.chosen and ours not in always and stood is None:
             continue
         kept = len(free) < len(ways) and (assumed or {}).get(ours, ABSENT) == teller.our(ours)
         if kept and stood is None:

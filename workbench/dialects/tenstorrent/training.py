@@ -43,7 +43,8 @@ def _told_optimizer(value: Any) -> str:
     return _CANONICAL[value]
 
 
-def _told_schedule(value: Any) -> str:
+def told_schedule(value: Any) -> str:
+    """Our kind of schedule in tt-train's words; it raises `NoPlace` where there is none."""
     if value == "constant":
         return "identity"
     if value == "linear":
@@ -87,10 +88,10 @@ TABLE: Final = (
     Says(_O + "momentum", "training.momentum"),
     Says(_O + "nesterov", "training.nesterov"),
     Says(_O + "type", "training.optimizer", _optimizer, _told_optimizer),
-    Says(_S + "max_lr", "training.learning_rate"),
-    Says(_S + "min_lr", "training.lr_end"),
-    Says(_S + "warmup_steps", "training.warmup_steps"),
-    Says(_S + "hold_steps", "training.lr_hold_steps"),
+    Says(_S + "max_lr", "training.learning_rate", shy=True),
+    Says(_S + "min_lr", "training.lr_end", shy=True),
+    Says(_S + "warmup_steps", "training.warmup_steps", shy=True),
+    Says(_S + "hold_steps", "training.lr_hold_steps", shy=True),
     Says(_T + "learning_rate", "training.learning_rate", ignored=_FLAT),
     Says(_T + "weight_decay", "training.weight_decay", ignored=_FLAT),
     Says(_T + "beta1", "training.beta1", ignored=_FLAT),
@@ -170,6 +171,22 @@ DEFAULTS: Final[dict[str, Any]] = {
 }
 """What tt-train takes for what a training file leaves out, in our words."""
 
+ALWAYS: Final = frozenset(
+    {
+        "run.seed",
+        "training.beta1",
+        "training.beta2",
+        "training.eps",
+        "training.gradient_accumulation_steps",
+        "training.learning_rate",
+        "training.max_steps",
+        "training.optimizer",
+        "training.save_steps",
+        "training.weight_decay",
+    }
+)
+"""What a new file always says: our defaults are not tt-train's."""
+
 SPARE: Final[dict[str, Any]] = {
     _T + "max_steps": 5000, _T + "num_epochs": 1, _T + "seed": 5489,
     _T + "model_save_interval": 500, _T + "eval_every": 200,
@@ -181,5 +198,3 @@ SPARE: Final[dict[str, Any]] = {
     **{f"transformer_config.{name}": value for name, value in MODEL_DEFAULTS.items()},
 }  # fmt: skip
 """tt-train's own defaults by key: what need not be written."""
-
-told_schedule = _told_schedule

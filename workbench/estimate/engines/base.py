@@ -66,8 +66,11 @@ def moment(
     total = standing.bytes
     if standing.apart:
         extra = tuple(line for line in extra if line.stream != "host")
+    front, blocks, tail = net.front, net.blocks, net.tail
     for segment, group, times in parts:
-        total += times * getattr(sizes_of(net, segment), group)
+        # As `sizes_of`, without a call: this is what an estimate spends its time with.
+        sizes = blocks[segment] if isinstance(segment, int) else front
+        total += times * getattr(tail if segment == "tail" else sizes, group)
     gather = reduce = 0
     for line in extra:
         total += line.bytes

@@ -116,6 +116,9 @@ def ledger_of(config: Config, setting: Setting) -> Ledger:
     if strategy == "ddp":
         base = ddp.standing(net, updates)
         moments = ddp.moments(net, base, updates=updates, accumulating=accumulating)
+        if waits and net.middle is not None:
+            fresh = sized(structure, config.model, symbols, accumulating=False)
+            moments += ddp.first(fresh, base, updates=updates)
         return Ledger(net, base, moments, updates)
     gradients = "of earlier micro-batches"
     base = single.standing(net, updates, accumulating=finds, gradients=gradients)

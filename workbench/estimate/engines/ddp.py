@@ -6,6 +6,7 @@ second copy, and they exist from the first step on (torch/csrc/distributed/c10d/
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from workbench.estimate.engines import single
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
     from workbench.estimate.engines.states import Updates
     from workbench.estimate.ledger import Moment
     from workbench.estimate.network.network import Sized
+
+FIRST = "first micro-batch"
+"""What moments of the first of several micro-batches say after their name."""
 
 
 def standing(net: Sized, updates: Updates) -> Standing:
@@ -33,3 +37,18 @@ def moments(net: Sized, base: Standing, *, updates: Updates, accumulating: bool)
         return single.moments(net, base, updates=updates)
     waiting = [Part("front", "trained"), *(Part(kind, "trained", n) for kind, n in net.runs)]
     return single.moments(net, base, updates=updates, waiting=(*waiting, Part("tail", "trained")))
+
+
+def first(net: Sized, base: Standing, *, updates: Updates) -> list[Moment]:
+    """The moments of the first of several micro-batches: its gradients come beside the buckets.
+
+    They matter where the first blocks keep far more than the last ones, as the encoder of a t5 that
+    reads more than it writes; elsewhere the last micro-batch needs more.
+
+    Args:
+        net: The network, as it is where no gradients exist before the backward pass.
+        base: What stands.
+        updates: How weights are updated.
+    """
+    found = single.moments(net, base, updates=updates, updated=False)
+    return [replace(each, name=f"{each.name}, {FIRST}") for each in found]

@@ -79,9 +79,9 @@ def _offloaded(pieces: Pieces, zero: Zero, alignment: int) -> list[Line]:
         _host(f"weights in {8 * width} bits on their way back", f"{width} P/N", width * part, zero),
         _host("buffer for the largest gradient", f"{width} n", width * pieces.largest, zero),
     ]
-    if zero.accumulating:
-        name = "fp32 gradients of earlier micro-batches"
-        lines.append(_host(name, "4 P/N", 4 * part, zero, "gradients"))
+    if zero.accumulating and zero.stage > 1:
+        name, size = "gradients of earlier micro-batches", width * pieces.whole
+        lines.append(_host(name, f"{width} P_own", size, zero, "gradients"))
     return lines
 
 

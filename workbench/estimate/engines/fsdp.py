@@ -196,12 +196,13 @@ class _Step:
                 saved.append(Part(kind, "saved"))
                 continue
             done += count
+            before = self.buffer(kind, _LATE) if count > 1 else late
             late = self.buffer(kind, _LATE)
             kept = [*saved, Part(kind, "saved", count - 1)]
             there = [root, *held, self.fetched(kind, 1 if self.reshard else count)]
             stream = self.stream("residual stream", "activations", kind)
             name = f"block {done} of {self.total}"
-            self.add(f"fetching {name}", kept, *there, stream, self.buffer(kind))
+            self.add(f"fetching {name}", kept, *there, stream, self.buffer(kind), before)
             # The buffer lives until the next unit has its own, so that copying out overlaps.
             parts = [*kept, Part(kind, "forward")]
             self.add(f"{name}, forward", parts, *there, late)

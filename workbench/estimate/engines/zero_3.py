@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from workbench.estimate.engines.base import Part, Standing, moment
-from workbench.estimate.engines.states import INPUTS
+from workbench.estimate.engines.inputs import input_lines
 from workbench.estimate.engines.zero_sizes import flushes, pieces_of
 from workbench.estimate.ledger import Line
 from workbench.estimate.rounding import pinned, up
@@ -97,10 +97,7 @@ def _standing(net: Sized, zero: Zero, updates: Updates, cut: _Cut, pieces: Piece
         lines.append(
             _line("fp32 gradients of the pieces", f"4 P/N{how}", size, "gradients", "host")
         )
-    tokens = net.symbols[2] * net.symbols[3]
-    lines.append(
-        Line("tokens and targets", "2 × 8 B T", 2 * up(8 * tokens, alignment), "inputs", INPUTS)
-    )
+    lines += input_lines(net)
     return Standing.of(*lines, apart=zero.apart)
 
 

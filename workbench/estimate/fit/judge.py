@@ -26,15 +26,13 @@ def need_of(memory: Memory, context: int | None = None, *, host: bool = True) ->
         context: Bytes that a process was seen to take beside what torch holds; None: not measured.
         host: Whether to ask for the host's memory, too.
     """
-    lines = memory.host if host else ()
-    beside = sum(line.bytes for line in lines) if host else None
-    held, process = memory.reserved, memory.process
-    if context is not None:
-        held = memory.allocated if held is None else held
-        return Need(held + context, "process", beside)
-    if process is not None:
-        return Need(process, "process", beside)
-    return Need(memory.allocated, "allocated", beside)
+    beside = sum(line.bytes for line in memory.host) if host else None
+    held = memory.reserved
+    if held is None and context is None:
+        return Need(memory.allocated, "allocated", beside)
+    if context is None:
+        context = sum(line.bytes for line in memory.process_lines)
+    return Need((memory.allocated if held is None else held) + context, "process", beside)
 
 
 @dataclass(slots=True)
@@ -80,7 +78,7 @@ class Judge:
         """What a plan takes; of the host only where the plan leans on it."""
         self.computed += 1
         memory = memory_of(config, self.hardware)
-        return need_of(memory, self.context, host=_leans_on_host(config))
+        return need_of(memory, self.context, host=leans_on_host(config))
 
     def headroom(self, need: Need) -> int | None:
         """What is left of the device; negative where it lacks bytes."""
@@ -100,7 +98,7 @@ class Judge:
         return need.host > self.host_usable
 
 
-def _leans_on_host(config: Config) -> bool:
+def leans_on_host(config: Config) -> bool:
     """Whether optimizer or parameters wait in host memory."""
     if engine_of(config) == "fsdp":
         return config.fsdp.cpu_offload

@@ -181,7 +181,9 @@ class Pacer:
 
     def _reach(self, precision: str) -> _Reach | None:
         """What the first plan reaches in a number format."""
-        plan = changed(self._plan, {"training.mixed_precision": precision})
+        plan = self._plan
+        if plan.training.mixed_precision != precision:
+            plan = changed(plan, {"training.mixed_precision": precision})
         found = None if self._hardware is None else reach_of(plan, self._hardware)
         if found is None:
             return None

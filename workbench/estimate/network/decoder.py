@@ -13,10 +13,14 @@ from workbench.estimate.network.feed_forward import feed_forward
 from workbench.estimate.network.loss import cross_entropy
 from workbench.estimate.network.mla import latent_attention
 from workbench.estimate.network.moe import mixture
+from workbench.estimate.network.mtp import ahead, last_chunk, rest_of
 from workbench.estimate.network.norm import norm
+from workbench.estimate.network.segment import Extra
 from workbench.estimate.network.sight import see
 from workbench.estimate.tape import ops
+from workbench.estimate.tape.autograd import Node
 from workbench.estimate.tape.ops_attention import dropout
+from workbench.estimate.tape.ops_plain import step
 from workbench.estimate.tape.tensor import Parameter, Tensor
 
 if TYPE_CHECKING:
@@ -91,6 +95,17 @@ def add_positions(tape: Tape, x: Tensor, s: Structure) -> Tensor:
     return ops.add_rows(tape, x, added)
 
 
+def beside(s: Structure) -> tuple[Extra, ...]:
+    """What the forward pass holds while its blocks run, though they do not read it."""
+    found = []
+    changed = s.width != 4 or s.learned_positions or s.options.embedding_dropout
+    if changed:
+        found.append(Extra("embedded tokens", ("B", "T", "D"), 4, kept=False, read=False))
+    if s.options.documents:
+        found.append(Extra("what is no padding", ("B", "T"), 1, kept=False, read=False))
+    return tuple(found)
+
+
 def drop(tape: Tape, x: Tensor, s: Structure) -> Tensor:
     """Dropout of what a block adds to the residual stream."""
     return dropout(tape, x, cpu=s.cpu) if s.options.hidden_dropout else x
@@ -126,11 +141,74 @@ def block(
 def tail(tape: Tape, given: list[Tensor], s: Structure) -> Tensor:
     """The last norm and the loss; the model has returned when the loss begins."""
     hidden_BTD = norm(tape, given[0], "norm", s)
+    found, losses = [], []
+    if s.mtp is not None:
+        found, losses = _ahead(tape, hidden_BTD, s)
     given.clear()
     name = "embedding" if s.tied else "lm_head.weight"
-    narrow = tape.narrow and not s.tied
+    narrow = tape.narrow and not s.tied and tape.lora is None
     output = Parameter(tape, name, ("V", "D"), shared=s.tied, narrow=narrow)
     if s.tied:
         # It waits in the autograd engine until that of the embedding has come, too.
         output.has_gradient = False
-    return cross_entropy(tape, hidden_BTD, output, s)
+    if s.mtp is None:
+        return cross_entropy(tape, hidden_BTD, output, s)
+    return _losses(tape, hidden_BTD, found, losses, output, s)
+
+
+def _ahead(tape: Tape, hidden_BTD: Tensor, s: Structure) -> tuple[list[Tensor], list[Tensor]]:
+    """The hidden states of later tokens, and the losses of the routers on the way there."""
+    assert s.mtp is not None
+    routed, losses = s.mtp.routed, []
+
+    def run(tape: Tape, x: Tensor) -> Tensor:
+        path, tape.path = tape.path, f"{tape.path}block."
+        try:
+            result = block(tape, x, s, shared_tables(s), routed=routed)
+        finally:
+            tape.path = path
+        if not isinstance(result, tuple):
+            return result
+        y, _, roots, behind = result
+        region = tape.region
+        if region is None or region.phase == "forward":
+            losses.extend(roots)
+            tape.left.extend(behind)
+        return y
+
+    return ahead(tape, hidden_BTD, s, run), losses
+
+
+def _losses(
+    tape: Tape,
+    hidden_BTD: Tensor,
+    found: list[Tensor],
+    routers: list[Tensor],
+    output: Parameter,
+    s: Structure,
+) -> Tensor:
+    """The losses of all distances, added up; gradients of the output matrix wait for each other."""
+    assert s.mtp is not None
+    weight = output
+    if output.needs_grad:
+        weight = Tensor(None, output.shape, output.width, Node(tape, (output,), _same))
+    total = cross_entropy(tape, hidden_BTD, weight, s)
+    if s.mtp.weighted:
+        total = ops.add(tape, total, step(tape, total, (), 4, "weighted loss"), "loss")
+    for each in routers:
+        total = ops.add(tape, total, step(tape, each, (), 4, "loss of a router"), "loss")
+    for place, chunks in enumerate(s.mtp.chunks):
+        rest = rest_of(tape, found[place], place + 1, several=s.mtp.several)
+        targets = tape.new(("B", f"T-{place + 1}"), 8, "targets of later tokens")
+        ahead_loss = cross_entropy(
+            tape, rest, weight, s, chunks=chunks, last=last_chunk(place + 1)
+        )
+        del rest, targets
+        weighted = step(tape, ahead_loss, (), 4, "weighted loss of later tokens")
+        total = ops.add(tape, total, weighted, "loss")
+        del ahead_loss, weighted
+    return total
+
+
+def _same(_node: Node, grad: Tensor) -> tuple[Tensor, ...]:
+    return (Tensor(grad.storage, grad.shape, grad.width, None, grad.base),)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from workbench.estimate.tape import ops
+from workbench.estimate.tape.ops_attention import dropout
+from workbench.estimate.tape.ops_plain import step
 from workbench.estimate.tape.tensor import Parameter
 
 if TYPE_CHECKING:
@@ -12,8 +14,31 @@ if TYPE_CHECKING:
 
 
 def linear(tape: Tape, x: Tensor, name: str, inner: Dim, out: Dim, *, bias: bool = False) -> Tensor:
-    """Map ``(..., inner)`` to ``(..., out)``."""
-    weight = Parameter(tape, f"{name}.weight", (out, inner), narrow=tape.narrow)
+    """Map ``(..., inner)`` to ``(..., out)``, with an adapter where there is one."""
+    adapters = tape.lora
+    if adapters is None or tape.path + name not in adapters.layers:
+        return _plain(tape, x, name, inner, out, bias=bias)
+    dropped = dropout(tape, x, cpu=adapters.cpu) if adapters.dropout else x
+    thin = _product(tape, dropped, f"{name}.lora_a", inner, "LA")
+    del dropped
+    y = _plain(tape, x, name, inner, out, bias=bias)
+    more = _product(tape, thin, f"{name}.lora_b", "LA", out)
+    del thin
+    scaled = step(tape, more, more.shape, more.width, f"{name} adapter output, scaled")
+    del more
+    return ops.add(tape, y, scaled, f"{name} output with its adapter")
+
+
+def _product(tape: Tape, x: Tensor, name: str, inner: Dim, out: Dim) -> Tensor:
+    weight = Parameter(tape, name, (out, inner))
+    cast = ops.cast(tape, weight, x.width, f"{name} in the compute dtype")
+    return ops.linear(tape, x, cast, out, None, f"{name} output")
+
+
+def _plain(
+    tape: Tape, x: Tensor, name: str, inner: Dim, out: Dim, *, bias: bool = False
+) -> Tensor:
+    weight = Parameter(tape, f"{name}.weight", (out, inner), narrow=tape.narrow and tape.lora is None)
     vector = Parameter(tape, f"{name}.bias", (out,)) if bias else None
     added = (
         None

@@ -27,23 +27,41 @@ def chunk_tokens(vocabulary: int) -> int:
 
 
 def cross_entropy(
-    tape: Tape, x: Tensor, weight: Tensor, s: Structure, bias_name: str = "lm_head_bias"
+    tape: Tape,
+    x: Tensor,
+    weight: Tensor,
+    s: Structure,
+    bias_name: str = "lm_head_bias",
+    *,
+    chunks: int | None = None,
+    last: Dim = "Z",
 ) -> Tensor:
-    """The summed loss; both gradients are made in the forward pass."""
+    """The summed loss; both gradients are made in the forward pass.
+
+    Args:
+        tape: The tape.
+        x: Hidden states.
+        weight: The output matrix.
+        s: The structure.
+        bias_name: What a bias of the logits is called.
+        chunks: 1, 2 or 3: how it goes through its tokens; None: as through all tokens.
+        last: Tokens of the last chunk.
+    """
     outputs = weight.shape[0]
     bias = Parameter(tape, bias_name, (outputs,)) if s.head_bias else None
     inputs = (x, weight) if bias is None else (x, weight, bias)
     node = Node(tape, inputs, _back, x.shape)
     width = x.width
     cast = ops.cast(tape, weight.detach(), width, "output matrix in the compute dtype")
-    grad_x = tape.new(("B", "T", "D"), width, "gradient of the hidden states")
+    grad_x = tape.new(x.shape, width, "gradient of the hidden states")
     grad_weight = tape.new(weight.shape, weight.width, "gradient of the output matrix")
     grad_bias = None
     if bias is not None:
         grad_bias = tape.new((outputs,), bias.width, "gradient of the output bias")
     special = s.options.special
-    for index in range(s.chunks):
-        rows: Dim = "Z" if index == s.chunks - 1 else "C"
+    chunks = chunks or s.chunks
+    for index in range(chunks):
+        rows: Dim = last if index == chunks - 1 else "C"
         product = tape.new((rows, outputs), width, "logits of a chunk")
         logits = ops.cast(tape, product, 4, "fp32 logits of a chunk")
         del product

@@ -52,9 +52,11 @@ def mixture(tape: Tape, x_BTD: Tensor, s: Structure) -> tuple[Tensor, Routed]:
     y_TD = _to_tokens(tape, y_RD, routed.gate_TM, order_S, place_S, s)
     y_BTD = ops.view(tape, y_TD, x_BTD.shape)
     if m.shared:
-        tape.path = "shared."
-        shared = feed_forward(tape, x_BTD, s, "U")
-        tape.path = ""
+        path, tape.path = tape.path, f"{tape.path}shared."
+        try:
+            shared = feed_forward(tape, x_BTD, s, "U")
+        finally:
+            tape.path = path
         y_BTD = ops.add(tape, y_BTD, shared, "routed and shared experts")
     del ends_E, expert_S
     return y_BTD, routed

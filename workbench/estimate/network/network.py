@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING
 
 from workbench.config.linears import has_experts
 from workbench.estimate.network import bert, decoder, t5
+from workbench.estimate.network.lora import Kind
 from workbench.estimate.network.segment import Ends, Segment, Sizes, record
 from workbench.estimate.network.sight import shared_mask
 
 if TYPE_CHECKING:
     from workbench.config.schema import ModelConfig
+    from workbench.estimate.network.lora import LoraStructure
     from workbench.estimate.network.structure import Structure
     from workbench.estimate.tape.tensor import Tape, Tensor
 
@@ -87,21 +89,32 @@ def compiled(s: Structure, *, accumulating: bool, waiting: bool) -> Network:
     ends: Ends = {"accumulating": accumulating, "waiting": waiting}
     recomputed = s.recompute != "none"
     width = s.weight_width
-    extras = shared_mask(s)
+    extras = (*shared_mask(s), *decoder.beside(s))
 
-    def kind(name: str, *, routed: bool) -> Segment:
-        run = partial(block, routed=routed)
+    def kind(each: Kind) -> Segment:
+        name = "block with experts" if each.routed else "block"
+        if s.lora is not None and each.layers:
+            name += " with adapters"
         return record(
-            name, s, run, recomputed=recomputed, weight_width=width, extras=extras, **ends
+            name,
+            s,
+            partial(block, routed=each.routed),
+            recomputed=recomputed,
+            weight_width=width,
+            extras=extras,
+            lora=None if s.lora is None else s.lora.adapters(each.layers),
+            learns_before=each.before,
+            **ends,
         )
 
-    kinds = [kind("block", routed=False)]
-    if s.moe is not None:
-        kinds.append(kind("block with experts", routed=True))
+    kinds = [Kind(routed=False)] if s.moe is None else [Kind(routed=False), Kind(routed=True)]
+    lora, before = None, True
+    if s.lora is not None:
+        kinds, lora, before = list(s.lora.kinds), s.lora.adapters(), s.lora.before_the_end
     return Network(
-        record("embedding", s, front, has_input=False, **ends),
-        tuple(kinds),
-        record("loss", s, tail, takes_input=True, **ends),
+        record("embedding", s, front, has_input=False, lora=lora, **ends),
+        tuple(kind(each) for each in kinds),
+        record("loss", s, tail, takes_input=True, lora=lora, learns_before=before, **ends),
     )
 
 
@@ -118,7 +131,7 @@ def sized(
     return Sized(
         network,
         symbols,
-        t5.runs(model) if s.family == "t5" else runs_of(model),
+        t5.runs(model) if s.family == "t5" else runs_of(model, s.lora),
         Sizes(*network.front.evaluate(*symbols)),
         tuple(Sizes(*block.evaluate(*symbols)) for block in network.blocks),
         Sizes(*network.tail.evaluate(*symbols)),
@@ -127,8 +140,10 @@ def sized(
     )
 
 
-def runs_of(model: ModelConfig) -> tuple[tuple[int, int], ...]:
+def runs_of(model: ModelConfig, lora: LoraStructure | None) -> tuple[tuple[int, int], ...]:
     """(kind, number of blocks) from the first block of a decoder to the last."""
+    if lora is not None:
+        return lora.runs
     if model.num_experts <= 1:
         return ((0, model.num_layers),)
     kinds = [int(has_experts(model, layer)) for layer in range(model.num_layers)]

@@ -1,4 +1,4 @@
-"""Masks, dropout, kernels of attention, heads and losses: what else decides which operations run."""
+"""Masks, dropout, kernels of attention, heads, losses: what else decides which operations run."""
 
 from __future__ import annotations
 

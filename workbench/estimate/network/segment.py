@@ -126,6 +126,8 @@ def record(
     weight_width: int = 4,
     length: Dim = "T",
     extras: tuple[Extra, ...] = (),
+    lora: Adapters | None = None,
+    learns_before: bool = True,
 ) -> Segment:
     """Run a part forwards and backwards and keep what it held at each moment.
 
@@ -144,6 +146,8 @@ def record(
         weight_width: Bytes of an element of its weights while it computes.
         length: Positions of its input.
         extras: What else it reads.
+        lora: Its adapters; None: all of its weights learn.
+        learns_before: Whether anything before it learns.
     """
     half = s.weights == "half"
     tape = Tape(
@@ -152,7 +156,8 @@ def record(
         kept_width=2 if half else 4,
         narrow=s.weights == "narrow",
     )
-    boundary = Boundary(tape) if has_input else None
+    tape.lora = lora
+    boundary = Boundary(tape) if has_input and learns_before else None
     shape: tuple[Dim, ...] = ("B", length, "D")
     given = [tape.new(shape, s.width, "residual stream", boundary)] if has_input else []
     others = [_extra(tape, each) for each in extras if each.read]
@@ -161,7 +166,7 @@ def record(
     roots: tuple[Tensor, ...] = ()
     behind: tuple[Tensor, ...] = ()
     if recomputed:
-        y, left, roots, behind = _checkpointed(tape, s, run, given[0], others)
+        y, left, roots, behind = checkpointed(tape, s, run, given[0], others)
     else:
         found = run(tape, given if takes_input or not given else given[0], *others)
         y, left, *rest = found if isinstance(found, tuple) else (found, None)
@@ -174,7 +179,6 @@ def record(
     others.clear()
     beside.clear()
     root = y.node
-    assert root is not None, "a part of the network has something to learn"
     assert y.storage is not None, "a part of the network makes a tensor"
     tape.passing.clear()
     forward, after_router = _divided(tape.cut(), tape.marks, "router")
@@ -199,7 +203,11 @@ def record(
     ]
     ends.clear()
     tape.marks.clear()
-    backward(tape, root, start.pop(), more=more, held=held)
+    if root is None:  # nothing learns, here or before
+        start.clear()
+        tape.cut()
+    else:
+        backward(tape, root, start.pop(), more=more, held=held)
     tape.passing.clear()
     del root
     before, in_router, last = _phases(tape.cut(), tape.marks)
@@ -305,7 +313,7 @@ def _extra(tape: Tape, extra: Extra) -> Tensor:
     return tape.new(extra.shape, extra.width, extra.label, node)
 
 
-def _checkpointed(
+def checkpointed(
     tape: Tape, s: Structure, run: Callable[..., Any], x: Tensor, others: list[Tensor]
 ) -> tuple[Tensor, None, tuple[Tensor, ...], tuple[Tensor, ...]]:
     """The part as `workbench.models.recompute` calls it."""
@@ -314,7 +322,8 @@ def _checkpointed(
 
     def again() -> None:
         held = x.detach()
-        held.node, held.needs_grad = Boundary(tape), True
+        if x.needs_grad:
+            held.node, held.needs_grad = Boundary(tape), True
         run(tape, held, *reads)
 
     region = Region(tape, again, keeps)

@@ -9,9 +9,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from workbench.estimate.network.lengths import lengths_of
+from workbench.estimate.network.lora import LoraStructure, lora_structure_of
 from workbench.estimate.network.loss import chunk_tokens
 from workbench.estimate.network.mla_structure import MlaStructure, mla_structure_of
 from workbench.estimate.network.moe_structure import MoeStructure, moe_structure_of
+from workbench.estimate.network.mtp_structure import MtpStructure, mtp_structure_of
 from workbench.estimate.network.options import PLAIN, Options, options_of
 
 if TYPE_CHECKING:
@@ -55,6 +57,8 @@ class Structure:
         options: Masks, dropout, implementations, heads.
         moe: The mixture of experts; None in a dense network.
         mla: Latent attention; None with the ordinary one.
+        lora: The adapters; None where every weight learns.
+        mtp: The heads for later tokens; None where there are none.
         fetched: Bytes of the format in which FSDP fetches weights; 0 is the compute dtype.
     """
 
@@ -84,6 +88,8 @@ class Structure:
     options: Options = PLAIN
     moe: MoeStructure | None = None
     mla: MlaStructure | None = None
+    lora: LoraStructure | None = None
+    mtp: MtpStructure | None = None
     fetched: int = 0
 
     @property
@@ -152,6 +158,10 @@ def structure_of(
         fetched=fetched if sharded else 0,
         family=model.model_type,
         options=options,
+        lora=lora_structure_of(config, cpu=cpu),
+        mtp=mtp_structure_of(
+            config, lengths.written, chunk_tokens(lengths.outputs), width=width
+        ),
         mla=mla_structure_of(model, width=width),
         moe=moe_structure_of(config, tokens, cpu=cpu, width=width),
     )

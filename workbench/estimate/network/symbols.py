@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING
 
 from workbench.config.size import head_width
 from workbench.estimate.network.lengths import lengths_of
+from workbench.estimate.network.lora import LORA_MEANINGS
 from workbench.estimate.network.loss import chunk_tokens
 from workbench.estimate.network.mla_structure import MLA_MEANINGS, mla_symbols
 from workbench.estimate.network.moe_structure import MOE_MEANINGS, moe_symbols
+from workbench.estimate.network.mtp_structure import MTP_MEANINGS
 
 if TYPE_CHECKING:
     from workbench.config.schema import Config
@@ -36,6 +38,8 @@ MEANINGS = {
     "J": "classes of a head",
     **MOE_MEANINGS,
     **MLA_MEANINGS,
+    **LORA_MEANINGS,
+    **MTP_MEANINGS,
 }
 """What each symbol stands for, as `ava estimate --explain` prints it."""
 
@@ -91,6 +95,8 @@ def symbols_of(
         model.num_labels,
         *moe_symbols(model, tokens, width=compute),
         *mla_symbols(model),
+        config.lora.r,
+        config.training.mtp.head_intermediate_size or model.hidden_size,
     )
 
 

@@ -40,7 +40,8 @@ class Node:
         self.tape = tape
         self.back = back
         self.inputs: list[Node | Parameter | None] = [
-            each if isinstance(each, Parameter) else each.node for each in inputs
+            each if isinstance(each, Parameter) and each.needs_grad else each.node
+            for each in inputs
         ]
         self.saved: list[Tensor] = []
         self.region: Region | None = None

@@ -292,7 +292,8 @@ def fused_norm(
     inputs = (x, weight) if bias is None else (x, weight, bias)
     row = (*x.shape[:-1], 1)
     kept = tuple(tape.new(row, 4, "statistics of a norm") for _ in range(statistics))
-    memo = (weight.shape, bias is not None, x.needs_grad)
+    wanted = (x.needs_grad, weight.needs_grad, bias is not None and bias.needs_grad)
+    memo = (weight.shape, bias is not None, wanted)
     y = make(tape, inputs, x.shape, x.width, label, keep=(x,), back=_fused_norm_back, memo=memo)
     if y.node is not None:
         y.node.save(*kept)
@@ -301,13 +302,15 @@ def fused_norm(
 
 def _fused_norm_back(node: Node, grad: Tensor) -> Gradients:
     tape = node.tape
-    weight_shape, has_bias, _ = node.memo
+    weight_shape, has_bias, wanted = node.memo
     node.kept()
-    grad_x = tape.new(grad.shape, grad.width, "gradient of a norm")
-    grad_weight = tape.new(weight_shape, grad.width, "gradient of a weight")
-    if not has_bias:
-        return grad_x, grad_weight
-    return grad_x, grad_weight, tape.new(weight_shape, grad.width, "gradient of a bias")
+    shapes = (grad.shape, weight_shape, weight_shape)
+    labels = ("gradient of a norm", "gradient of a weight", "gradient of a bias")
+    found = [
+        tape.new(shape, grad.width, label) if wants else None
+        for shape, label, wants in zip(shapes, labels, wanted, strict=True)
+    ]
+    return tuple(found if has_bias else found[:2])
 
 
 def flash_attention(

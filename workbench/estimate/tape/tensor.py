@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from workbench.estimate.tape.autograd import Node, Region
@@ -75,6 +75,9 @@ class Tape:
         arrivals: ``live`` as each gradient reaches its weight.
         parameters: The weights that were met.
         buffers: (name, shape, bytes per element) of what stands beside them and learns nothing.
+        lora: Which weights learn; None: all of them.
+        left: What exists until the next micro-batch.
+        ends: Where gradients stop and wait besides parameters and inputs.
         passing: What an engine holds until the next part of the network.
         marks: Where in ``moments`` something began, by its name.
         grad: Whether operations leave nodes behind.
@@ -101,6 +104,9 @@ class Tape:
         self.arrivals: list[int] = []
         self.parameters: list[Parameter] = []
         self.buffers: list[tuple[str, tuple[Dim, ...], int]] = []
+        self.lora: Adapters | None = None
+        self.ends: list[Node] = []
+        self.left: list[Tensor] = []
         self.passing: dict[str, Tensor] = {}
         self.marks: dict[str, int] = {}
         self.grad = True
@@ -133,6 +139,31 @@ class Tape:
         return moments
 
 
+class Adapters(NamedTuple):
+    """LoRA in a part of the network: what learns.
+
+    Attributes:
+        layers: Names of the linear layers that have an adapter.
+        bias: Which biases learn, too: ``none``, ``all`` or ``lora_only``.
+        dropout: Whether inputs of adapters are dropped.
+        cpu: Whether CPU kernels run.
+    """
+
+    layers: frozenset[str]
+    bias: str
+    dropout: bool
+    cpu: bool
+
+    def learns(self, name: str) -> bool:
+        """Whether a weight does, as `workbench.models.lora.add_adapters` decides."""
+        owner, _, last = name.rpartition(".")
+        if last.startswith("lora_"):
+            return True
+        if self.bias == "all":
+            return last.endswith("bias")
+        return self.bias == "lora_only" and last == "bias" and owner in self.layers
+
+
 class Parameter(Tensor):
     """A weight. Its memory is counted apart; its gradient is not.
 
@@ -158,7 +189,6 @@ class Parameter(Tensor):
         shared: bool = False,
         narrow: bool = False,
         exact: bool = False,
-        trained: bool = True,
     ) -> None:
         """A weight of the part that is being recorded.
 
@@ -169,13 +199,13 @@ class Parameter(Tensor):
             shared: Whether it is a parameter of another part.
             narrow: Whether it is kept in 16 bits.
             exact: Whether it computes in the format that it is kept in.
-            trained: Whether it is.
         """
         width = 2 if narrow else tape.kept_width if exact else tape.weight_width
         super().__init__(None, shape, width)
         self.kept = 2 if narrow else tape.kept_width
         self.name, self.grad, self.has_gradient = tape.path + name, None, tape.accumulating
-        self.needs_grad = self.trained = trained
+        self.trained = tape.lora is None or tape.lora.learns(self.name)
+        self.needs_grad = self.trained
         self.shared, self.apart = shared, exact
         self.waiting: Tensor | None = None
         tape.parameters.append(self)

@@ -24,6 +24,7 @@ from torch.optim import adagrad, sgd
 from torch.testing._internal.distributed.fake_pg import FakeStore
 
 from workbench.models.build import build_model
+from workbench.models.lora import add_adapters
 from workbench.training.distributed import World
 from workbench.training.ema import WeightAverage, weight_average
 from workbench.training.engines.base import all_tensors
@@ -115,6 +116,8 @@ def _trace(
             recompute=recompute,
             mtp=config.training.mtp if config.training.mtp.enabled else None,
         )
+        if config.lora.enabled:
+            add_adapters(model, config.lora)
     parameters = model.num_parameters()
     if config.parallel.strategy != "fsdp":
         model.to_empty(device="cpu")
@@ -239,8 +242,14 @@ def _own_deepspeed() -> Iterator[None]:
     with ExitStack() as stack:
         for module in (stage_1_and_2, stage3, unfused_optimizer):
             stack.enter_context(mock.patch.object(module, "is_invalid_grad_norm", never))
-        for name in ("has_overflow", "has_overflow_serial"):
-            stack.enter_context(mock.patch.object(utils.CheckOverflow, name, never))
+        checkers = (
+            utils.CheckOverflow,
+            stage_1_and_2.DeepSpeedZeroOptimizer,
+            stage3.DeepSpeedZeroOptimizer_Stage3,
+        )
+        for checker in checkers:
+            for name in ("has_overflow", "has_overflow_serial"):
+                stack.enter_context(mock.patch.object(checker, name, never))
         # What it remembers of the process group would outlive the group.
         stack.enter_context(mock.patch.object(comm, "cdb", None))
         for name, value in vars(groups).items():

@@ -1,0 +1,84 @@
+"""Random configs of engines and optimizers over dense decoders, the same ones for the same seed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from tests.estimate.configs import config as plain_config
+from workbench.config.schema import Config
+
+if TYPE_CHECKING:
+    import random
+
+OPTIMIZERS = (
+    "adamw", "adam", "sgd", "adagrad", "adafactor", "lamb", "lion", "muon", "adamw_8bit",
+)  # fmt: skip
+
+NARROW = ("split_weights", "kahan_summation", "stochastic_rounding", None)
+
+
+def _tree(rng: random.Random, strategy: str) -> dict[str, Any]:
+    return plain_config(rng, strategy).model_dump(mode="json")
+
+
+def optimizers(rng: random.Random, strategy: str) -> Config:
+    """Any optimizer and number format; often so few tokens that the update is the largest moment."""
+    tree = _tree(rng, strategy)
+    training = tree["training"]
+    training["optimizer"] = rng.choice(OPTIMIZERS)
+    training["amsgrad"] = rng.random() < 0.3
+    training["momentum"] = rng.choice([0.0, 0.9])
+    training["nesterov"] = training["optimizer"] == "muon" and rng.random() < 0.5
+    training["weight_decay"] = rng.choice([0.0, 0.1])
+    training["use_ema"] = rng.random() < 0.3
+    training["mixed_precision"] = rng.choice(["no", "bf16", "bf16", "fp16", "fp8"])
+    narrow = rng.choice(NARROW)
+    if training["mixed_precision"] == "bf16" and strategy != "fsdp" and narrow is not None:
+        training[narrow] = True
+    tree["model"]["hidden_size"] = rng.choice([256, 512, 768])
+    tree["model"]["intermediate_size"] = rng.choice([1000, 2048])
+    if rng.random() < 0.7:
+        training["batch_size"], tree["data"]["max_length"] = 1, 16
+    return Config.model_validate(tree)
+
+
+def zero(rng: random.Random, stage: int, *, offload: bool = False) -> Config:
+    """DeepSpeed; fp16 is not among the formats, for DeepSpeed refuses it on most CPUs."""
+    tree = _tree(rng, "ddp")
+    training = tree["training"]
+    training["optimizer"] = rng.choice(["adamw", "adamw", "adam", "sgd", "lion"])
+    training["mixed_precision"] = rng.choice(["no", "bf16", "bf16"])
+    tree["parallel"] |= {"strategy": "auto", "devices_per_node": rng.choice([1, 2, 4, 8])}
+    tree["deepspeed"] |= {
+        "enabled": True,
+        "zero_stage": stage,
+        "zero_allow_untested_optimizer": True,
+        "reduce_bucket_size": rng.choice([10**5, 10**6, 5 * 10**6, 5 * 10**7]),
+        "overlap_comm": rng.choice([None, None, True, False]),
+    }
+    if offload:
+        training["optimizer"] = "adamw"
+        tree["deepspeed"]["offload_optimizer"]["device"] = "cpu"
+    if rng.random() < 0.5:
+        training["batch_size"], tree["data"]["max_length"] = 1, 16
+    return Config.model_validate(tree)
+
+
+FSDP = ("hybrid", "no_shard", "shard_grad_op", "cpu_offload", "formats")
+"""What `fsdp` can vary."""
+
+
+def fsdp(rng: random.Random, what: str) -> Config:
+    """FSDP, one thing at a time."""
+    tree = _tree(rng, "fsdp")
+    section = tree["fsdp"]
+    if what == "cpu_offload":
+        section["cpu_offload"] = True
+    elif what == "formats":
+        section["reduce_dtype"] = rng.choice(["bf16", "fp32"])
+        section["param_dtype"] = rng.choice([None, "fp32", "bf16"])
+    else:
+        section["sharding_strategy"] = what
+    if what == "hybrid":
+        tree["parallel"]["num_nodes"] = 2
+    return Config.model_validate(tree)
