@@ -22,7 +22,7 @@ def _tree(rng: random.Random, strategy: str) -> dict[str, Any]:
 
 
 def optimizers(rng: random.Random, strategy: str) -> Config:
-    """Any optimizer and number format; often so few tokens that the update is the largest moment."""
+    """Any optimizer and number format; often so few tokens that the update is largest."""
     tree = _tree(rng, strategy)
     training = tree["training"]
     training["optimizer"] = rng.choice(OPTIMIZERS)

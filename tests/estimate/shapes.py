@@ -89,6 +89,16 @@ def lora(rng: random.Random) -> dict[str, Any]:
     }
 
 
+def moe_config(rng: random.Random, strategy: str) -> Config:
+    """A config with experts."""
+    return config(rng, strategy, moe)
+
+
+def mla_config(rng: random.Random, strategy: str) -> Config:
+    """A config with latent attention."""
+    return config(rng, strategy, mla)
+
+
 def lora_config(rng: random.Random, strategy: str) -> Config:
     """A config that trains adapters alone."""
     return config(rng, strategy, rng.choice([decoder, decoder, moe]), {"lora": lora(rng)})

@@ -5,9 +5,9 @@ The estimators are right about ZeRO-2 on devices: 2 P + 18 P / N. Where they are
 - They count no bucket: ``reduce_bucket_size`` numbers, twice with ``overlap_comm``.
 - Before the fp32 gradients exist, ZeRO-2 copies its piece of the 16-bit ones into a row: 2 P / N
   more for a moment.
-- ZeRO-3's 18 P / N leaves out the 16-bit pieces of the weights or of the gradients: both stand, with
-  fp32 copies and Adam 16 P / N, and the update adds 4 P / N of fp32 gradients. Their 4 bytes for each
-  number of the largest layer stand for what is fetched, which is up to half of
+- ZeRO-3's 18 P / N leaves out the 16-bit pieces of the weights or of the gradients: both stand,
+  with fp32 copies and Adam 16 P / N, and the update adds 4 P / N of fp32 gradients. Their 4 bytes
+  for each number of the largest layer stand for what is fetched, which is up to half of
   ``stage3_max_reuse_distance``.
 - On the host they multiply by 1.5 for safety; pinned memory comes in powers of two instead.
 """
@@ -17,6 +17,7 @@ from __future__ import annotations
 import json
 import re
 import subprocess
+import warnings
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -26,12 +27,20 @@ from tests.distributed.helpers import ROOT, environment, torchrun
 from workbench.config.schema import Config
 from workbench.estimate.memory import Memory, memory_of
 from workbench.hardware.devices import device
+from workbench.training.engines.deepspeed_start import load_deepspeed
 from workbench.training.tracer.trace import trace
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 GPU = device("h100_80gb")
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _deepspeed() -> None:
+    with warnings.catch_warnings():  # of torch.jit, in its own imports
+        warnings.simplefilter("ignore")
+        load_deepspeed(torch.device("cpu"))
 
 
 def config(stage: int, devices: int, **section: Any) -> Config:
@@ -68,9 +77,7 @@ def test_zero_2_is_what_deepspeed_says(devices: int) -> None:
     memory = memory_of(config(2, devices), GPU)
     numbers = memory.ledger.net_numbers
     _, said = estimate_zero2_model_states_mem_needs(numbers, devices, 1, cpu_offload=False)
-    stands = sum(
-        size for name, size in states(memory).items() if name != "tokens and targets"
-    )
+    stands = sum(size for name, size in states(memory).items() if name != "tokens and targets")
     # What stands does so to the byte, up to the filling of two groups to equal pieces.
     filling = (2 + 12 / devices) * 2 * 2 * devices
     assert abs(stands - (2 * numbers + 12 * numbers / devices)) <= filling

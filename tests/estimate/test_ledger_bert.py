@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.estimate.agreement import agree
+from tests.estimate.in_turn import agree
 
 
 def test_a_sample_of_berts() -> None:

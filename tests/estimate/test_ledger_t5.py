@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.estimate.agreement import agree
+from tests.estimate.in_turn import agree
 from workbench.config.schema import Config
 from workbench.data.corrupt import noise_counts, raw_length
 from workbench.estimate.memory import memory_of

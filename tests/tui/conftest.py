@@ -10,6 +10,7 @@ import pytest
 
 from workbench import plan
 from workbench.errors import ConfigError
+from workbench.tui import acts
 
 RECIPES = [
     plan.Recipe(
@@ -79,6 +80,7 @@ def fake_plan(monkeypatch: pytest.MonkeyPatch) -> FakePlan:
 
     monkeypatch.setattr(plan, "recipes", lambda: RECIPES)
     monkeypatch.setattr(plan, "plan_from", plan_from)
+    monkeypatch.setattr(acts, "fits", lambda _recipe, _runs_dir: ("▸", "brand"))
     return made
 
 

@@ -52,42 +52,6 @@ SHOTS = (
 )
 
 
-class Tmux:
-    """`ava-tui` in a tmux server of its own."""
-
-    def __init__(self, size: tuple[int, int], folder: Path, arguments: list[str]) -> None:
-        self._socket = f"ava-screenshots-{os.getpid()}-{next(_NUMBERS)}"
-        command = [
-            "env",
-            f"PYTHONPATH={_PYTHONPATH}",
-            "COLORTERM=truecolor",
-            *(sys.executable, "-m", "workbench.tui", *arguments),
-        ]
-        place = ["-x", str(size[0]), "-y", str(size[1]), "-c", str(folder)]
-        self._tmux("-f", "/dev/null", "new-session", "-d", *place, *command)
-
-    def _tmux(self, *words: str) -> str:
-        return subprocess.run(
-            ["tmux", "-L", self._socket, *words], check=True, capture_output=True, text=True
-        ).stdout
-
-    def press(self, key: str) -> None:
-        """Press one key."""
-        self._tmux("send-keys", key)
-
-    def picture(self) -> str:
-        """What is on the screen, with colours."""
-        return self._tmux("capture-pane", "-p", "-e", "-N")
-
-    def see(self, word: str) -> None:
-        """Wait until the word is on the screen."""
-        _until(lambda: word in self._tmux("capture-pane", "-p"), f"{word!r} on the screen")
-
-    def close(self) -> None:
-        """End the server and what runs in it."""
-        self._tmux("kill-server")
-
-
 def _until(true: Callable[[], bool], what: str) -> None:
     deadline = time.monotonic() + _DEADLINE
     while not true():

@@ -90,6 +90,18 @@ class Terminal:
             if time.monotonic() > deadline:
                 raise AssertionError(f"never printed {words}: {self.output[-3000:]!r}")
 
+    def listen(self, seconds: float) -> None:
+        """Read whatever comes in so much time."""
+        end = time.monotonic() + seconds
+        while (left := end - time.monotonic()) > 0:
+            self._read(left)
+
+    def quiet(self, seconds: float) -> None:
+        """Read until nothing has come for so long."""
+        end = time.monotonic() + _DEADLINE
+        while self._read(seconds):
+            assert time.monotonic() < end, f"never quiet: {self.output[-3000:]!r}"
+
     def _read(self, seconds: float) -> bool:
         readable, _, _ = select.select([self.master], [], [], seconds)
         if not readable:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from rich.text import Text
 
 from workbench import units
-from workbench.cli.estimate_text import flop, peak_lines
+from workbench.cli.estimate_words import flop, peak_lines
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

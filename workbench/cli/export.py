@@ -41,6 +41,7 @@ def run(_command: str, args: list[str]) -> int:
         sys.stdout.write(HELP.format(clusters="\n".join(lines)))
         return 0 if args else 2
     from workbench.cli.import_ import take_option
+    from workbench.dialects.saving import save
 
     system = args.pop(0)
     force = take_flag(args, "--force")
@@ -51,7 +52,7 @@ def run(_command: str, args: list[str]) -> int:
     config, chosen, json = _plan(args)
     writing = write(config, chosen=chosen)
     refused = _refusals(system, writing)
-    paths = _save(Path(output), writing, force=force)
+    paths = save(Path(output), writing, force=force)
     if json:
         print_json(_to_dict(writing, paths, refused))
         return 0
@@ -114,33 +115,6 @@ def _refusals(system: str, writing: Writing) -> list[tuple[str, Remark]]:
             continue  # a script beside the configs
         found += [(name, remark) for remark in reading.remarks if remark.verdict == "refused"]
     return found
-
-
-def _save(folder: Path, writing: Writing, *, force: bool) -> list[Path]:
-    """Write all files, or none where one is there already.
-
-    Raises:
-        ConfigError: A file is there, or the folder takes no files.
-    """
-    paths = [folder / name for name in writing.files]
-    there = [path for path in paths if path.exists()]
-    if there and not force:
-        raise ConfigError(
-            "the file is there already; nothing was written",
-            where=", ".join(map(str, there)),
-            fix="another folder with -o, or --force to replace it",
-        )
-    try:
-        for path, text in zip(paths, writing.files.values(), strict=True):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(text, "utf-8")
-            if text.startswith("#!"):
-                path.chmod(path.stat().st_mode | 0o111)
-    except OSError as error:
-        raise ConfigError(
-            "the file cannot be written", where=str(error.filename), why=error.strerror
-        ) from None
-    return paths
 
 
 def _to_dict(

@@ -23,28 +23,41 @@ _LABEL = 11
 def show(asked: Asked, result: FitResult, command: list[str] | None) -> None:
     """Print a result."""
     out = console()
-    config = asked.plan.config
     for label, text in _opening(asked, result):
         out.print(f"{label:<{_LABEL}}{text}", markup=False)
     if result.proposals:
-        out.print()
-        out.print(_table(result.proposals))
-        for number, each in enumerate(result.proposals, 1):
-            if each.edits:
-                out.print(f"\nplan {number} changes", style="bold")
-                out.print(difference(config, each.edits), markup=False)
-            if each.need is not None and each.need.host:
-                out.print(f"  {_host(each)}", markup=False, style="dim")
-        if command is not None:
-            out.print("\ntrain the first with", style="bold")
-            out.print("  " + shlex.join(command), markup=False, soft_wrap=True)
+        _show_proposals(asked, result, command)
     else:
-        if result.nearest:
-            out.print("\nnothing fits; what lacks least:", style="bold")
-            out.print(_table(result.nearest))
+        _show_nearest(result.nearest)
         _show_remedies(asked, result.remedies)
     for note in _closing(result):
         out.print(note, markup=False, style="dim")
+
+
+def _show_proposals(asked: Asked, result: FitResult, command: list[str] | None) -> None:
+    out, config = console(), asked.plan.config
+    out.print()
+    out.print(_table(result.proposals))
+    for number, each in enumerate(result.proposals, 1):
+        if each.edits:
+            out.print(f"\nplan {number} changes", style="bold")
+            out.print(difference(config, each.edits), markup=False)
+        if each.need is not None and each.need.host:
+            out.print(f"  {_host(each)}", markup=False, style="dim")
+    if command is not None:
+        out.print("\ntrain the first with", style="bold")
+        out.print("  " + shlex.join(command), markup=False, soft_wrap=True)
+
+
+def _show_nearest(nearest: Sequence[Proposal]) -> None:
+    if not nearest:
+        return
+    out = console()
+    out.print("\nnothing fits; what lacks least:", style="bold")
+    out.print(_table(nearest))
+    for number, each in enumerate(nearest, 1):
+        if each.need is not None and each.need.host:
+            out.print(f"plan {number}: {_host(each)}", markup=False, style="dim")
 
 
 def _opening(asked: Asked, result: FitResult) -> list[tuple[str, str]]:
@@ -93,7 +106,7 @@ def _table(proposals: Sequence[Proposal]) -> Table:
         row: list[str | Text] = [
             str(number),
             f"{training.batch_size} × {training.gradient_accumulation_steps}",
-            Text(_with(each) or ("as it is" if not each.edits else "")),
+            Text(_with(each) or ("–" if each.edits else "as it is")),
             "–" if each.need is None else units.size(each.need.bytes),
             "–" if each.headroom is None else _signed(each.headroom),
         ]

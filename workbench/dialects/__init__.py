@@ -12,7 +12,6 @@ dialect is made of:
 - `telling` makes a `Writing`: a `Teller` begins with the residue and knows which keys of the plan
   have not been said.
 - `yaml_text` writes YAML that readers of YAML 1.1 and 1.2 understand alike.
-- `claims` is for systems that say one thing in several places: which of them counts.
 - `registry` guesses the system of a file and imports dialects only when they are asked.
 - `joining` makes one layer of several files, `layer_file` its YAML, and `foreign_layers` the answer
   to a foreign file that was given as a layer.

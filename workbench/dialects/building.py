@@ -181,9 +181,7 @@ class Builder:
             NoPlace: The key does not take the value; nothing was set.
         """
         assert ours in keys(), ours
-        value = fit(ours, value)
-        self._ours.pop(ours, None)  # the order of the layer is that of the last word
-        self._ours[ours] = value
+        self._ours[ours] = fit(ours, value)
         if source:
             self.understood(source, ours)
         if (mark := self._marks.get(names(source or said_by))) is not None:

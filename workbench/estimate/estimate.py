@@ -29,6 +29,10 @@ if TYPE_CHECKING:
     from workbench.config.profile import HardwareProfile
     from workbench.config.schema import Config
 
+_MOST_BYTES = 40
+"""Bytes per parameter beyond which no engine's share of a host and its checkpoint goes, without
+the buffers of DeepSpeed, which are as large as the plan says."""
+
 
 @dataclass(frozen=True)
 class Estimate:
@@ -132,10 +136,19 @@ class Estimate:
     @property
     def fits(self) -> bool | None:
         """Whether the plan fits into its device, and its host; None where nobody knows."""
-        headroom, host = self.headroom, self.host_headroom
-        if host is not None and host < 0:
-            return False
-        return None if headroom is None else headroom >= 0
+        headroom = self.headroom
+        if headroom is None or headroom < 0 or self._host_is_ample:
+            return None if headroom is None else headroom >= 0
+        return self.host_headroom is None or self.host_headroom >= 0
+
+    @property
+    def _host_is_ample(self) -> bool:
+        """Whether the host holds everything twice over, so that nobody has to count."""
+        hardware = self.hardware
+        if hardware is None or hardware.host_memory_bytes is None:
+            return True
+        ample = hardware.host_memory_bytes >= _MOST_BYTES * self.size.total
+        return ample and not self.config.deepspeed.enabled
 
     @cached_property
     def flops(self) -> Flops:

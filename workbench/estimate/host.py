@@ -62,7 +62,7 @@ def _of_a_device(config: Config, ledger: Ledger) -> list[Line]:
             f"{zero.width} × max_in_cpu or P/N",
         )
         lines.append(Line(name, formula, most, "weights", _ELEMENTS, "host"))
-    if zero.optimizer_on == "nvme" and zero.stage == 3:  # noqa: PLR2004 - the stage
+    if zero.optimizer_on == "nvme" and zero.stage == 3:
         count = section.offload_optimizer.buffer_count
         group = min(zero.group, -(-ledger.net_numbers // zero.devices))
         name, formula = "buffers in front of the drive: optimizer", "buffer_count × 4 × a group"
@@ -74,13 +74,13 @@ def _is_on_drive(line: Line, zero: Zero) -> bool:
     """Whether a line of the host is on the drive instead."""
     if line.name == "pieces of the weights":
         return zero.weights_on == "nvme"
-    return zero.optimizer_on == "nvme" and zero.stage == 3  # noqa: PLR2004 - the stage
+    return zero.optimizer_on == "nvme" and zero.stage == 3
 
 
 def nvme_lines(config: Config, ledger: Ledger) -> tuple[Line, ...]:
     """Files on the drives of a node; DeepSpeed takes them with stage 3 only."""
     zero = ledger.zero
-    if zero is None or zero.stage != 3:  # noqa: PLR2004 - the stage
+    if zero is None or zero.stage != 3:
         return ()
     devices = config.parallel.devices_per_node
     return tuple(

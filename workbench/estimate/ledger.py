@@ -85,9 +85,7 @@ class Moment:
 
     def with_line(self, line: Line) -> Moment:
         """The same moment with one more line."""
-        return replace(
-            self, bytes=self.bytes + line.bytes, explain=lambda: [*self.explain(), line]
-        )
+        return replace(self, bytes=self.bytes + line.bytes, explain=lambda: [*self.explain(), line])
 
     def by_category(self) -> dict[str, int]:
         """Bytes of each category."""

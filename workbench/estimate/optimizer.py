@@ -53,7 +53,7 @@ class Rule:
     """What an optimizer keeps and needs.
 
     Attributes:
-        name: ``training.optimizer`` as the trainer takes it.
+        name: The value of ``training.optimizer`` that the trainer takes it for.
         copies: Numbers of the size of each weight, in fp32; about, where `states` says it exactly.
         counters: Scalars per tensor on the device.
         text: The states by name.
@@ -86,30 +86,24 @@ def rule_of(training: TrainingConfig, *, cpu: bool, sharded: bool = False) -> Ru
         cpu: Whether a CPU updates; on a GPU torch's Adagrad moves all tensors at once.
         sharded: Whether FSDP has the weights, for which SGD has no fused kernel.
     """
-    match training.optimizer:
-        case "adafactor":
-            return Rule("adafactor", 0, 0, "", _adafactor_states, _adafactor_passing)
-        case "lamb":
-            return Rule("lamb", 2, 0, _MOMENTS, passing=_two_copies)
-        case "lion":
-            return Rule("lion", 1, 0, "mean of each gradient", passing=_one_copy)
-        case "muon":
-            passing = _muon_nesterov if training.nesterov else _muon_passing
-            return Rule("muon", 1, 0, "", _muon_states, passing)
-        case "adamw_8bit":
-            return Rule("adamw_8bit", 0.5, 0, "", _packed_states, _packed_passing)
-        case "adagrad":
-            text = "sum of the squares of each gradient"
-            if cpu:
-                decayed = training.weight_decay > 0
-                return Rule("adagrad", 1, 1, text, passing=_three_copies if decayed else _roots)
-            return Rule("adagrad", 1, 1, text, together=2)
-        case "sgd":
-            return _sgd(training, cpu=cpu, sharded=sharded)
+    name = training.optimizer
+    momentum = _muon_nesterov if training.nesterov else _muon_passing
+    shaped = {
+        "adafactor": Rule("adafactor", 0, 0, "", _adafactor_states, _adafactor_passing),
+        "lamb": Rule("lamb", 2, 0, _MOMENTS, passing=_two_copies),
+        "lion": Rule("lion", 1, 0, "mean of each gradient", passing=_one_copy),
+        "muon": Rule("muon", 1, 0, "", _muon_states, momentum),
+        "adamw_8bit": Rule("adamw_8bit", 0.5, 0, "", _packed_states, _packed_passing),
+    }
+    if name in shaped:
+        return shaped[name]
+    if name == "adagrad":
+        return _adagrad(training, cpu=cpu)
+    if name == "sgd":
+        return _sgd(training, cpu=cpu, sharded=sharded)
     copies = 3 if training.amsgrad else 2
     text = _MOMENTS + (", and the largest of these" if training.amsgrad else "")
-    name = "adam" if training.optimizer == "adam" else "adamw"
-    return Rule(name, copies, 1, text)
+    return Rule("adam" if name == "adam" else "adamw", copies, 1, text)
 
 
 _MOMENTS = "mean and mean square of each gradient"
@@ -134,6 +128,14 @@ def _three_copies(weight: Weight, alignment: int) -> int:
 def _roots(weight: Weight, alignment: int) -> int:
     """Adagrad's root, and that of the tensor before."""
     return (1 if weight.alone else 2) * up(4 * weight.numbers, alignment)
+
+
+def _adagrad(training: TrainingConfig, *, cpu: bool) -> Rule:
+    text = "sum of the squares of each gradient"
+    if not cpu:
+        return Rule("adagrad", 1, 1, text, together=2)
+    passing = _three_copies if training.weight_decay > 0 else _roots
+    return Rule("adagrad", 1, 1, text, passing=passing)
 
 
 def _sgd(training: TrainingConfig, *, cpu: bool, sharded: bool) -> Rule:

@@ -11,7 +11,7 @@ def up(size: int, multiple: int) -> int:
 def power_of_two(size: int) -> int:
     """The next power of two: what a piece of pinned host memory takes.
 
-    PyTorch keeps pinned memory for later in pieces of such sizes (ATen/core/CachingHostAllocator.h).
+    PyTorch keeps pinned memory in pieces of such sizes (ATen/core/CachingHostAllocator.h).
     """
     return 1 << (size - 1).bit_length() if size > 0 else 0
 

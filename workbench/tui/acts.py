@@ -28,6 +28,18 @@ def make_plan(recipe: str, runs_dir: Path) -> Plan:
     return made
 
 
+def fits(recipe: str, runs_dir: Path) -> tuple[str, str]:
+    """The sign that says whether this machine is enough for a recipe, and its style name."""
+    from workbench import plan
+    from workbench.errors import WorkbenchError
+    from workbench.tui.fits import SIGNS, fits_here
+
+    try:
+        return SIGNS[fits_here(plan.plan_from(recipe, overrides=overrides(runs_dir)))]
+    except WorkbenchError:
+        return SIGNS[None]
+
+
 def launch(recipe: str, name: str, runs_dir: Path) -> str:
     """Start a run of the recipe; returns the run's name."""
     options = [word for key, value in overrides(runs_dir).items() for word in (f"--{key}", value)]

@@ -7,6 +7,7 @@ lines from the same parts.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
 from workbench.estimate.ledger import Line, Moment, merged
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
     from workbench.estimate.network.segment import Segment, Sizes
 
 TAPE = "the tape of workbench/estimate/network, checked against the trainer's own code"
+
+
+_FEW_RUNS = 8
 
 
 class Part(NamedTuple):
@@ -57,6 +61,22 @@ class Standing:
         host = tuple(line for line in lines if line.stream == "host")
         here = tuple(line for line in lines if line.stream != "host")
         return cls(here, sum(line.bytes for line in here), host, apart=True)
+
+
+@lru_cache(maxsize=256)
+def notable_runs(runs: tuple[tuple[int, int], ...]) -> frozenset[int]:
+    """The runs whose moments can be the largest.
+
+    All of them in a network of few. Where kinds of block take turns, as with every second block
+    dense, memory moves in a straight line from one turn to the next: the first two and the last two
+    turns of each kind are enough.
+    """
+    if len(runs) <= _FEW_RUNS:
+        return frozenset(range(len(runs)))
+    places: dict[tuple[int, int], list[int]] = {}
+    for index, run in enumerate(runs):
+        places.setdefault(run, []).append(index)
+    return frozenset(index for found in places.values() for index in (*found[:2], *found[-2:]))
 
 
 def moment(

@@ -74,7 +74,7 @@ def ledger_of(config: Config, setting: Setting) -> Ledger:
     zero = None
     if strategy == "deepspeed":
         zero = Zero.of(config, width=width, accumulating=accumulating, cpu=setting.cpu)
-        weights, finds = "half" if width == 2 else "fp32", zero.finds_gradients  # noqa: PLR2004
+        weights, finds = "half" if width == 2 else "fp32", zero.finds_gradients
     structure = structure_of(
         config,
         cpu=setting.cpu,

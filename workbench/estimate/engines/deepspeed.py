@@ -20,7 +20,7 @@ from workbench.estimate.rounding import pinned, up
 if TYPE_CHECKING:
     from workbench.estimate.engines.states import Updates
     from workbench.estimate.engines.zero import Zero
-    from workbench.estimate.ledger import Category, Moment
+    from workbench.estimate.ledger import Category, Moment, Stream
     from workbench.estimate.network.network import Sized
 
 SOURCE = "DeepSpeed 0.19.8, runtime/zero/stage_1_and_2.py"
@@ -32,7 +32,7 @@ _ALL_REDUCE = 500_000_000
 
 def ledger(net: Sized, zero: Zero, updates: Updates) -> tuple[Standing, list[Moment]]:
     """What stands, and the moments of a step."""
-    if zero.stage == 3:  # noqa: PLR2004 - the stage
+    if zero.stage == 3:
         return zero_3.ledger(net, zero, updates)
     base = standing(net, zero, updates)
     return base, moments(net, base, zero, updates)
@@ -51,12 +51,12 @@ def standing(net: Sized, zero: Zero, updates: Updates) -> Standing:
 
 def _weights(pieces: Pieces, zero: Zero, updates: Updates, alignment: int) -> list[Line]:
     width, rule, part = zero.width, updates.rule, pieces.part
-    host = "host" if zero.stage and zero.optimizer_on != "none" else "compute"
+    host: Stream = "host" if zero.stage and zero.optimizer_on != "none" else "compute"
     formula = f"{width} P"
     lines = [Line("weights", formula, up(width * pieces.padded, alignment), "weights", SOURCE)]
     if zero.stage == 0:
         numbers = pieces.numbers
-        if width == 2:  # noqa: PLR2004 - bytes
+        if width == 2:
             lines.append(Line("fp32 copies of the weights", "4 P", 4 * numbers, "weights", _PLAIN))
         formula, cut = f"{4 * rule.copies:g} P", numbers
     else:
@@ -195,20 +195,20 @@ def _update(
     size = up(zero.gradient * pieces.first, alignment)
     flat = _line("gradients of a piece in a row", f"{zero.gradient} P/N", size)
     exact = _line("the same in fp32", "4 P/N", up(4 * pieces.first, alignment))
-    if zero.gradient == 4:  # noqa: PLR2004 - bytes
+    if zero.gradient == 4:
         exact = _line("the same in fp32", "0", 0)
     found.append(moment("gradients in fp32", net, base, [], (owned, flat, exact)))
-    kept = flat if zero.gradient == 4 else exact  # noqa: PLR2004
+    kept = flat if zero.gradient == 4 else exact
     lines = (owned, kept, *_passing(updates, pieces, "compute"))
     found.append(moment("optimizer", net, base, [], lines))
     return found
 
 
-def _passing(updates: Updates, pieces: Pieces, stream: str) -> tuple[Line, ...]:
+def _passing(updates: Updates, pieces: Pieces, stream: Stream) -> tuple[Line, ...]:
     """What the update of a piece needs on the side: it is one long tensor."""
     times = {"lion": 1, "adagrad": 2}.get(updates.rule.name, 0)
     size = times * 4 * pieces.first
-    line = Line("update of a piece", f"{4 * times} P/N", size, "temporaries", SOURCE, stream)  # type: ignore[arg-type]
+    line = Line("update of a piece", f"{4 * times} P/N", size, "temporaries", SOURCE, stream)
     return (line,) if size else ()
 
 
@@ -221,7 +221,7 @@ def _stage_0(
     size = width * min(numbers, _ALL_REDUCE) if zero.devices > 1 else 0
     row = _line("gradients in a row", f"{width} P", size, "communication")
     found = [moment("gradients on their way", net, base, waiting, (row,))]
-    exact = 4 * numbers if width == 2 else 0  # noqa: PLR2004 - bytes
+    exact = 4 * numbers if width == 2 else 0
     line = _line("gradients in fp32", "4 P", exact)
     found.append(
         moment("optimizer", net, base, waiting, (line, *_passing(updates, pieces, "compute")))

@@ -18,6 +18,7 @@ from workbench.estimate.engines.base import (
     Standing,
     buffer_lines,
     moment,
+    notable_runs,
     parts_with_weights,
     sizes_of,
 )
@@ -25,8 +26,8 @@ from workbench.estimate.engines.inputs import input_lines
 from workbench.estimate.engines.single import BETWEEN
 from workbench.estimate.engines.states import state_lines, update_lines
 from workbench.estimate.ledger import Line
-from workbench.estimate.rounding import up
 from workbench.estimate.network.symbols import SYMBOLS
+from workbench.estimate.rounding import up
 
 if TYPE_CHECKING:
     from workbench.estimate.engines.states import Updates
@@ -50,7 +51,7 @@ def standing(
         cpu: Whether that is the device's own memory.
     """
     lines = []
-    alignment, shards = net.symbols[:2]
+    shards = net.symbols[1]
     for of, part, times in parts_with_weights(net):
         many = "" if times == 1 else f"{times} × "
         size = times * sizes_of(net, part).shard
@@ -122,6 +123,14 @@ class _Step:
         """Number of blocks."""
         return sum(count for kind, count in self.net.runs if kind != self.net.middle)
 
+    @property
+    def root_gradients(self) -> int:
+        """Bytes of its gradients."""
+        middle = 0
+        if self.net.middle is not None:
+            middle = self.net.blocks[self.net.middle].trained_whole
+        return self.net.front.trained_whole + middle + self.net.tail.trained_whole
+
     def whole_root(self) -> Line:
         return _line("weights of embedding and output, fetched", "4 P", self.root, "weights")
 
@@ -145,12 +154,12 @@ class _Step:
 
     def reduced(self, kind: int) -> Line:
         width = self.dtypes.reduced
-        size = width * self.net.blocks[kind].whole // self.dtypes.fetched
+        size = width * self.net.blocks[kind].trained_whole // self.dtypes.fetched
         return _line("buffer of a block's gradients", f"{width} P", size, "communication")
 
     def sums(self, kind: int) -> Line | None:
         """What the last block's shards were added up in, where it is not the gradients' memory."""
-        own = self.accumulating or self.dtypes.reduced != 4  # noqa: PLR2004 - bytes
+        own = self.accumulating or self.dtypes.reduced != 4
         if not self.dtypes.replicated or not own:
             return None
         size = self.reduced(kind).bytes // self.net.symbols[1]
@@ -189,15 +198,23 @@ class _Step:
         held: list[Line] = []
         done = 0
         late: Line | None = None
-        for kind, count in self.net.runs:
+        notable = notable_runs(self.net.runs)
+        for index, (kind, count) in enumerate(self.net.runs):
             if kind == self.net.middle:
                 parts = [*saved, Part(kind, "forward")]
                 self.add(f"{BETWEEN}, forward", parts, root, *held, late)
                 saved.append(Part(kind, "saved"))
                 continue
             done += count
-            before = self.buffer(kind, _LATE) if count > 1 else late
-            late = self.buffer(kind, _LATE)
+            routed = self.net.blocks[kind].forward_late
+            own = self.router_buffer() if routed else self.buffer(kind, _LATE)
+            before, late = own if count > 1 else late, self.buffer(kind, _LATE)
+            if index not in notable:
+                late = own
+                saved.append(Part(kind, "saved", count))
+                if not self.reshard:
+                    held.append(self.fetched(kind, count))
+                continue
             kept = [*saved, Part(kind, "saved", count - 1)]
             there = [root, *held, self.fetched(kind, 1 if self.reshard else count)]
             stream = self.stream("residual stream", "activations", kind)
@@ -206,10 +223,10 @@ class _Step:
             # The buffer lives until the next unit has its own, so that copying out overlaps.
             parts = [*kept, Part(kind, "forward")]
             self.add(f"{name}, forward", parts, *there, late)
-            if self.net.blocks[kind].forward_late:
+            if routed:
                 parts = [*kept, Part(kind, "forward_late")]
                 self.add(f"{name}, forward, from its router on", parts, *there)
-                late = self.router_buffer()
+            late = own
             saved.append(Part(kind, "saved", count))
             if not self.reshard:
                 held.append(self.fetched(kind, count))
@@ -228,9 +245,15 @@ class _Step:
         runs = self.net.runs
         done, shards = self.total, 0
         previous: Line | None = None
+        notable = notable_runs(runs)
         for index in range(len(runs) - 1, -1, -1):
             kind, count = runs[index]
             saved.pop()
+            if index not in notable:
+                done -= count
+                shards += count * self.net.blocks[kind].shard
+                previous = self.reduced(kind)
+                continue
             units = [run for run in runs[:index] if run[0] != self.net.middle]
             below = units[-1][0] if units else None
             held = [] if self.reshard else [self.fetched(*run) for run in units]
@@ -326,11 +349,11 @@ class _Step:
             "gradients of embedding and output on their way",
             [],
             gradients,
-            _line("gradients of embedding and output", "4 P", self.root, "gradients"),
+            _line("gradients of embedding and output", "4 P", self.root_gradients, "gradients"),
             _line(
                 "buffer of their gradients",
                 f"{self.dtypes.reduced} P",
-                self.dtypes.reduced * self.root // 4,
+                self.dtypes.reduced * self.root_gradients // 4,
                 "communication",
             ),
         )

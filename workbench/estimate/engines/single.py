@@ -14,17 +14,17 @@ from workbench.estimate.engines.base import (
     Standing,
     buffer_lines,
     moment,
+    notable_runs,
     parts_with_weights,
     sizes_of,
 )
 from workbench.estimate.engines.inputs import input_lines
 from workbench.estimate.engines.states import state_lines, update_lines
 from workbench.estimate.ledger import Line
-from workbench.estimate.rounding import up
 
 if TYPE_CHECKING:
-    from workbench.estimate.ledger import Moment
     from workbench.estimate.engines.states import Updates
+    from workbench.estimate.ledger import Moment
     from workbench.estimate.network.network import Sized
 
 
@@ -35,7 +35,6 @@ BETWEEN = "between the stacks"
 def standing(net: Sized, updates: Updates, *, accumulating: bool, gradients: str) -> Standing:
     """Weights, optimizer and inputs, and gradients where those of earlier micro-batches wait."""
     lines = []
-    alignment = net.symbols[0]
     source = "fp32 masters" if updates.rounding is None else "matrices in bf16, all else in fp32"
     for of, part, times in parts_with_weights(net):
         many = "" if times == 1 else f"{times} × "
@@ -77,11 +76,13 @@ def moments(
     found = [moment("embedding, forward", net, base, [Part("front", "forward"), *waiting])]
     before: list[Part] = [Part("front", "saved")]
     place = 0
-    for kind, count in runs:
+    notable = notable_runs(runs)
+    for index, (kind, count) in enumerate(runs):
         place += 0 if kind == net.middle else count
-        parts = [*before, Part(kind, "saved", count - 1), Part(kind, "forward"), *waiting]
-        name = BETWEEN if kind == net.middle else f"block {place} of {total}"
-        found.append(moment(f"{name}, forward", net, base, parts))
+        if index in notable:
+            parts = [*before, Part(kind, "saved", count - 1), Part(kind, "forward"), *waiting]
+            name = BETWEEN if kind == net.middle else f"block {place} of {total}"
+            found.append(moment(f"{name}, forward", net, base, parts))
         before.append(Part(kind, "saved", count))
     left = list(waiting[:-1])  # the others are among the moments of their own backward pass
     found.append(moment("loss", net, base, [*before, Part("tail", "forward"), *waiting]))
@@ -90,10 +91,15 @@ def moments(
         parts = [*before, Part("tail", "arrival")]
         found.append(moment("first gradients", net, base, parts, buckets))
     after: list[Part] = [Part("tail", "gradients")]
-    for kind, count in reversed(runs):
+    for index in range(len(runs) - 1, -1, -1):
+        kind, count = runs[index]
         before.pop()
         others = [Part(kind, "trained", count - 1)] if left else []
         left = left[:-1]
+        if index not in notable:
+            after += _done(net, kind, count)
+            done -= count
+            continue
         parts = [*before, Part(kind, "saved", count - 1), Part(kind, "backward"), *after]
         name = BETWEEN if kind == net.middle else f"block {done} of {total}"
         found.append(moment(f"{name}, backward", net, base, [*parts, *left, *others], buckets))

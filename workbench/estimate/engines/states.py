@@ -87,7 +87,7 @@ def state_lines(net: Sized, updates: Updates, *, shards: int = 1) -> list[Line]:
         rest = sum(
             each.times * up(2 * each.numbers, alignment)
             for each in trained_weights(net)
-            if each.kept == 2  # noqa: PLR2004 - bytes
+            if each.kept == 2
         )
         lines.append(Line("what 16-bit weights lack", "2 P", rest, "optimizer", _NARROW))
     if updates.average:
@@ -170,7 +170,7 @@ def _narrow(weight: Weight, updates: Updates, alignment: int) -> int:
     weight = weight._replace(single=True)
     inside = rule.together * exact if rule.passing is None else rule.passing(weight, alignment)
     inside += replaced(weight, rule, alignment)
-    if weight.kept == 4:  # noqa: PLR2004 - bytes
+    if weight.kept == 4:
         return exact + inside
     halves = 10 if updates.rounding == "split" else 9
     return max(halves * exact // 2, 2 * exact + inside)

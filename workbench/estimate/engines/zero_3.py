@@ -3,7 +3,7 @@
 Each weight is cut by itself. Small ones stay whole. A weight that is needed again within
 ``stage3_max_reuse_distance`` others is kept; those to come are fetched ahead, as one buffer that
 is then copied out into the weights and lives until the last of them is used
-(DeepSpeed 0.19.8, runtime/zero/partitioned_param_coordinator.py, partition_parameters.py, stage3.py).
+(DeepSpeed 0.19.8, runtime/zero: partitioned_param_coordinator.py, partition_parameters.py).
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from workbench.estimate.engines.base import Part, Standing, moment
 from workbench.estimate.engines.inputs import input_lines
 from workbench.estimate.engines.zero_sizes import flushes, pieces_of
 from workbench.estimate.ledger import Line
-from workbench.estimate.rounding import pinned, up
+from workbench.estimate.rounding import pinned
 from workbench.estimate.tensors import trained_weights, weights_of
 
 if TYPE_CHECKING:
@@ -67,22 +67,24 @@ def _cut(net: Sized, zero: Zero) -> _Cut:
 def ledger(net: Sized, zero: Zero, updates: Updates) -> tuple[Standing, list[Moment]]:
     """What stands, and the moments of a step."""
     cut, pieces = _cut(net, zero), pieces_of(net, zero.devices)
-    base = _standing(net, zero, updates, cut, pieces)
+    base = _standing(net, zero, updates, cut)
     return base, [
         *_passes(net, zero, cut, pieces, base),
         *_update(net, zero, updates, cut, pieces, base),
     ]
 
 
-def _standing(net: Sized, zero: Zero, updates: Updates, cut: _Cut, pieces: Pieces) -> Standing:
-    width, rule, alignment = zero.width, updates.rule, net.symbols[0]
+def _standing(net: Sized, zero: Zero, updates: Updates, cut: _Cut) -> Standing:
+    width, rule = zero.width, updates.rule
     optimizer: Stream = "compute" if zero.optimizer_on == "none" else "host"
     weights: Stream = "compute" if zero.weights_on == "none" else "host"
     lines = [
         _line("pieces of the weights", f"{width} P/N", width * cut.pieces, "weights", weights),
         _line("small weights that stay whole", f"{width} n", width * cut.persistent, "weights"),
         _line("fp32 copies of the pieces", "4 P/N", 4 * cut.trained, "weights", optimizer),
-        _line("gradients of the pieces", f"{width} P/N", width * cut.trained, "gradients", optimizer),
+        _line(
+            "gradients of the pieces", f"{width} P/N", width * cut.trained, "gradients", optimizer
+        ),
         _line(
             "bucket of gradients", f"{width} × reduce_bucket_size", width * zero.bucket,
             "communication",
@@ -106,11 +108,12 @@ def _passes(net: Sized, zero: Zero, cut: _Cut, pieces: Pieces, base: Standing) -
     width, total = zero.width, cut.total(net)
     window = zero.reuse // 2
 
-    # A single device has every weight whole.
+    # A single device has every weight whole, but perhaps on the host.
     shared = zero.devices > 1
+    travels = shared or (zero.weights_on != "none" and zero.apart)
 
     def fetched(numbers: int) -> Line:
-        numbers *= shared
+        numbers *= travels
         return _line("weights, fetched", f"{width} P", width * numbers, "weights", source=_FETCH)
 
     def buffer(numbers: int) -> Line:
@@ -125,7 +128,7 @@ def _passes(net: Sized, zero: Zero, cut: _Cut, pieces: Pieces, base: Standing) -
     found: list[Moment] = []
     before: list[Part] = [Part("front", "saved")]
     so_far = cut.moving.get("front", 0)
-    lines = (fetched(min(total, so_far + zero.ahead)),)
+    lines: tuple[Line, ...] = (fetched(min(total, so_far + zero.ahead)),)
     found.append(moment("embedding, forward", net, base, [Part("front", "forward")], lines))
     count_all = sum(count for _, count in net.runs)
     place = 0
@@ -176,7 +179,7 @@ def _passes(net: Sized, zero: Zero, cut: _Cut, pieces: Pieces, base: Standing) -
 def _update(
     net: Sized, zero: Zero, updates: Updates, cut: _Cut, pieces: Pieces, base: Standing
 ) -> list[Moment]:
-    """The norm, in fp64, and the update of one group after the other; small weights are given up."""
+    """The norm, in fp64, and the update of one group after the other without small weights."""
     width = zero.width
     piece = -(-pieces.largest // zero.devices)
     stream: Stream = "compute" if zero.optimizer_on == "none" else "host"
@@ -189,7 +192,7 @@ def _update(
     flat = _line(
         "gradients of a group in a row", f"{width} P/N", width * group, "temporaries", stream
     )
-    wide = _line("the same in fp32", "4 P/N", 4 * group if width == 2 else 0, "gradients", stream)  # noqa: PLR2004
+    wide = _line("the same in fp32", "4 P/N", 4 * group if width == 2 else 0, "gradients", stream)
     found.append(moment("gradients in fp32", net, base, [], (gone, flat, wide)))
     times = {"lion": 1, "adagrad": 2}.get(updates.rule.name, 0)
     side = _line("update of a group", f"{4 * times} P/N", times * 4 * group, "temporaries", stream)

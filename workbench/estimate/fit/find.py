@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from workbench.estimate.speed import Efficiency
 
 _NEAREST = 3
-_CLEARLY = 1.02
+_TOO_SLOW = 1.5
 
 
 def fit(
@@ -67,6 +67,7 @@ def fit(
             if len(proposals) == limits.most:
                 break
     plan = _as_it_is(config, judge, pacer, origins)
+    _include(plan, proposals)
     nearest: list[Proposal] = []
     if not proposals and judge.usable is not None:
         nearest = [_proposal(each, config, judge, origins) for each in search.nearest()[:_NEAREST]]
@@ -94,11 +95,18 @@ def fit(
 def accepted(
     search: Search, gate: Gate, plan: Config, refused: dict[str, int]
 ) -> Iterator[Candidate]:
-    """What fits, and the rules accept, and no faster one does with less."""
-    told: list[Candidate] = []
+    """What fits and the rules accept: each takes less than all the faster ones before it.
+
+    It ends where plans are so much slower that nobody would take them for the room.
+    """
+    least = slowest = None
     closed: set[str] = set()
     for candidate in search.found():
-        if candidate.variant.sharding in closed or any(_beats(each, candidate) for each in told):
+        assert candidate.need is not None, "what is found has been computed"
+        if slowest is not None and candidate.pace.order > slowest:
+            return
+        taken = least is not None and candidate.need.bytes >= least
+        if taken or candidate.variant.sharding in closed:
             continue
         edits = effective(plan, candidate.edits)
         why = gate.refuses(candidate.config, edits) if edits else None
@@ -107,18 +115,19 @@ def accepted(
             if why.partition(":")[0].partition(".")[0] in ("deepspeed", "fsdp", "parallel"):
                 closed.add(candidate.variant.sharding)
             continue
-        told.append(candidate)
+        least = candidate.need.bytes
+        slowest = slowest or _TOO_SLOW * candidate.pace.order
         yield candidate
 
 
-def _beats(first: Candidate, second: Candidate) -> bool:
-    """Whether a faster plan takes no more: clearly faster, or sharded in the same way."""
-    assert first.need is not None, "what is found has been computed"
-    assert second.need is not None, "what is found has been computed"
-    if first.need.bytes > second.need.bytes:
-        return False
-    same = first.variant.sharding == second.variant.sharding
-    return same or second.pace.order > _CLEARLY * first.pace.order
+def _include(plan: Proposal, proposals: list[Proposal]) -> None:
+    """A plan that fits is among its proposals; where nobody knows the speed, it is the first."""
+    if not plan.fits or any(not each.edits for each in proposals):
+        return
+    place = 0
+    if plan.pace.seconds is not None:
+        place = sum(each.pace.order < plan.pace.order for each in proposals)
+    proposals.insert(place, plan)
 
 
 def _as_it_is(

@@ -41,7 +41,8 @@ def remedies(
     """More devices of the same kind, then the cheapest other cards; the fastest plan on each."""
     place = _Place(config, origins, limits)
     found = []
-    steps = list(_more_devices(config, hardware))
+    # Processors that are added to a node would share its memory.
+    steps = [] if hardware.kind == "cpu" else list(_more_devices(config, hardware))
     low, high = 0, len(steps)  # those before low are too few, those from high on are enough
     while low < high:
         middle = (low + high) // 2

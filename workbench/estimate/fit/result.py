@@ -127,7 +127,8 @@ class FitResult:
 
     Attributes:
         plan: The plan as it is.
-        proposals: What fits, the fastest first; the plan itself may be among them.
+        proposals: What fits, the fastest first, and each with less than those before it; and the
+            plan itself, where it fits.
         nearest: Where nothing fits, what lacks least.
         remedies: Where nothing fits, the smallest changes of hardware that would.
         capacity: Bytes of a device; None where they are not known, and then nothing is judged.

@@ -124,15 +124,15 @@ class Search:
                 heapq.heappush(heap, (*self._rank(settled), next(ticket), settled))
 
     def _hopeless(self, variant: Variant) -> bool:
-        """Whether not even the most frugal of a group comes near to fitting."""
+        """Whether not even the most frugal of a group comes near to fitting device and host."""
         candidate = self._candidate(variant, self.micros[-1], None)
         need = self.judge.need(candidate.config)
         usable = self.judge.usable
         assert usable is not None, "without it nothing is searched"
-        if need.bytes <= usable:
-            return self.judge.host_lacks(need)
-        self.smallest.append(replace(candidate, need=need))
-        return need.bytes > _NEAR * usable
+        lacks = self.judge.host_lacks(need)
+        if lacks or need.bytes > usable:
+            self.smallest.append(replace(candidate, need=need))
+        return lacks or need.bytes > _NEAR * usable
 
     def nearest(self) -> list[Candidate]:
         """After `found` has ended: what does not fit and lacks least, one for each sharding."""
@@ -152,7 +152,8 @@ class Search:
 
     def _rank(self, candidate: Candidate) -> tuple[float, int, int]:
         # Times that differ by less than the third digit are equal: so exact no estimate is.
-        seconds = float(f"{candidate.pace.order:.3g}")
+        known = candidate.pace.seconds is not None
+        seconds = float(f"{candidate.pace.order:{'.3g' if known else '.2g'}}")
         return seconds, len(candidate.variant.edits), -candidate.micro
 
     def _candidate(self, variant: Variant, micro: int, need: Need | None) -> Candidate:

@@ -200,9 +200,7 @@ def _losses(
     for place, chunks in enumerate(s.mtp.chunks):
         rest = rest_of(tape, found[place], place + 1, several=s.mtp.several)
         targets = tape.new(("B", f"T-{place + 1}"), 8, "targets of later tokens")
-        ahead_loss = cross_entropy(
-            tape, rest, weight, s, chunks=chunks, last=last_chunk(place + 1)
-        )
+        ahead_loss = cross_entropy(tape, rest, weight, s, chunks=chunks, last=last_chunk(place + 1))
         del rest, targets
         weighted = step(tape, ahead_loss, (), 4, "weighted loss of later tokens")
         total = ops.add(tape, total, weighted, "loss")

@@ -75,8 +75,9 @@ def _reduced(node: Node, grad: Tensor) -> Gradients:
     tape = node.tape
     unit.weights = None
     tape.mark("router, reduced")
+    if unit.parameter is None or not unit.parameter.trained:
+        return (Tensor(grad.storage, grad.shape, grad.width, None, grad.base),)
     tape.passing["reduced"] = tape.new(_WHOLE, 4, "fp32 buffer of a router's gradients")
-    if unit.parameter is not None:
-        unit.parameter.grad = None
+    unit.parameter.grad = None
     tape.passing["shard"] = tape.new((SHARD, "D"), 4, "gradient of the shard of a router")
     return (Tensor(grad.storage, grad.shape, grad.width, None, grad.base),)

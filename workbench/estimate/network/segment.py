@@ -66,6 +66,7 @@ class Sizes(NamedTuple):
         behind: What its forward pass leaves until the next micro-batch, for reports.
         trained: As ``weights``, of those that learn.
         trained_shard: As ``shard``, of those that learn.
+        trained_whole: As ``whole``, of those that learn.
         arrival: The largest moment at which a gradient reaches its weight.
         forward_late: As ``forward``, once a router inside has been fetched by itself.
         backward_router: As ``backward``, once it has been fetched again.
@@ -85,6 +86,7 @@ class Sizes(NamedTuple):
     behind: int
     trained: int
     trained_shard: int
+    trained_whole: int
     arrival: int
     forward_late: int
     backward_router: int
@@ -303,7 +305,11 @@ def _phases(moments: list[int], marks: dict[str, int]) -> tuple[list[int], list[
 def _trained(parameters: list[Parameter]) -> dict[str, tuple[Tally, ...]]:
     """The weights that learn, whole and cut."""
     found = _weights([each for each in parameters if each.trained])
-    return {"trained": found["weights"], "trained_shard": found["shard"]}
+    return {
+        "trained": found["weights"],
+        "trained_shard": found["shard"],
+        "trained_whole": found["whole"],
+    }
 
 
 def _extra(tape: Tape, extra: Extra) -> Tensor:

@@ -144,7 +144,7 @@ def _grouped(
     x: torch.Tensor, y: torch.Tensor, offs: torch.Tensor, *_args: Any, **_kwargs: Any
 ) -> torch.Tensor:
     """The result of grouped products, whose own shape function takes bf16 alone."""
-    shape = (x.shape[0], y.shape[-1])
+    shape: tuple[int, ...] = (x.shape[0], y.shape[-1])
     if x.dim() == y.dim():
         shape = (len(offs), *shape)
     return x.new_empty(shape)

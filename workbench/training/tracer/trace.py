@@ -29,6 +29,7 @@ from workbench.training.distributed import World
 from workbench.training.ema import WeightAverage, weight_average
 from workbench.training.engines.base import all_tensors
 from workbench.training.engines.choose import make_engine
+from workbench.training.engines.deepspeed_start import load_deepspeed
 from workbench.training.objective import Objective
 from workbench.training.tracer.attention import attends
 from workbench.training.tracer.batch import batch_of
@@ -230,6 +231,7 @@ def _fake_group(size: int) -> Iterator[None]:
 @contextmanager
 def _own_deepspeed() -> Iterator[None]:
     """DeepSpeed as in a process of its own, and content with norms that nobody has computed."""
+    load_deepspeed(torch.device("cpu"))
     from deepspeed.comm import comm
     from deepspeed.runtime import utils
     from deepspeed.runtime.fp16 import unfused_optimizer

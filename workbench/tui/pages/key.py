@@ -26,13 +26,28 @@ def brief_page(key: Key | None, shown: Shown | None, findings: list[Finding]) ->
         for finding in findings[:1]:
             rows += finding_row(finding, width)
         default = f"{key.kind}; default {value_text(key.default)}"
-        rows += [fit([(key.path, "title"), (f"  {default}", "dim")], width)]
+        buttons = _buttons(key, shown)
+        left = fit([(key.path, "title"), (f"  {default}", "dim")], width - _cells(buttons))
+        rows += [[*left, *buttons]]
         rows += wrap(key.meaning, width)
         if key.changes:
             rows += wrap(f"moves: {key.changes}", width, "dim")
         return rows[:height]
 
     return page
+
+
+def _buttons(key: Key, shown: Shown) -> Row:
+    """What a mouse needs to change the value without typing."""
+    words = [("undo", "reset")] if shown.edited else []
+    if key.type in ("boolean", "choice", "integer", "number"):
+        words += [("-", "turn(-1)"), ("+", "turn(1)")]
+    words.append(("?", "explain"))
+    return [part for text, act in words for part in ((" ", ""), (f" {text} ", f"choice@{act}"))]
+
+
+def _cells(row: Row) -> int:
+    return sum(len(text) for text, _ in row)
 
 
 def full_page(key: Key, shown: Shown, findings: list[Finding]) -> Page:

@@ -100,7 +100,8 @@ class Build(Place[str | None]):
 
     def _footer_page(self, width: int, _height: int) -> list[Row]:
         if self._editing:
-            row: Row = [("enter", "key"), (" keep   ", "dim"), ("esc", "key"), (" back   ", "dim")]
+            row: Row = [("enter", "key@keep_typed"), (" keep   ", "dim@keep_typed")]
+            row += [("esc", "key@drop_typed"), (" back   ", "dim@drop_typed")]
             return [fit(row, width)]
         return [self.footer_row(width)]
 
@@ -226,19 +227,29 @@ class Build(Place[str | None]):
         self.refresh_all()
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
-        """Keep what was typed."""
+        """Enter keeps what was typed."""
         event.stop()
-        self._end()
+        self.action_keep_typed()
 
     def on_key(self, event: Any) -> None:
         """Escape takes back what was typed."""
         if event.key == "escape" and self._editing:
             event.stop()
-            if self._editing == "/":
-                self.building.words = ""
-                self.form.set_lines(self.building.lines())
-            elif self._amending:
-                self.draft.undo()
+            self.action_drop_typed()
+
+    def action_keep_typed(self) -> None:
+        """Keep what was typed."""
+        if self._editing:
+            self._end()
+
+    def action_drop_typed(self) -> None:
+        """Take back what was typed."""
+        if self._editing == "/":
+            self.building.words = ""
+            self.form.set_lines(self.building.lines())
+        elif self._editing and self._amending:
+            self.draft.undo()
+        if self._editing:
             self._end()
 
     # ---------------------------------------------------------------- edits with one key
@@ -384,8 +395,45 @@ class Build(Place[str | None]):
         self.app.push_screen(asking.save(), save)
 
     def action_launch(self) -> None:
-        """Say what will happen, then launch."""
+        """Say what will happen, then launch; or take the plan where its hardware is."""
+        from workbench.tui.fits import why_not_here
+        from workbench.tui.screens import elsewhere
 
+        config = self.draft.config
+        ready = config is not None and not any(
+            finding.severity == "error" for finding in self.draft.findings
+        )
+        why = why_not_here(config, self.draft.hardware) if config is not None and ready else None
+        if why is None:
+            self._last_look()
+            return
+
+        def go(answer: str | None) -> None:
+            if answer == "here":
+                self._last_look()
+            elif answer == "export":
+                self.app.push_screen(elsewhere.targets(), self._export)
+
+        self.app.push_screen(elsewhere.question(why), go)
+
+    def _export(self, target: str | None) -> None:
+        from workbench.tui.screens import elsewhere
+
+        if target is None:
+            return
+
+        def write(where: str | None) -> None:
+            if where is None:
+                return
+            try:
+                done = elsewhere.export(self.draft, target, where)
+            except Exception as error:  # noqa: BLE001
+                done = asking.trouble(as_error(error))
+            self.app.push_screen(done)
+
+        self.app.push_screen(elsewhere.folder(target), write)
+
+    def _last_look(self) -> None:
         def launch(name: str | None) -> None:
             if name is not None:
                 self.app.notify("starting …", timeout=2)

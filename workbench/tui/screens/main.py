@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
 
 _LOOKS_PER_SECOND = 4
 _PAUSE = 0.1  # seconds that a recipe must stay chosen before its layers are read
+_JUDGE_AFTER = 0.5  # seconds; what one waits for comes first
+_BREATH = 0.005  # seconds between two recipes
 _RESUMABLE = ("stopped", "paused", "failed", "vanished")
 
 
@@ -41,6 +44,13 @@ class PlanMade(Message):
 
     name: str
     made: Plan | WorkbenchError
+
+
+@dataclass
+class Judged(Message):
+    """It is known whether this machine is enough for the recipes."""
+
+    signs: dict[str, tuple[str, str]]
 
 
 @dataclass
@@ -116,6 +126,24 @@ class Main(Place[None]):
             gc.enable()
         self.look()
         self.set_interval(1 / _LOOKS_PER_SECOND, self.look)
+        self.set_timer(_JUDGE_AFTER, self._judge)
+
+    def _judge(self) -> None:
+        """Reckon in a thread for which recipes this machine is enough."""
+        names = [name for kind, name in self.choices.names if kind == "recipe"]
+
+        def act() -> Message:
+            signs = {}
+            for name in names:
+                signs[name] = acts.fits(name, self.runs_dir)
+                time.sleep(_BREATH)  # a key that is pressed now does not wait for the rest
+            return Judged(signs)
+
+        self._in_thread(act)
+
+    def on_judged(self, message: Judged) -> None:
+        """Show the signs."""
+        self.choices.set_signs(message.signs)
 
     @property
     def choices(self) -> Choices:

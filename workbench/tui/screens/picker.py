@@ -70,7 +70,7 @@ class Picker(ModalScreen[str | None]):
 
         with Vertical(id="box", classes="-wide" if self._wide else "") as box:
             box.border_title = self._title
-            box.border_subtitle = "enter picks, esc leaves"
+            box.border_subtitle = "enter picks, [@click=screen.cancel]esc leaves[/]"
             yield Input(placeholder="type to search", id="field", compact=True)
             yield Canvas(self._list_page, id="list")
             yield Canvas(id="preview")

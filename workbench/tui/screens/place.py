@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar, TypeVar
 
+from rich.cells import cell_len
 from textual.screen import Screen
 
 from workbench.tui import keymap, look
@@ -13,6 +14,12 @@ if TYPE_CHECKING:
     from workbench.tui.keymap import Key
 
 Result = TypeVar("Result")
+
+_KEPT = 2  # words at the end of the footer that never give way
+
+
+def _cells(row: Row) -> int:
+    return sum(cell_len(text) for text, _ in row)
 
 
 class Place(Screen[Result]):
@@ -32,14 +39,23 @@ class Place(Screen[Result]):
         return not lines or any(key.when <= self.facts for key in lines)
 
     def footer_row(self, width: int) -> Row:
-        """The keys that can be pressed now, as far as there is room; help is always among them."""
+        """The keys that can be pressed now, as far as there is room.
+
+        The last two, which lead on and out, are always among them, and so are help and the list of
+        everything, which a mouse has no other way to.
+        """
         gap = "   " if width >= 100 else "  "
-        row: Row = []
+        words: list[Row] = []
         for key in keymap.footer(self.facts, self.TABLE):
             if key.action != "help":
-                row.append((keymap.shown(key.keys[0]), f"key@{key.action}"))
-                row.append((f" {key.label}{gap}", f"dim@{key.action}"))
-        return [*fit(row, max(width - 7, 0)), ("?", "key@help"), (" help ", "dim@help")]
+                name, label = keymap.shown(key.keys[0]), f" {key.label}{gap}"
+                words.append([(name, f"key@{key.action}"), (label, f"dim@{key.action}")])
+        end: Row = [(":", "key@palette"), (f" more{gap}", "dim@palette")]
+        end += [("?", "key@help"), (" help ", "dim@help")]
+        room = max(width - _cells(end), 0)
+        while len(words) > _KEPT and sum(map(_cells, words)) > room:
+            del words[-_KEPT - 1]
+        return [*fit((part for word in words for part in word), room), *end]
 
     def action_theme(self) -> None:
         """The next theme."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar
 
 from textual.binding import Binding, BindingType
@@ -68,6 +68,16 @@ class Choices(Canvas, inherit_bindings=False):
         """Show these recipes."""
         self._recipes = [Item("recipe", recipe.name, "▸", "brand") for recipe in recipes]
         self._refill(("", ""))
+
+    def set_signs(self, signs: dict[str, tuple[str, str]]) -> None:
+        """Show whether this machine is enough for the recipes: a sign and its style name each."""
+        self._recipes = [
+            replace(item, sign=signs[item.name][0], role=signs[item.name][1])
+            if item.name in signs
+            else item
+            for item in self._recipes
+        ]
+        self.redraw()
 
     def set_runs(self, runs: list[Entry]) -> None:
         """Show these runs; what was chosen stays chosen."""

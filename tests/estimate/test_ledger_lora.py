@@ -1,0 +1,21 @@
+"""Adapters beside frozen weights: the ledger against the tracer."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.estimate.agreement import errors, judge
+from tests.estimate.shapes import lora_config
+
+STRATEGIES = ["single", "ddp", "fsdp"]
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_a_sample_of_configs(strategy: str) -> None:
+    errors("lora", lora_config, strategy, range(2))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_two_hundred_configs(strategy: str) -> None:
+    judge(errors("lora", lora_config, strategy, range(1000, 1070)))

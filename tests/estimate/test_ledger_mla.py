@@ -1,0 +1,21 @@
+"""Latent attention: the ledger against the tracer."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.estimate.agreement import errors, judge
+from tests.estimate.shapes import mla_config
+
+STRATEGIES = ["single", "ddp", "fsdp"]
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_a_sample_of_configs(strategy: str) -> None:
+    errors("mla", mla_config, strategy, range(2))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_two_hundred_configs(strategy: str) -> None:
+    judge(errors("mla", mla_config, strategy, range(1000, 1070)))
