@@ -16,8 +16,9 @@ if TYPE_CHECKING:
 
     Make = Callable[[random.Random, str], Config]
 
-TOY = 0.02
-"""Largest error of a peak below 50 MiB: scalars and single rows count there."""
+TOYS = {"single": 0.02, "ddp": 0.02, "fsdp": 0.05}
+"""Largest error of a peak below 50 MiB: scalars count there, and under fsdp with frozen or latent
+weights a tensor or two of the residual stream."""
 
 
 def errors(family: str, make: Make, strategy: str, seeds: range) -> list[float]:
@@ -40,7 +41,7 @@ def errors(family: str, make: Make, strategy: str, seeds: range) -> list[float]:
         error = memory.allocated / truth - 1
         if truth > LARGE:
             found.append(abs(error))
-        limit = 0.005 if truth > LARGE else TOY
+        limit = 0.005 if truth > LARGE else TOYS[strategy]
         assert abs(error) <= limit, f"{strategy} {seed}: {error:+.3%}, peak at {memory.peak.name}"
     return found
 

@@ -46,9 +46,7 @@ def compare(strategy: str, seeds: range) -> list[float]:
         error = memory.allocated / truth - 1
         if truth > LARGE:
             errors.append(abs(error))
-        # A sharded toy of a few MiB is mostly what this ledger leaves out: buffers of a few kB.
-        limit = 0.02 if truth > LARGE or strategy != "fsdp" else 0.05
-        assert abs(error) < limit, f"{strategy} {seed}: {error:+.3%}, peak at {memory.peak.name}"
+        assert abs(error) < 0.02, f"{strategy} {seed}: {error:+.3%}, peak at {memory.peak.name}"
     return errors
 
 

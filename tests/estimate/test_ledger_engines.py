@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
 LARGE = 50 * 2**20
 GPU = device("h100_80gb")
+
+# DeepSpeed's imports, some of them late.
+pytestmark = pytest.mark.filterwarnings("ignore:.*torch.jit.*:DeprecationWarning")
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 ENGINES: dict[str, Callable[[random.Random], Config]] = {

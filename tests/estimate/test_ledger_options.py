@@ -9,6 +9,8 @@ import pytest
 from tests.estimate.in_turn import agree
 from tests.estimate.test_ledger import GPU
 from workbench.config.schema import Config
+from workbench.estimate.assumptions import memory_assumptions
+from workbench.estimate.estimate import Estimate
 from workbench.estimate.memory import Memory, memory_of
 
 
@@ -70,3 +72,22 @@ def test_another_loss_makes_more_matrices_of_logits() -> None:
 def test_fp16_is_as_wide_as_bf16_on_a_gpu() -> None:
     half = memory({}, training={"mixed_precision": "fp16"})
     assert half.allocated == memory({}).allocated
+
+
+def test_a_compiled_plan_gets_an_upper_bound_and_says_so() -> None:
+    plan = Config.model_validate({"training": {"compile": {"enabled": True}}})
+    estimate = Estimate.of(plan, GPU)
+    assert estimate.memory is not None
+    assert estimate.memory.allocated == memory_of(Config(), GPU).allocated
+    assert any("upper bound" in each for each in estimate.assumptions)
+
+
+def test_what_a_run_decides_is_told() -> None:
+    def told(tree: dict[str, Any]) -> str:
+        return " ".join(memory_assumptions(Config.model_validate(tree), GPU))
+
+    assert told({}) == ""
+    alone = {"data": {"packing": "none", "max_length": 1000}}
+    assert "sequences of 1,000 tokens, some filled up" in told(alone)
+    assert "filled up" not in told(alone | {"training": {"batch_size": 1}})
+    assert "not yet compared with a GPU" in told({"model": {"sliding_window": 8}})

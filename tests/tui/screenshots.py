@@ -2,14 +2,14 @@
 
     python tests/tui/screenshots.py [--out DIR] [--runs_dir DIR] [--run NAME] [--steps N]
 
-Without --runs_dir it trains the recipe tiny_cpu in a temporary folder, takes the pictures of the
-live run after --steps steps, and stops it. With --runs_dir it shows what is there. Needs tmux.
+Without --runs_dir it trains the recipe tiny_cpu in a temporary folder, three short runs that are
+compared and a long one, takes the pictures while that is at --steps steps, and stops it. With
+--runs_dir it shows what is there. Needs tmux.
 """
 
 from __future__ import annotations
 
 import argparse
-import itertools
 import os
 import shutil
 import subprocess
@@ -23,13 +23,13 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT)]
 
 from tests.tui.picture import draw  # noqa: E402
+from tests.tui.tmux import Tmux  # noqa: E402
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 _PYTHONPATH = f"{ROOT}:{ROOT / 'kernels'}"
 _DEADLINE = 900.0
-_NUMBERS = itertools.count()  # a server that is ending still owns its socket
 _DARK, _LIGHT = (14, 18, 25), (255, 255, 255)
 
 
@@ -43,12 +43,24 @@ class Shot(NamedTuple):
     light: bool = False
 
 
+_RATES = ("0.001", "0.004", "0.02")  # of the runs that are compared
+_SHORT = ("--training.max_steps", "80", "--training.warmup_steps", "8")
+_COMPARE = ("w", "Down", *("Space",) * len(_RATES), "c")  # below the live run
+
 SHOTS = (
     Shot("ava-tui", (120, 36), ("w",), "It writes"),
     Shot("ava-tui-80x24", (80, 24), ("w", "Enter"), "esc list"),
     Shot("ava-tui-160x48", (160, 48), ("w",), "It writes"),
     Shot("ava-tui-recipe", (120, 36), (), "tokens per step"),
     Shot("ava-tui-light", (120, 36), ("w",), "It writes", light=True),
+    Shot("ava-tui-build-80x24", (80, 24), ("e",), "tokens a step"),
+    Shot("ava-tui-build-80x24-light", (80, 24), ("e",), "tokens a step", light=True),
+    Shot("ava-tui-build-160x48", (160, 48), ("e",), "One step"),
+    Shot("ava-tui-build-160x48-light", (160, 48), ("e",), "One step", light=True),
+    Shot("ava-tui-curves", (120, 36), ("w", "v"), "nats per token"),
+    Shot("ava-tui-curves-light", (120, 36), ("w", "v"), "nats per token", light=True),
+    Shot("ava-tui-compare", (120, 36), _COMPARE, "nats per token"),
+    Shot("ava-tui-compare-table", (120, 36), (*_COMPARE, "Tab"), "One thing changed"),
 )
 
 
@@ -118,6 +130,10 @@ def main() -> int:
         return 0
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
+        if any(shot.keys[: len(_COMPARE)] == _COMPARE for shot in shots):
+            for rate in _RATES:
+                _ava(folder, "train", "tiny_cpu", "--run.name", f"rate-{rate}", *_SHORT,
+                     "--training.learning_rate", rate)  # fmt: skip
         run = _ava(folder, "launch", "tiny_cpu")
         try:
             _until(lambda: _step(folder, run) >= options.steps, f"step {options.steps}")

@@ -6,6 +6,7 @@ import contextlib
 import itertools
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parents[2]
 THERE = shutil.which("tmux") is not None
-_DEADLINE = 300.0
+_DEADLINE = 60.0
 _NUMBERS = itertools.count()  # a server that is ending still owns its socket
 
 
@@ -42,7 +43,7 @@ class Tmux:
     def __init__(self, size: tuple[int, int], folder: Path, arguments: list[str]) -> None:
         self._socket = f"ava-{os.getpid()}-{next(_NUMBERS)}"
         command = [
-            "env",
+            *("env", "-u", "COLUMNS", "-u", "LINES", "-u", "NO_COLOR"),  # tmux says the size
             f"PYTHONPATH={ROOT}:{ROOT / 'kernels'}",
             "COLORTERM=truecolor",
             *(sys.executable, "-m", "workbench.tui", *arguments),
@@ -72,8 +73,11 @@ class Tmux:
 
     @property
     def exit_code(self) -> int | None:
-        """How it ended; None while it runs."""
-        return int(self._ask("pane_dead_status")) if self._ask("pane_dead") == "1" else None
+        """How it ended, negative for a signal; None while it runs."""
+        if self._ask("pane_dead") != "1":
+            return None
+        status = self._ask("pane_dead_status")
+        return int(status) if status else -int(self._ask("pane_dead_signal") or signal.SIGKILL)
 
     def press(self, *keys: str) -> None:
         """Press keys, by tmux' names."""

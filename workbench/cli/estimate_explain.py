@@ -100,6 +100,7 @@ def _symbols(estimate: Estimate) -> Iterator[Text]:
         estimate.config,
         alignment=1 if setting.cpu else CUDA_ALIGNMENT,
         shards=setting.shards,
+        compute=setting.width,
     )
     found = memory.peak.lines()
     used = _names(line.formula for line in found if line.source == TAPE)

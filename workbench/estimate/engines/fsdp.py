@@ -193,11 +193,12 @@ class _Step:
         """From the embedding to the loss; returns what is kept."""
         root = self.whole_root()
         self.add("fetching the embedding", [], root, self.root_buffer())
-        self.add("embedding, forward", [Part("front", "forward")], root)
+        # The buffer is let go once the next unit has been copied out of its own.
+        late: Line | None = self.root_buffer()
+        self.add("embedding, forward", [Part("front", "forward")], root, late)
         saved = [Part("front", "saved")]
         held: list[Line] = []
         done = 0
-        late: Line | None = None
         notable = notable_runs(self.net.runs)
         for index, (kind, count) in enumerate(self.net.runs):
             if kind == self.net.middle:
@@ -205,6 +206,10 @@ class _Step:
                 self.add(f"{BETWEEN}, forward", parts, root, *held, late)
                 saved.append(Part(kind, "saved"))
                 continue
+            if not done:
+                # The root's own buffer goes when the first block has one.
+                first = (self.fetched(kind), self.buffer(kind), self.root_buffer())
+                self.add("fetching the first block", [*saved], root, *first)
             done += count
             routed = self.net.blocks[kind].forward_late
             own = self.router_buffer() if routed else self.buffer(kind, _LATE)

@@ -57,7 +57,8 @@ def _cut(net: Sized, zero: Zero) -> _Cut:
     for each in weights_of(net):
         pieces += each.times * -(-each.numbers // devices)
         if each.numbers < zero.persists:
-            persistent += each.times * each.numbers
+            # A device alone has them whole as pieces.
+            persistent += each.times * each.numbers * (devices > 1)
         else:
             moving[each.part] = moving.get(each.part, 0) + each.numbers
     trained = sum(each.times * -(-each.numbers // devices) for each in trained_weights(net))
@@ -138,7 +139,8 @@ def _passes(net: Sized, zero: Zero, cut: _Cut, pieces: Pieces, base: Standing) -
         so_far += count * one
         live = min(so_far, max(window, one)) + min(zero.ahead, total - so_far)
         parts = [*before, Part(kind, "saved", count - 1), Part(kind, "forward")]
-        lines = (fetched(live), buffer(total - so_far))
+        # The last weight of a buffer is that of the block's last product.
+        lines = (fetched(live), buffer(total - cut.moving.get("front", 0)))
         found.append(moment(f"block {place} of {count_all}, forward", net, base, parts, lines))
         before.append(Part(kind, "saved", count))
     tail = cut.moving.get("tail", 0)

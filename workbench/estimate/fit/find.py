@@ -99,12 +99,10 @@ def accepted(
 
     It ends where plans are so much slower that nobody would take them for the room.
     """
-    least = slowest = None
+    least: int | None = None
     closed: set[str] = set()
     for candidate in search.found():
         assert candidate.need is not None, "what is found has been computed"
-        if slowest is not None and candidate.pace.order > slowest:
-            return
         taken = least is not None and candidate.need.bytes >= least
         if taken or candidate.variant.sharding in closed:
             continue
@@ -115,8 +113,9 @@ def accepted(
             if why.partition(":")[0].partition(".")[0] in ("deepspeed", "fsdp", "parallel"):
                 closed.add(candidate.variant.sharding)
             continue
+        if least is None:
+            search.slowest = _TOO_SLOW * candidate.pace.order
         least = candidate.need.bytes
-        slowest = slowest or _TOO_SLOW * candidate.pace.order
         yield candidate
 
 

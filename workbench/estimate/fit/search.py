@@ -11,7 +11,7 @@ from __future__ import annotations
 import heapq
 from dataclasses import dataclass, field, replace
 from itertools import count
-from math import isqrt
+from math import inf, isqrt
 from typing import TYPE_CHECKING, Any
 
 from workbench.config.degrees import Degrees
@@ -75,6 +75,7 @@ class Search:
         variants: Everything but the micro-batch.
         micros: The micro-batches that divide the device's sequences, the largest first.
         smallest: What each group takes at least, where that is too much.
+        slowest: Where the search ends: nobody asks for what is slower.
     """
 
     config: Config
@@ -84,6 +85,8 @@ class Search:
     variants: list[Variant] = field(init=False)
     micros: list[int] = field(init=False)
     smallest: list[Candidate] = field(init=False, default_factory=list)
+    slowest: float = field(init=False, default=inf)
+    _places: dict[tuple[str, str], int] = field(init=False, default_factory=dict)
 
     def __post_init__(self) -> None:
         training = self.config.training
@@ -113,6 +116,8 @@ class Search:
         heapq.heapify(heap)
         while heap:
             *_, candidate = heapq.heappop(heap)
+            if candidate.pace.order > self.slowest:
+                return
             if candidate.need is not None:
                 yield candidate
                 continue
@@ -182,16 +187,22 @@ class Search:
             return self._candidate(variant, micros[0], need)
         low, high = 1, len(micros)  # those before low do not fit, those from high on do
         best: tuple[int, Need] | None = None
+        # Where the last one of its kind ended, this one may well end, too: asked first, and then
+        # the place before it.
+        kind = variant.sharding, variant.recompute
+        hint: int | None = self._places.get(kind)
         while low < high:
-            middle = (low + high) // 2
+            middle = hint if hint is not None and low <= hint < high else (low + high) // 2
             need = self._fitting(variant, micros[middle])
             if need is None:
-                low = middle + 1
+                low, hint = middle + 1, None
             else:
                 high, best = middle, (micros[middle], need)
-        if best is not None:
-            return self._candidate(variant, *best)
-        return None
+                hint = middle - 1 if middle == hint == self._places.get(kind) else None
+        if best is None:
+            return None
+        self._places[kind] = high
+        return self._candidate(variant, *best)
 
     def _fitting(self, variant: Variant, micro: int) -> Need | None:
         config = self._with(variant, micro)

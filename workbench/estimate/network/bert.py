@@ -14,7 +14,7 @@ from workbench.estimate.network.linear import linear
 from workbench.estimate.network.loss import cross_entropy
 from workbench.estimate.network.norm import norm
 from workbench.estimate.network.segment import Ends, Segment, record
-from workbench.estimate.network.sight import see, shared_mask
+from workbench.estimate.network.sight import lent, see, shared_mask
 from workbench.estimate.tape import ops
 from workbench.estimate.tape.ops_attention import dropout
 from workbench.estimate.tape.tensor import Parameter, Tensor
@@ -55,7 +55,7 @@ def parts(
     return (
         record("embedding", s, front_, has_input=False, **ends),
         (one,),
-        record("loss", s, tail_, takes_input=True, **ends),
+        record("loss", s, tail_, takes_input=True, extras=lent(shared_mask(s)), **ends),
     )
 
 

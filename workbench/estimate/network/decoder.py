@@ -141,9 +141,7 @@ def block(
 def tail(tape: Tape, given: list[Tensor], s: Structure) -> Tensor:
     """The last norm and the loss; the model has returned when the loss begins."""
     hidden_BTD = norm(tape, given[0], "norm", s)
-    found, losses = [], []
-    if s.mtp is not None:
-        found, losses = _ahead(tape, hidden_BTD, s)
+    found, losses = ([], []) if s.mtp is None else _ahead(tape, hidden_BTD, s)
     given.clear()
     name = "embedding" if s.tied else "lm_head.weight"
     narrow = tape.narrow and not s.tied and tape.lora is None
@@ -159,7 +157,8 @@ def tail(tape: Tape, given: list[Tensor], s: Structure) -> Tensor:
 def _ahead(tape: Tape, hidden_BTD: Tensor, s: Structure) -> tuple[list[Tensor], list[Tensor]]:
     """The hidden states of later tokens, and the losses of the routers on the way there."""
     assert s.mtp is not None
-    routed, losses = s.mtp.routed, []
+    routed = s.mtp.routed
+    losses: list[Tensor] = []
 
     def run(tape: Tape, x: Tensor) -> Tensor:
         path, tape.path = tape.path, f"{tape.path}block."
@@ -189,7 +188,7 @@ def _losses(
 ) -> Tensor:
     """The losses of all distances, added up; gradients of the output matrix wait for each other."""
     assert s.mtp is not None
-    weight = output
+    weight: Tensor = output
     if output.needs_grad:
         weight = Tensor(None, output.shape, output.width, Node(tape, (output,), _same))
     total = cross_entropy(tape, hidden_BTD, weight, s)

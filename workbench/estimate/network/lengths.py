@@ -1,6 +1,6 @@
 """How long the sequences of a micro-batch are at most, and whether they come with documents.
 
-As `workbench.data` makes them; `workbench.training.tracer.batch` asks it, and the tests compare.
+As `workbench.data` makes them; the tracer, which may ask it, makes its batch of the same shape.
 """
 
 from __future__ import annotations

@@ -35,10 +35,10 @@ def _product(tape: Tape, x: Tensor, name: str, inner: Dim, out: Dim) -> Tensor:
     return ops.linear(tape, x, cast, out, None, f"{name} output")
 
 
-def _plain(
-    tape: Tape, x: Tensor, name: str, inner: Dim, out: Dim, *, bias: bool = False
-) -> Tensor:
-    weight = Parameter(tape, f"{name}.weight", (out, inner), narrow=tape.narrow and tape.lora is None)
+def _plain(tape: Tape, x: Tensor, name: str, inner: Dim, out: Dim, *, bias: bool = False) -> Tensor:
+    weight = Parameter(
+        tape, f"{name}.weight", (out, inner), narrow=tape.narrow and tape.lora is None
+    )
     vector = Parameter(tape, f"{name}.bias", (out,)) if bias else None
     added = (
         None

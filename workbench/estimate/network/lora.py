@@ -1,4 +1,4 @@
-"""`workbench.models.lora` on paper: which layers of which blocks have adapters, and what that stops.
+"""`workbench.models.lora` on paper: which layers of which blocks have adapters.
 
 Frozen weights have no gradients, and where nothing before a layer learns there is no backward pass
 through it: nothing is kept for it. So blocks that are alike may differ in what they keep.
@@ -116,9 +116,7 @@ def _kinds(
 
 def _is_target(name: str, layer: int, targets: tuple[str, ...]) -> bool:
     whole, last = f"blocks.{layer}.{name}", name.rpartition(".")[2]
-    return any(
-        each in (ALL_LINEAR, last) or fnmatch.fnmatchcase(whole, each) for each in targets
-    )
+    return any(each in (ALL_LINEAR, last) or fnmatch.fnmatchcase(whole, each) for each in targets)
 
 
 def _short(name: str) -> str:

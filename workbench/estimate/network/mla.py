@@ -1,7 +1,8 @@
 """`workbench.models.mla` on paper: keys and values of all heads from one short vector per token.
 
 Shapes: B sequences, T positions, D width, H heads, HN features of a head that know no position, HR
-features that are turned, HV width of a value head, LR latent, LQ latent of the queries, K = HN + HR.
+features that are turned, HV width of a value head, LR latent, LQ latent of the queries, K of a key
+head, HN + HR.
 """
 
 from __future__ import annotations
@@ -50,7 +51,12 @@ def latent_attention(tape: Tape, x_BTD: Tensor, s: Structure, tables: Tables) ->
     copies = by_heads(s, mask) and s.several_heads and not s.blocked_attention
     flat = copied(tape, y, "attention output in a row") if copies else y
     result = linear(
-        tape, ops.view(tape, flat, ("B", "T", "H*HV")), "o_proj", "H*HV", "D", bias=s.attention_out_bias
+        tape,
+        ops.view(tape, flat, ("B", "T", "H*HV")),
+        "o_proj",
+        "H*HV",
+        "D",
+        bias=s.attention_out_bias,
     )
     del heads, q, q_nope, q_rope, latent, k_rope
     return result

@@ -9,8 +9,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from workbench.estimate.network.feed_forward import feed_forward
+from workbench.estimate.network.moe_balance import SLOTS, TOKENS
 from workbench.estimate.network.moe_experts import experts
-from workbench.estimate.network.moe_router import SLOTS, TOKENS, router
+from workbench.estimate.network.moe_router import router
 from workbench.estimate.tape import ops
 from workbench.estimate.tape.autograd import Node
 from workbench.estimate.tape.ops_attention import dropout
@@ -18,7 +19,6 @@ from workbench.estimate.tape.tensor import Tensor
 
 if TYPE_CHECKING:
     from workbench.estimate.network.moe_router import Routed
-    from workbench.estimate.network.moe_structure import MoeStructure
     from workbench.estimate.network.structure import Structure
     from workbench.estimate.tape.ops import Gradients
     from workbench.estimate.tape.tensor import Dim, Tape

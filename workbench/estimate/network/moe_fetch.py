@@ -39,9 +39,9 @@ class Unit:
         again = tape.region is not None and tape.region.phase == "again"
         if reshard or not again:
             tape.passing["gathered"] = tape.new(_WHOLE, 4, "buffer that a router is fetched into")
+            self.weights = tape.new(_WHOLE, 4, "weights of a router, fetched")
             if not again:
                 tape.mark("router")
-            self.weights = tape.new(_WHOLE, 4, "weights of a router, fetched")
         node = None
         if tape.grad and x.needs_grad:
             node = Node(tape, (x,), _reduced, self)

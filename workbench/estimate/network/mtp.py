@@ -25,9 +25,7 @@ if TYPE_CHECKING:
 _BTD: tuple[Dim, ...] = ("B", "T", "D")
 
 
-def ahead(
-    tape: Tape, hidden: Tensor, s: Structure, run: Callable[..., Tensor]
-) -> list[Tensor]:
+def ahead(tape: Tape, hidden: Tensor, s: Structure, run: Callable[..., Tensor]) -> list[Tensor]:
     """What each head makes of the last hidden state.
 
     Args:
@@ -133,7 +131,9 @@ def rest_of(tape: Tape, hidden: Tensor, distance: int, *, several: bool) -> Tens
     part = ops.piece(tape, hidden, shape)
     if not several:
         return part
-    return ops.make(tape, (part,), shape, part.width, "hidden states with a later token", back=_same)
+    return ops.make(
+        tape, (part,), shape, part.width, "hidden states with a later token", back=_same
+    )
 
 
 def _same(_node: object, grad: Tensor) -> tuple[Tensor, ...]:

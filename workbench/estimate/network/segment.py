@@ -11,10 +11,11 @@ from workbench.estimate.tape.compile import Entry, Tally, compile_sums, largest
 from workbench.estimate.tape.tensor import Tape, Tensor, size_of_shape
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from workbench.estimate.network.structure import Structure
-    from workbench.estimate.tape.tensor import Dim, Parameter
+    from workbench.estimate.tape.autograd import Node
+    from workbench.estimate.tape.tensor import Adapters, Dim, Parameter
 
 KEPT = frozenset({"product", "attention"})
 """What ``selective`` keeps: matrix products and attention."""
@@ -61,7 +62,7 @@ class Sizes(NamedTuple):
         weights: The weights between steps.
         shard: The part of the fp32 weights on the first of N devices that share each of them.
         whole: All of the weights as they are gathered for computing: padded to N equal parts.
-        lasting: Those of the gradients that wait for the update: not those of another part's weights.
+        lasting: Those of the gradients that wait for the update: none of another part's weights.
         buffers: What stands beside the weights, learns nothing, and is whole on every device.
         behind: What its forward pass leaves until the next micro-batch, for reports.
         trained: As ``weights``, of those that learn.
@@ -151,30 +152,23 @@ def record(
         lora: Its adapters; None: all of its weights learn.
         learns_before: Whether anything before it learns.
     """
-    half = s.weights == "half"
-    tape = Tape(
-        accumulating=accumulating,
-        weight_width=2 if half else weight_width,
-        kept_width=2 if half else 4,
-        narrow=s.weights == "narrow",
-    )
-    tape.lora = lora
+    tape = _tape(s, lora, accumulating=accumulating, weight_width=weight_width)
     boundary = Boundary(tape) if has_input and learns_before else None
     shape: tuple[Dim, ...] = ("B", length, "D")
     given = [tape.new(shape, s.width, "residual stream", boundary)] if has_input else []
     others = [_extra(tape, each) for each in extras if each.read]
-    beside = [_extra(tape, each) for each in extras if not each.read]
+    beside: list[Tensor] = []
+    # What a part that lets go of its input does not read goes with it.
+    (given if takes_input else beside).extend(
+        _extra(tape, each) for each in extras if not each.read
+    )
     learning = [each.node for each in others if each.node is not None]
-    roots: tuple[Tensor, ...] = ()
-    behind: tuple[Tensor, ...] = ()
     if recomputed:
         y, left, roots, behind = checkpointed(tape, s, run, given[0], others)
     else:
-        found = run(tape, given if takes_input or not given else given[0], *others)
-        y, left, *rest = found if isinstance(found, tuple) else (found, None)
-        roots = rest[0] if rest else ()
-        behind = rest[1] if len(rest) > 1 else ()
-        del found, rest
+        source = given if takes_input or not given else given[0]
+        y, left, roots, behind = _results(run(tape, source, *others))
+        del source
     ends = [(each.node, each.shape, each.width) for each in roots if each.node is not None]
     del roots
     given.clear()
@@ -188,17 +182,9 @@ def record(
     shape, width = y.shape, y.width
     del y
     if waiting:
-        for parameter in tape.parameters:
-            if not parameter.shared and parameter.trained:
-                label = f"gradient of {parameter.name} from earlier micro-batches"
-                parameter.waiting = tape.new(parameter.shape, parameter.kept, label)
-        tape.cut()
+        _wait(tape)
     del left
-    held = [
-        (node, tape.new(each.shape, each.width, f"gradient of {each.label} from later blocks"))
-        for node, each in zip(learning, (e for e in extras if e.learns), strict=True)
-        if each.waits
-    ]
+    held = _from_later_blocks(tape, learning, extras)
     start = [tape.new(shape, width, "gradient of the residual stream")]
     more = [
         (node, tape.new(size, each, "gradient of what blocks share")) for node, size, each in ends
@@ -213,45 +199,23 @@ def record(
     tape.passing.clear()
     del root
     before, in_router, last = _phases(tape.cut(), tape.marks)
-    result = 0
-    if boundary is not None and boundary.grad is not None and boundary.grad.storage is not None:
-        result = boundary.grad.storage.bit
-    for node in learning:
-        if isinstance(node, Boundary) and node.grad is not None and node.grad.storage is not None:
-            result |= node.grad.storage.bit
-    after = 0
-    for each in behind:
-        if each.storage is not None:
-            after |= each.storage.bit
-    gradients = tape.live & ~result & ~after
-
-    lasting = 0
-    for parameter in tape.parameters:
-        if not parameter.shared and parameter.grad is not None:
-            assert parameter.grad.storage is not None
-            lasting |= parameter.grad.storage.bit
+    handed_on = _bits(each.grad for each in (boundary, *learning) if isinstance(each, Boundary))
+    after = _bits(behind)
+    gradients = tape.live & ~handed_on & ~after
 
     def tallies(moments: list[int]) -> tuple[Tally, ...]:
         return tuple(Tally.of(tape, live, saved, gradients) for live in moments)
 
     # A recomputed part meets its weights twice.
     own = list({each.name: each for each in tape.parameters if not each.shared}.values())
-    parameters = {each.name: each.shape for each in own}
     groups = {
         "saved": tallies([saved]),
         "forward": tallies(largest(tape, forward)),
         "backward": tallies(largest(tape, before)),
         "gradients": tallies([gradients]),
         **_weights(own),
-        "lasting": tallies([lasting]),
-        "buffers": (
-            Tally(
-                tuple(
-                    Entry(name, size_of_shape(shape, width), 1, "weights")
-                    for name, shape, width in dict.fromkeys(tape.buffers)
-                )
-            ),
-        ),
+        "lasting": tallies([_bits(p.grad for p in tape.parameters if not p.shared)]),
+        "buffers": (_buffers(tape),),
         "behind": tallies([after]),
         **_trained(own),
         "arrival": tallies(largest(tape, tape.arrivals)),
@@ -259,15 +223,78 @@ def record(
         "backward_router": tallies(largest(tape, in_router)),
         "backward_late": tallies(largest(tape, last)),
     }
+    return _segment(name, own, groups)
+
+
+def _segment(name: str, own: list[Parameter], groups: dict[str, tuple[Tally, ...]]) -> Segment:
+    """A part with closed forms of its groups."""
     groups = {field: groups[field] for field in Sizes._fields if field in groups}
-    count = "+".join(size_of_shape(shape, 1) for shape in parameters.values()) or "0"
+    count = "+".join(size_of_shape(each.shape, 1) for each in own) or "0"
     return Segment(
         name,
-        tuple(parameters.items()),
+        tuple((each.name, each.shape) for each in own),
         groups,
         compile_sums(groups, SYMBOLS, {"numbers": count}),
         tuple(each.kept for each in own),
         tuple(each.trained for each in own),
+    )
+
+
+def _tape(s: Structure, lora: Adapters | None, *, accumulating: bool, weight_width: int) -> Tape:
+    half = s.weights == "half"
+    tape = Tape(
+        accumulating=accumulating,
+        weight_width=2 if half else weight_width,
+        kept_width=2 if half else 4,
+        narrow=s.weights == "narrow",
+    )
+    tape.lora = lora
+    return tape
+
+
+def _results(found: Any) -> tuple[Tensor, object, tuple[Tensor, ...], tuple[Tensor, ...]]:
+    """What a part made, what it leaves behind, what else gets gradients, and what stays."""
+    if not isinstance(found, tuple):
+        return found, None, (), ()
+    y, left, *rest = found
+    return y, left, rest[0] if rest else (), rest[1] if len(rest) > 1 else ()
+
+
+def _wait(tape: Tape) -> None:
+    """Gradients of earlier micro-batches, beside their buckets."""
+    for parameter in tape.parameters:
+        if not parameter.shared and parameter.trained:
+            label = f"gradient of {parameter.name} from earlier micro-batches"
+            parameter.waiting = tape.new(parameter.shape, parameter.kept, label)
+    tape.cut()
+
+
+def _from_later_blocks(
+    tape: Tape, learning: list[Node], extras: tuple[Extra, ...]
+) -> list[tuple[Node, Tensor]]:
+    """Gradients that have arrived at what blocks share."""
+    return [
+        (node, tape.new(each.shape, each.width, f"gradient of {each.label} from later blocks"))
+        for node, each in zip(learning, (e for e in extras if e.learns), strict=True)
+        if each.waits
+    ]
+
+
+def _bits(tensors: Iterable[Tensor | None]) -> int:
+    """The storages of tensors."""
+    found = 0
+    for each in tensors:
+        if each is not None and each.storage is not None:
+            found |= each.storage.bit
+    return found
+
+
+def _buffers(tape: Tape) -> Tally:
+    return Tally(
+        tuple(
+            Entry(name, size_of_shape(shape, width), 1, "weights")
+            for name, shape, width in dict.fromkeys(tape.buffers)
+        )
     )
 
 

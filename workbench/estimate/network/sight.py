@@ -31,6 +31,11 @@ def shared_mask(s: Structure) -> tuple[Extra, ...]:
     return (Extra("who sees whom", shape_of(s), width, kept=kept),)
 
 
+def lent(extras: tuple[Extra, ...]) -> tuple[Extra, ...]:
+    """What the forward pass still holds when the last block is done."""
+    return tuple(each._replace(read=False) for each in extras if not each.kept)
+
+
 def see(tape: Tape, s: Structure) -> Tensor | None:
     """The mask of a decoder or a bert; None where all, or all before, are seen."""
     options = s.options

@@ -118,13 +118,14 @@ def _scores(
         scores = together * rows * (row + rows)
         y, y_before = together * rows * value, together * rows_before * value
         forward = max(forward, before + y_before + 2 * scores, scores + y + y_before)
-        out, out_before = together * rows * width, together * rows_before * width
+        # The gradient is copied where several query heads share a key head.
+        grad, grad_before = (y, y_before) if members > 1 else (0, 0)
         backward = max(
             backward,
-            3 * before + out_before + 2 * scores,
-            2 * before + 2 * scores + out,
-            before + 3 * scores + out,
-            3 * scores + 2 * out,
+            3 * before + grad_before + 2 * scores,
+            2 * before + 2 * scores + grad,
+            before + 3 * scores + grad,
+            3 * scores + grad + together * rows * width,
         )
         before, rows_before = scores, rows
     return forward, backward

@@ -17,18 +17,17 @@ SIGNS = {"error": ("✗ ", "error"), "warning": ("▲ ", "warn"), "hint": ("· "
 
 
 def brief_page(key: Key | None, shown: Shown | None, findings: list[Finding]) -> Page:
-    """The key in a few lines: the worst that is to be said about it first."""
+    """The key in a few lines, with the worst that is to be said about it."""
 
     def page(width: int, height: int) -> list[Row]:
         if key is None or shown is None:
             return [[("no key is chosen", "dim")]]
-        rows: list[Row] = []
-        for finding in findings[:1]:
-            rows += finding_row(finding, width)
         default = f"{key.kind}; default {value_text(key.default)}"
         buttons = _buttons(key, shown)
         left = fit([(key.path, "title"), (f"  {default}", "dim")], width - _cells(buttons))
-        rows += [[*left, *buttons]]
+        rows: list[Row] = [[*left, *buttons]]  # first, so that a button stays where it is
+        for finding in findings[:1]:
+            rows += finding_row(finding, width)
         rows += wrap(key.meaning, width)
         if key.changes:
             rows += wrap(f"moves: {key.changes}", width, "dim")

@@ -199,7 +199,7 @@ class Build(Place[str | None]):
         with field.prevent(field.Changed):
             field.value = text
         field.cursor_position = len(text)
-        field.focus()
+        self.set_focus(field)  # at once: the next key may be in the queue already
         self.query_one("#footer", Canvas).redraw()
 
     def _end(self) -> None:
