@@ -153,8 +153,9 @@ def live(folder: Path, steps: int) -> Result:
         with Terminal(AVA_TUI, columns=COLUMNS, rows=ROWS, cwd=folder) as terminal:
             terminal.see(b"tiny_cpu", b"live")
             terminal.send(b"w")
+            terminal.see(b"each step")
+            terminal.send(b"v")
             terminal.see(b"nats per token")
-            terminal.quiet(2.0)
             before, end, step = charged(terminal.pid), time.monotonic() + LIVE_SECONDS, steps
             while time.monotonic() < end:
                 step += 1

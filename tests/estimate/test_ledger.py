@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from tests.estimate.configs import config as random_config
+from tests.estimate.seeds import seeds
 from workbench.config.profile import HardwareProfile
 from workbench.config.schema import Config
 from workbench.estimate.estimate import Estimate
@@ -60,7 +61,7 @@ def test_a_sample_of_configs(strategy: str) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("strategy", ["single", "ddp", "fsdp"])
 def test_two_hundred_configs(strategy: str) -> None:
-    errors = compare(strategy, range(1000, 1200))
+    errors = compare(strategy, seeds(200))
     assert statistics.median(errors) <= 0.0005
     assert max(errors) <= 0.005
 

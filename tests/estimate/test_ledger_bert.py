@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.estimate.in_turn import agree
+from tests.estimate.seeds import seeds
 
 
 def test_a_sample_of_berts() -> None:
@@ -13,4 +14,4 @@ def test_a_sample_of_berts() -> None:
 
 @pytest.mark.slow
 def test_two_hundred_berts() -> None:
-    agree("bert", range(1000, 1200))
+    agree("bert", seeds(200))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.estimate.agreement import errors, judge
+from tests.estimate.seeds import seeds
 from tests.estimate.shapes import mtp_config
 
 STRATEGIES = ["single", "ddp"]
@@ -18,4 +19,4 @@ def test_a_sample_of_configs(strategy: str) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("strategy", STRATEGIES)
 def test_a_hundred_configs(strategy: str) -> None:
-    judge(errors("mtp", mtp_config, strategy, range(1000, 1050)))
+    judge(errors("mtp", mtp_config, strategy, seeds(50)))

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from tests.estimate.in_turn import agree
+from tests.estimate.seeds import seeds
 from tests.estimate.test_ledger import GPU
 from workbench.config.schema import Config
 from workbench.estimate.assumptions import memory_assumptions
@@ -20,7 +21,7 @@ def test_a_sample_of_options() -> None:
 
 @pytest.mark.slow
 def test_two_hundred_options() -> None:
-    agree("options", range(1000, 1200))
+    agree("options", seeds(200))
 
 
 def memory(model: dict[str, Any], **sections: dict[str, Any]) -> Memory:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.estimate.in_turn import agree
+from tests.estimate.seeds import seeds
 from workbench.config.schema import Config
 from workbench.data.corrupt import noise_counts, raw_length
 from workbench.estimate.memory import memory_of
@@ -23,7 +24,7 @@ def test_a_sample_of_t5s() -> None:
 
 @pytest.mark.slow
 def test_two_hundred_t5s() -> None:
-    agree("t5", range(1000, 1200))
+    agree("t5", seeds(200))
 
 
 def test_a_text_with_holes_is_as_long_as_the_data_make_it() -> None:

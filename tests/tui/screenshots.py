@@ -49,14 +49,14 @@ _COMPARE = ("w", "Down", *("Space",) * len(_RATES), "c")  # below the live run
 
 SHOTS = (
     Shot("ava-tui", (120, 36), ("w",), "It writes"),
-    Shot("ava-tui-80x24", (80, 24), ("w", "Enter"), "esc list"),
+    Shot("ava-tui-80x24", (80, 24), ("w", "Enter"), "each step"),
     Shot("ava-tui-160x48", (160, 48), ("w",), "It writes"),
     Shot("ava-tui-recipe", (120, 36), (), "tokens per step"),
     Shot("ava-tui-light", (120, 36), ("w",), "It writes", light=True),
     Shot("ava-tui-build-80x24", (80, 24), ("e",), "tokens a step"),
     Shot("ava-tui-build-80x24-light", (80, 24), ("e",), "tokens a step", light=True),
-    Shot("ava-tui-build-160x48", (160, 48), ("e",), "One step"),
-    Shot("ava-tui-build-160x48-light", (160, 48), ("e",), "One step", light=True),
+    Shot("ava-tui-build-160x48", (160, 48), ("e",), "Speed and money"),
+    Shot("ava-tui-build-160x48-light", (160, 48), ("e",), "Speed and money", light=True),
     Shot("ava-tui-curves", (120, 36), ("w", "v"), "nats per token"),
     Shot("ava-tui-curves-light", (120, 36), ("w", "v"), "nats per token", light=True),
     Shot("ava-tui-compare", (120, 36), _COMPARE, "nats per token"),
@@ -78,6 +78,7 @@ def _take(shot: Shot, folder: Path, runs_dir: str, run: str, out: Path) -> None:
     try:
         tmux.see("tokens per step")
         tmux.see(run[:20])
+        tmux.see("✓ tiny_cpu")
         for key in shot.keys:
             tmux.press(key)
         tmux.see(shot.word)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,7 @@ from tests.tui.driving import check, screen_text, see, until
 from workbench import machine
 from workbench.draft import Draft
 from workbench.plan import plan_from
+from workbench.tui import fits
 from workbench.tui.app import AvaTui
 from workbench.tui.screens.build import Build
 from workbench.tui.widgets.form import Form
@@ -395,3 +397,95 @@ async def test_pictures(size: tuple[int, int]) -> None:
         check(f"build-hardware-{name}", await see(pilot, "enter picks"))
         await pilot.press("escape", "l")
         check(f"build-launch-{name}", await see(pilot, "writes"))
+
+
+# ------------------------------------------------------------------ where the hardware is not here
+
+
+async def test_hardware_that_is_not_here_offers_an_export(monkeypatch: pytest.MonkeyPatch) -> None:
+    _is_a_cpu(monkeypatch)
+    async with build() as (pilot, screen):
+        screen.draft.use_hardware("h100_80gb")
+        await pilot.press("l")
+        shown = await see(pilot, "Not on this machine", "this machine has")
+        assert "Launch here all the same" in shown
+        await pilot.press("enter")
+        await see(pilot, "Export to", "a Slurm batch script")
+        await typed(pilot, "slurm")
+        await pilot.press("enter")
+        await see(pilot, "Export: slurm")
+        await pilot.press("enter")
+        await see(pilot, "Written", "Start it with")
+        assert files("slurm-job")
+        assert "runs" not in files(".")
+        await pilot.press("escape", "l", "enter")
+        await see(pilot, "Export to")
+        await typed(pilot, "slurm")
+        await pilot.press("enter", "enter")
+        await see(pilot, "the file is there already")
+
+
+async def test_it_can_be_launched_here_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    _is_a_cpu(monkeypatch)
+    async with build() as (pilot, screen):
+        screen.draft.use_hardware("h100_80gb")
+        await pilot.press("l", "l")
+        await see(pilot, "planned for", "name of the run")
+
+
+def files(folder: str) -> set[str]:
+    """What is in a folder."""
+    return {path.name for path in Path(folder).iterdir()}
+
+
+def _is_a_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    from workbench.hardware.devices import device
+
+    here = replace(device("cpu"), memory_bytes=16 * 2**30)
+    monkeypatch.setattr(fits, "_here", lambda: (here, 0))
+
+
+def test_whether_this_machine_is_enough(monkeypatch: pytest.MonkeyPatch) -> None:
+    _is_a_cpu(monkeypatch)
+    assert fits.fits_here(plan_from("tiny_cpu")) is True
+    assert fits.fits_here(plan_from("sixteen_gpus")) is False
+    assert fits.fits_here(plan_from("single_h100")) is False
+    large = {"model.hidden_size": "16384", "model.num_layers": "80", "model.head_dim": "null"}
+    assert fits.fits_here(plan_from("tiny_cpu", overrides=large)) is False
+    wrong = {"training.batch_size": "many"}
+    assert fits.fits_here(plan_from("tiny_cpu", overrides=wrong)) is None
+
+
+async def test_the_list_says_for_which_recipes_this_machine_is_enough(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    _is_a_cpu(monkeypatch)
+    async with AvaTui("runs").run_test(size=WIDE) as pilot:
+        await see(pilot, "✓ tiny_cpu", "✗ single_h100")
+
+
+# ------------------------------------------------------------------ the mouse
+
+
+async def test_a_mouse_changes_a_value_and_takes_it_back() -> None:
+    async with build() as (pilot, screen):
+        await to(pilot, screen, "training.batch_size")
+        for words, value in (("+", 16), ("-", 8), ("-", 4), ("undo", 8)):
+            await click(pilot, f" {words} ", "training.batch_size  a whole")
+            await until(pilot, lambda v=value: screen.draft.value("training.batch_size") == v)  # type: ignore[misc]
+
+
+async def test_everything_can_be_reached_with_the_mouse() -> None:
+    async with build(NARROW) as (pilot, _screen):
+        await click(pilot, ": more", ": more")
+        await see(pilot, "What to do", "esc leaves")
+        await click(pilot, "esc leaves", "esc leaves")
+        await until(pilot, lambda: "What to do" not in screen_text(pilot.app))
+
+
+async def click(pilot: Pilot[Any], words: str, line_with: str) -> None:
+    """Click into the middle of words, in the line that has others too."""
+    lines = screen_text(pilot.app).splitlines()
+    row = next(number for number, line in enumerate(lines) if line_with in line)
+    column = lines[row].rindex(words) + len(words) // 2
+    await pilot.click(offset=(column, row))

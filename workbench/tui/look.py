@@ -23,7 +23,7 @@ _PALETTE: dict[str, tuple[str, str, str]] = {
     "brand": ("#5fd7c4", "#00695c", "bold"),
     "key": ("#5fd7c4", "#00695c", "bold"),
     "button": ("#0e1219 on #5fd7c4", "#ffffff on #00796b", "bold reverse"),
-    "choice": ("#d5dce6 on #2a3445", "#24292f on #dfe4ea", "bold"),
+    "choice": ("#d5dce6 on #2a3445", "#24292f on #cdd5de", "bold"),
     "!": ("on #22424a", "on #c8e8e2", "reverse"),
     "~": ("on #1b2733", "on #e2e9ec", "reverse"),
     "bar": ("#5fd7c4", "#00796b", "bold"),
