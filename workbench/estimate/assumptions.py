@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from workbench.estimate.exactness import why_rough
 from workbench.estimate.network.lengths import lengths_of
 
 if TYPE_CHECKING:
@@ -18,7 +19,8 @@ def memory_assumptions(config: Config, hardware: HardwareProfile | None) -> tupl
         config: The plan.
         hardware: The device; None is this machine's CPU.
     """
-    found = []
+    rough = why_rough(config)
+    found = [rough] if rough is not None else []
     data, model = config.data, config.model
     if config.training.compile.enabled:
         found.append(
