@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 
-_SHARE = 10
+_SHARE = 20
 
 
 def seeds(count: int, first: int = 1000) -> range:
-    """``count`` seeds, or a tenth of them where nobody has time for all."""
+    """``count`` seeds, or a twentieth of them where nobody has time for all."""
     return range(first, first + (count if os.environ.get("AVA_LONG") else max(count // _SHARE, 1)))
