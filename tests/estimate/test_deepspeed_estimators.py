@@ -11,9 +11,8 @@ The estimators are right about ZeRO-2 on devices: 2 P + 18 P / N. Where they are
   ``stage3_max_reuse_distance``.
 - On the host they multiply by 1.5 for safety; pinned memory comes in powers of two instead.
 
-Real processes of stages 2 and 3 took what the tracer says: within 6e-6, and to the byte. One of
-stage 1 took a 16-bit tensor of the size of the tied embedding more (4.1 of 177 MB); why is not
-known.
+Real processes of stages 1, 2 and 3 take what the tracer says, within 6e-6: the least of several
+steps, for gloo's threads hold a gradient or two longer by chance.
 """
 
 from __future__ import annotations
@@ -135,7 +134,7 @@ def test_files_on_a_drive_are_what_stage_3_offloads() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("stage", [2, 3])
+@pytest.mark.parametrize("stage", [1, 2, 3])
 def test_two_real_processes_take_what_the_tracer_says(stage: int, tmp_path: Path) -> None:
     plan = config(stage, 2)
     path = tmp_path / "config.json"
