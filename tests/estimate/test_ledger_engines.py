@@ -105,11 +105,11 @@ def test_a_sample(engine: str) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("engine", ENGINES)
 def test_two_hundred(engine: str) -> None:
-    found = errors_of(engine, seeds(200))
-    exact = [each.error for each in found if each.large and each.limit < ROUGH]
+    found = [each for each in errors_of(engine, seeds(200)) if each.large]
+    exact = [each.error for each in found if each.limit < ROUGH]
     assert not exact or statistics.median(exact) <= 0.0005
-    worst = max(found, key=lambda each: each.error - each.limit)
-    assert worst.error <= worst.limit, worst.what
+    for each in found:
+        assert each.error <= each.limit, each.what
 
 
 def test_a_trace_of_stage_3_leaves_torch_as_it_was() -> None:
