@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -35,6 +35,19 @@ def mini(**changes: object) -> list[str]:
     """The mini model as command-line options."""
     options = MINI | {key: str(value) for key, value in changes.items()}
     return [word for key, value in options.items() for word in (f"--{key}", value)]
+
+
+@pytest.fixture(autouse=True)
+def environment_of_one_test() -> Iterator[None]:
+    """What a test, or a library in it, leaves in the environment is gone after it.
+
+    DeepSpeed writes LOCAL_RANK and its like when it starts without a launcher.
+    """
+    before = dict(os.environ)
+    yield
+    if dict(os.environ) != before:
+        os.environ.clear()
+        os.environ.update(before)
 
 
 @pytest.fixture

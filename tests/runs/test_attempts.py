@@ -457,3 +457,18 @@ memory.limit = lambda: 2 * 2**30
     assert state.error
     assert "2.0 GiB are there" in state.error["why"] or "2 GiB are there" in state.error["why"]
     assert "--training.batch_size" in state.error["fix"]
+
+
+def test_a_place_among_other_processes_is_not_inherited(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A pod's, or one that a library has left in the environment of who launches."""
+    for name in ("RANK", "LOCAL_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE"):
+        monkeypatch.setenv(name, "7")
+    run = make()
+    script = "(run / 'told').write_text(' '.join(os.environ)); row(9, loss=1.0)"
+    start(run, command=trainer(script))
+    assert wait_for_end(run, 120).state == "finished"
+    told = (run.path / "told").read_text().split()
+    assert "PATH" in told
+    assert not {"RANK", "LOCAL_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE"} & set(told)

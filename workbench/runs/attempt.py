@@ -55,6 +55,10 @@ _TOLD: Final = (
 )  # fmt: skip
 """Beginnings of variables that shape a training; of all others only the name is written down."""
 
+_PLACE: Final = {"RANK", "LOCAL_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE"}
+"""What tells a process its place among others: for the trainer's own launcher to say. A pod, or a
+library in the process that launches (DeepSpeed writes them), has left another's here."""
+
 
 class Attempt:
     """One start of the trainer.
@@ -195,7 +199,7 @@ class Attempt:
         argv = list(self.plan.argv)
         environment = {
             **HEAP,
-            **os.environ,
+            **{name: value for name, value in os.environ.items() if name not in _PLACE},
             **self.plan.env,
             process.MARKER: process.marker(self.run.path),
         }
