@@ -5,9 +5,8 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from workbench.cli.options import parse, take_flag
+from workbench.cli.options import planned, take_flag
 from workbench.cli.output import console, print_json
-from workbench.errors import UsageError
 
 if TYPE_CHECKING:
     from workbench.config.profile import HardwareProfile
@@ -134,19 +133,12 @@ def ask(args: list[str]) -> Question:
     from workbench.hardware.devices import resolve
     from workbench.hardware.here import with_memory
     from workbench.measuring import known_here
-    from workbench.plan import plan_from
 
-    options = parse(args)
-    if options.resume is not None:
-        raise UsageError("a run is resumed by ava train", fix="ava train --resume RUN")
-    if options.recipe is None and not options.layers and not options.overrides:
-        raise UsageError(
-            "nothing to estimate yet: name a recipe or a config",
-            fix="ava estimate tiny_cpu\nava estimate --config gpu/base --hardware h100_80gb",
-        )
-    if "hardware" in options.overrides:
-        options.overrides["run.hardware"] = options.overrides.pop("hardware")
-    plan = plan_from(options.recipe, layers=options.layers, overrides=options.overrides)
+    plan, _ = planned(
+        args,
+        "estimate",
+        "ava estimate tiny_cpu\nava estimate --config gpu/base --hardware h100_80gb",
+    )
     config = plan.config
     named, _ = resolve(config, plan.composed.origins)
     found = named is None

@@ -6,7 +6,7 @@ import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from workbench.cli.options import parse, take_flag
+from workbench.cli.options import planned, take, take_flag
 from workbench.cli.output import print_json
 from workbench.errors import UsageError
 
@@ -43,6 +43,7 @@ Recipe, layers and keys are given as for ava train.
   ava fit my.yaml --keep precision,sharding --apply fits.yaml
 """
 
+_HELP = "ava fit --help"
 _QUESTIONS = ("--largest-micro-batch", "--longest-sequence", "--smallest-card", "--what-if")
 _KEEP = ("micro-batch", "recompute", "sharding", "offload", "precision")
 
@@ -79,7 +80,7 @@ def run(_command: str, args: list[str]) -> int:
         raise UsageError(
             f"one question at a time: {' and '.join(questions)}", fix=f"ava fit … {questions[0]}"
         )
-    apply, choose = take(args, "--apply"), take(args, "--choose")
+    apply, choose = take(args, "--apply", _HELP), take(args, "--choose", _HELP)
     limits = _limits(args)
     json = "--json" in args
     asked = _ask(args, limits)
@@ -163,19 +164,12 @@ def _ask(args: list[str], limits: Limits) -> Asked:
         ConfigError: A layer cannot be read, or the plan is wrong.
     """
     from workbench.hardware.here import with_memory
-    from workbench.plan import plan_from
 
-    options = parse(args)
-    if options.resume is not None:
-        raise UsageError("a run is resumed by ava train", fix="ava train --resume RUN")
-    if options.recipe is None and not options.layers and not options.overrides:
-        raise UsageError(
-            "nothing to fit yet: name a recipe or a config",
-            fix="ava fit tiny_cpu --hardware t4\nava fit --config gpu/small --hardware rtx_4090",
-        )
-    if "hardware" in options.overrides:
-        options.overrides["run.hardware"] = options.overrides.pop("hardware")
-    plan = plan_from(options.recipe, layers=options.layers, overrides=options.overrides)
+    plan, _ = planned(
+        args,
+        "fit",
+        "ava fit tiny_cpu --hardware t4\nava fit --config gpu/small --hardware rtx_4090",
+    )
     config = plan.config
     named, hardware = plan.hardware is not None, with_memory(plan.hardware)
     if named:
@@ -195,16 +189,16 @@ def _limits(args: list[str]) -> Limits:
     from workbench.config.keys import keys
     from workbench.estimate.fit import MARGIN, Limits
 
-    kept = _words(take(args, "--keep"))
+    kept = _words(take(args, "--keep", _HELP))
     for word in kept:
         if word not in _KEEP:
             raise UsageError(f"--keep knows no {word!r}", fix="--keep " + ",".join(_KEEP))
-    optimizers = _words(take(args, "--try-optimizers"))
+    optimizers = _words(take(args, "--try-optimizers", _HELP))
     choices = keys()["training.optimizer"].choices
     for word in optimizers:
         if word not in choices:
             raise UsageError(f"there is no optimizer {word!r}", fix="one of: " + ", ".join(choices))
-    margin = take(args, "--margin")
+    margin = take(args, "--margin", _HELP)
     return Limits(
         micro_batch="micro-batch" not in kept,
         recompute="recompute" not in kept,
@@ -214,27 +208,6 @@ def _limits(args: list[str]) -> Limits:
         optimizers=tuple(optimizers),
         margin=MARGIN if margin is None else _percent(margin),
     )
-
-
-def take(args: list[str], option: str, help_with: str = "ava fit --help") -> str | None:
-    """An option's value, taken out of the arguments.
-
-    Raises:
-        UsageError: It has none.
-    """
-    for place, word in enumerate(args):
-        name, equals, value = word.partition("=")
-        if name.replace("_", "-") != option:
-            continue
-        if equals:
-            del args[place]
-            return value
-        if place + 1 == len(args) or args[place + 1].startswith("--"):
-            raise UsageError(f"{option} needs a value", fix=help_with)
-        value = args[place + 1]
-        del args[place : place + 2]
-        return value
-    return None
 
 
 def _words(text: str | None) -> list[str]:

@@ -7,7 +7,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from workbench import units
-from workbench.cli.options import parse, take_flag
+from workbench.cli.options import planned, take, take_flag
 from workbench.cli.output import console, print_json, relative
 from workbench.errors import UsageError
 
@@ -44,17 +44,9 @@ def run(_command: str, args: list[str]) -> int:
     if take_flag(args, "--history"):
         return _history(args)
     keep, steps = take_flag(args, "--keep-run"), _steps(args)
-    options = parse(args)
-    if options.resume is not None:
-        raise UsageError("a run is resumed by ava train", fix="ava train --resume RUN")
-    if options.recipe is None and not options.layers and not options.overrides:
-        raise UsageError(
-            "nothing to measure yet: name a recipe or a config", fix="ava measure tiny_cpu"
-        )
     from workbench.measuring import measure
-    from workbench.plan import plan_from
 
-    plan = plan_from(options.recipe, layers=options.layers, overrides=options.overrides)
+    plan, options = planned(args, "measure", "ava measure tiny_cpu")
     done = measure(plan, steps=steps, keep=keep, told=_tell)
     if options.json:
         print_json(done.to_dict())
@@ -74,8 +66,6 @@ def _steps(args: list[str]) -> int:
     Raises:
         UsageError: It is no number.
     """
-    from workbench.cli.fit import take
-
     text = take(args, "--steps", "ava measure --help")
     if text is None:
         return 5

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from workbench.errors import UsageError
+
+if TYPE_CHECKING:
+    from workbench.plan import Plan
 
 # option -> the place of its layer in the stack
 LAYER_OPTIONS = {
@@ -108,3 +112,48 @@ def take_flag(args: list[str], flag: str) -> bool:
     found = flag in args
     args[:] = [arg for arg in args if arg != flag]
     return found
+
+
+def take(args: list[str], option: str, help_with: str) -> str | None:
+    """An option's value, taken out of the arguments.
+
+    Raises:
+        UsageError: It has none.
+    """
+    for place, word in enumerate(args):
+        name, equals, value = word.partition("=")
+        if name.replace("_", "-") != option:
+            continue
+        if equals:
+            del args[place]
+            return value
+        if place + 1 == len(args) or args[place + 1].startswith("--"):
+            raise UsageError(f"{option} needs a value", fix=help_with)
+        value = args[place + 1]
+        del args[place : place + 2]
+        return value
+    return None
+
+
+def planned(args: list[str], command: str, examples: str) -> tuple[Plan, TrainOptions]:
+    """The plan that a command line of `ava train`'s form names, and the options it was read from.
+
+    Args:
+        args: The words.
+        command: Who asks, as a verb: ``estimate``.
+        examples: What to try where nothing is named.
+
+    Raises:
+        UsageError: Nothing is named, or a run that is to be resumed.
+        ConfigError: A layer cannot be read.
+    """
+    from workbench.plan import plan_from
+
+    options = parse(args)
+    if options.resume is not None:
+        raise UsageError("a run is resumed by ava train", fix="ava train --resume RUN")
+    if options.recipe is None and not options.layers and not options.overrides:
+        raise UsageError(f"nothing to {command} yet: name a recipe or a config", fix=examples)
+    if "hardware" in options.overrides:
+        options.overrides["run.hardware"] = options.overrides.pop("hardware")
+    return plan_from(options.recipe, layers=options.layers, overrides=options.overrides), options
