@@ -4,6 +4,7 @@
     ├── UsageError            exit 2   the command line is wrong
     ├── ConfigError           exit 2   a layer cannot be read, or the plan has errors
     ├── DataError             exit 2   the training text cannot be used
+    ├── LessonError           exit 2   a lesson file cannot be read, or there is no such lesson
     ├── RunError              exit 1   a run directory cannot be made, read, started or stopped
     ├── CheckpointError       exit 1   no checkpoint verifies, or none can be written
     └── TrainingError         exit 1   the training had to stop (non-finite loss, out of memory)
@@ -67,6 +68,7 @@ class WorkbenchError(Exception):
                 UsageError,
                 ConfigError,
                 DataError,
+                LessonError,
                 RunError,
                 CheckpointError,
                 TrainingError,
@@ -95,6 +97,12 @@ class ConfigError(WorkbenchError):
 
 class DataError(WorkbenchError):
     """The training text is missing, empty, binary or undecodable."""
+
+    exit_code = 2
+
+
+class LessonError(WorkbenchError):
+    """A lesson file cannot be read, or there is no lesson of that name."""
 
     exit_code = 2
 

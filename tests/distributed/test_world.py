@@ -70,6 +70,16 @@ def test_the_config_says_how_many_there_are(
 
 
 @pytest.mark.honours("parallel.data_parallel_size")
+@pytest.mark.parametrize("strategy", ["ddp", "fsdp"])
+def test_a_strategy_of_many_has_its_group_with_one_process_too(strategy: str) -> None:
+    """A job for many devices can be rehearsed on one, as it stands."""
+    config = Config.model_validate({"parallel": {"strategy": strategy}})
+    with open_world(config, torch.device("cpu")) as world:
+        assert world.size == 1
+        assert torch.distributed.get_world_size() == 1
+    assert not torch.distributed.is_initialized()
+
+
 def test_the_data_parallel_degree_is_the_number_of_processes() -> None:
     """It multiplies the batch, and a number that does not fit stops the launch."""
 

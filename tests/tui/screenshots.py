@@ -60,6 +60,18 @@ SHOTS = (
     Shot("ava-tui-curves", (120, 36), ("w", "v"), "nats per token"),
     Shot("ava-tui-curves-light", (120, 36), ("w", "v"), "nats per token", light=True),
     Shot("ava-tui-compare", (120, 36), _COMPARE, "nats per token"),
+    *(
+        Shot(f"ava-tui-{name}-{size[0]}x{size[1]}{'-light' if light else ''}", size, keys, word,
+             light=light)
+        for name, keys, word in (
+            ("learn", ("F2",), "not attempted"),
+            ("lesson", ("F2", "Enter", "Right", "Enter"), "tokens per step"),
+        )
+        for size in ((80, 24), (160, 48))
+        for light in (False, True)
+    ),
+    Shot("ava-tui-predicted", (120, 36), ("w", "p"), "median of the steps"),
+    Shot("ava-tui-system", (120, 36), ("w", "u"), "cores busy"),
     Shot("ava-tui-compare-table", (120, 36), (*_COMPARE, "Tab"), "One thing changed"),
 )
 

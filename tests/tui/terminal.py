@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import fcntl
 import os
 import pty
 import select
+import shutil
 import signal
 import struct
 import subprocess
 import sys
+import tempfile
 import termios
 import time
 from pathlib import Path
@@ -22,6 +25,10 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parents[2]
 AVA_TUI = [sys.executable, "-m", "workbench.tui"]
 _DEADLINE = 60.0
+STATE = Path(tempfile.mkdtemp(prefix="ava-state-"))  # of somebody who has seen the tour
+atexit.register(shutil.rmtree, STATE, ignore_errors=True)
+(STATE / "ava").mkdir()
+(STATE / "ava" / "toured").touch()
 # What a terminal that the program has taken must get back.
 RESTORED = (b"\x1b[?1049l", b"\x1b[?25h", b"\x1b[?1000l", b"\x1b[?1003l", b"\x1b[?2004l")
 
@@ -143,5 +150,6 @@ def _environment() -> dict[str, str]:
         "TERM": "xterm-256color",
         "COLORTERM": "truecolor",
         "LANG": "C.UTF-8",
+        "XDG_STATE_HOME": str(STATE),
         "PYTHONPATH": f"{ROOT}:{ROOT / 'kernels'}",
     }

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.tui.driving import check, screen_text, see, until
+from workbench import here as fits
 from workbench import machine
 from workbench.draft import Draft
 from workbench.plan import plan_from
-from workbench.tui import fits
 from workbench.tui.app import AvaTui
 from workbench.tui.screens.build import Build
 from workbench.tui.widgets.form import Form

@@ -82,11 +82,11 @@ def test_the_printed_keys_are_a_file_that_changes_nothing(tmp_path: Path) -> Non
 
 def test_a_key_is_changed(tmp_path: Path) -> None:
     file = tmp_path / "keys.yaml"
-    file.write_text("build:\n  undo: f9\n  \"panel('yaml')\": [Y, f2]\n")
+    file.write_text("build:\n  undo: f9\n  \"panel('yaml')\": [Y, f7]\n")
     own_keys.take_over(file)
     keys = {key.action: key.keys for key in keymap.BUILD_KEYS}
     assert keys["undo"] == ("f9",)
-    assert keys["panel('yaml')"] == ("Y", "f2")
+    assert keys["panel('yaml')"] == ("Y", "f7")
     assert any(binding.key == "f9" for binding in keymap.bindings(keymap.BUILD_KEYS))
 
 

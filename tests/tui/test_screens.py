@@ -53,7 +53,7 @@ async def test_live_run(fake_plan: FakePlan, runs_dir: Path, size: tuple[int, in
             shown = await see(pilot, "step 164 of 400", "esc list")
             check(_name("run-live", size), shown)
             await pilot.press("o")
-            shown = await see(pilot, "training.log")
+            shown = await see(pilot, "step  164  loss")
             check(_name("run-log", size), shown)
     finally:
         os.close(lock)

@@ -118,7 +118,7 @@ def test_from_the_start_to_a_finished_run_with_the_mouse_alone(folder: Path) -> 
             tmux.click(" - ")
             tmux.see(f"{steps} optimizer steps  was 100")
         tmux.click(" launch")
-        tmux.click("Launch ", nth=1)
+        tmux.click("Launch ", nth=2)
         tmux.see("All 15 steps are done")
         tmux.click(" curves")
         tmux.see("Curves", "nats per token")
@@ -133,6 +133,56 @@ def test_from_the_start_to_a_finished_run_with_the_mouse_alone(folder: Path) -> 
     (written,) = folder.glob("*-loss-*.svg")
     assert written.read_text().startswith("<svg")
     nothing_lives(folder)
+
+
+@needs_tmux
+@pytest.mark.slow
+def test_a_lesson_with_the_keys_alone(folder: Path) -> None:
+    mine = folder / "mine"
+    with Tmux((100, 40), folder, ["--workspace", str(mine)]) as tmux:
+        tmux.see("tiny_cpu", "tokens per step", "none yet")
+        tmux.press("F2")
+        tmux.see("BASICS", "First launch", "not attempted")
+        tmux.press("Enter")
+        tmux.see("1  First launch", "1 of ")
+        tmux.press("Right")
+        tmux.see("2 of ")
+        tmux.press("Enter")  # a cell on a real kernel, the set-up cell first
+        tmux.see("tokens per step", "● kernel", "done")
+        tmux.press("e")
+        tmux.see("keep and run")
+        tmux.type("print(6 * 7)")
+        tmux.press("Enter", "F9")
+        tmux.see("42", "edited")
+        kernel = _kernel_of(tmux.pid)
+        tmux.press("Escape")
+        tmux.see("BASICS")
+        tmux.press("q")
+        tmux.see("RECIPES")
+        tmux.press("q")
+        assert tmux.wait() == 0
+    assert "print(6 * 7)" in (mine / "01-first-launch.ipynb").read_text()
+    wait(lambda: not Path(f"/proc/{kernel}").exists(), lambda: "the end of the kernel")
+    with Tmux((100, 40), folder, ["--workspace", str(mine), "--lesson", "1"]) as tmux:
+        tmux.see("1  First launch")
+        tmux.press("Right")
+        tmux.see("print(6 * 7)", "42", "edited")
+        tmux.press("Enter")
+        tmux.see("● kernel", "done")
+        kernel = _kernel_of(tmux.pid)
+        os.kill(tmux.pid, signal.SIGKILL)  # a kernel is no run: it ends with the face
+        tmux.wait()
+        wait(lambda: not Path(f"/proc/{kernel}").exists(), lambda: "the end of the kernel")
+
+
+def _kernel_of(pid: int) -> int:
+    """The kernel that a face has started."""
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return next(
+        int(child)
+        for child in children
+        if b"ipykernel" in Path(f"/proc/{child}/cmdline").read_bytes()
+    )
 
 
 @needs_tmux

@@ -68,7 +68,7 @@ def test_a_storm_of_resizes_ends_with_the_right_picture(terminal: Terminal) -> N
     for step in range(200):
         terminal.resize(1 + step * 7 % 200, 1 + step * 5 % 60)
     terminal.resize(100, 30)
-    terminal.see(b"know before you train", since=len(terminal.output))
+    terminal.see(b"Compare", since=len(terminal.output))
     assert_works(terminal)
 
 

@@ -13,6 +13,8 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
+from tests.tui.terminal import STATE
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -46,6 +48,7 @@ class Tmux:
             *("env", "-u", "COLUMNS", "-u", "LINES", "-u", "NO_COLOR"),  # tmux says the size
             f"PYTHONPATH={ROOT}:{ROOT / 'kernels'}",
             "COLORTERM=truecolor",
+            f"XDG_STATE_HOME={STATE}",
             *(sys.executable, "-m", "workbench.tui", *arguments),
         ]
         place = ["-x", str(size[0]), "-y", str(size[1]), "-c", str(folder)]

@@ -15,12 +15,15 @@ COMMANDS = {
     "estimate": ("workbench.cli.estimate", "will it fit, how fast, how long, what it costs"),
     "fit": ("workbench.cli.fit", "the plans for the same training that fit, fastest first"),
     "measure": ("workbench.cli.measure", "a few real steps: predicted beside measured"),
+    "lessons": ("workbench.cli.lessons", "the course: list, read, open, check, progress"),
+    "lab": ("workbench.cli.lab", "the course in JupyterLab, on this machine only"),
     "hardware": ("workbench.cli.hardware", "devices: list, show, detect what is here"),
     "data": ("workbench.cli.data", "texts made ready: tokenise once, learn a vocabulary"),
     "config": ("workbench.cli.config", "what a config says: show, check, explain, diff, keys"),
     "import": ("workbench.cli.import_", "configs of other systems, explained and made layers"),
     "lint": ("workbench.cli.import_", "the same without writing: would the system start?"),
     "export": ("workbench.cli.export", "a plan as another system's files, and what was lost"),
+    "break": ("workbench.cli.break_", "a real disaster on purpose, and how it is repaired"),
 }
 
 HELP = """\

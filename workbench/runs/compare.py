@@ -251,7 +251,7 @@ def groups(runs: Sequence[Figures], metric: str) -> list[Group]:
         Group(
             tuple(each.name for each in members),
             tuple(each.best[metric][0] for each in members),
-            {k: v for k, v in members[0].config.items() if _counts(k) and k not in SEEDS},
+            {k: v for k, v in members[0].config.items() if counts(k) and k not in SEEDS},
         )
         for members in found.values()
     ]
@@ -293,7 +293,7 @@ def single_changes(runs: Sequence[Figures], metric: str) -> list[Change]:
 
 def table(runs: Sequence[Figures], metrics: Iterable[str] = ()) -> list[dict[str, Any]]:
     """One row per run: figures, and the values of the keys in which the runs differ."""
-    different = [key for key in config_diff(runs) if _counts(key)]
+    different = [key for key in config_diff(runs) if counts(key)]
     wanted = list(metrics) or _usual(runs)
     return [
         {
@@ -324,7 +324,7 @@ def _usual(runs: Sequence[Figures]) -> list[str]:
     return [name for name in names if any(name in each.best for each in runs)]
 
 
-def _counts(key: str) -> bool:
+def counts(key: str) -> bool:
     """Whether a key has an influence on the training."""
     return key not in _WORDS and not key.startswith(_SILENT)
 
@@ -332,7 +332,7 @@ def _counts(key: str) -> bool:
 def _identity(config: dict[str, Any]) -> str:
     from workbench.runs.files import to_json
 
-    kept = {key: config[key] for key in sorted(config) if _counts(key) and key not in SEEDS}
+    kept = {key: config[key] for key in sorted(config) if counts(key) and key not in SEEDS}
     return to_json(kept)
 
 

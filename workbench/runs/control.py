@@ -182,7 +182,7 @@ def _wait(run: RunDir, reached: Callable[[Verdict], bool], timeout: float) -> Ve
 
 def _spawn(run: RunDir, argv: list[str], answer: int) -> subprocess.Popen[bytes]:
     environment = {name: value for name, value in os.environ.items() if name != process.MARKER}
-    environment["PYTHONPATH"] = _import_path()
+    environment["PYTHONPATH"] = import_path()
     with open_append(run.supervisor_log_path) as log:
         return subprocess.Popen(
             argv,
@@ -196,7 +196,7 @@ def _spawn(run: RunDir, argv: list[str], answer: int) -> subprocess.Popen[bytes]
         )
 
 
-def _import_path() -> str:
+def import_path() -> str:
     """PYTHONPATH with which a child finds the packages that this process uses.
 
     They may come from a checkout that is not installed. An installed package needs no help, and

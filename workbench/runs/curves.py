@@ -203,3 +203,87 @@ def reduce_minmax(
     """Smallest and largest value in each of the columns from x0 to x1, nan where there is none."""
     reduced = reduce_columns(x, y, columns, x0, x1)
     return reduced.low, reduced.high
+
+
+class Smoothed:
+    """A growing series beside its average, which goes on where it stood.
+
+    Args:
+        weight: Share of the past, see `Ema`.
+
+    Attributes:
+        steps: Where the samples are.
+        values: Their values.
+        smoothed: The average at each of them.
+    """
+
+    def __init__(self, weight: float) -> None:
+        import numpy as np
+
+        self.weight = weight
+        self._ema = Ema(weight)
+        self.steps: Floats = np.zeros(0)
+        self.values: Floats = np.zeros(0)
+        self.smoothed: Floats = np.zeros(0)
+
+    @property
+    def average(self) -> float:
+        """The newest average; nan before the first finite sample."""
+        return self._ema.value
+
+    def update(self, steps: Sequence[float] | Floats, values: Sequence[float] | Floats) -> int:
+        """Take the series as it is now.
+
+        Returns:
+            How many samples stand as they stood before; 0 where a resumed attempt has replaced
+            some, and the average has begun again.
+        """
+        import numpy as np
+
+        # Copies: a view of a growing array would make its owner copy it at every row.
+        new_steps, new_values = np.array(steps, np.float64), np.array(values, np.float64)
+        known = self.steps.size
+        same = new_steps.size >= known and np.array_equal(
+            (*new_steps[:known][-1:], *new_values[:known][-1:]),
+            (*self.steps[-1:], *self.values[-1:]),
+            equal_nan=True,
+        )
+        if not same:
+            known, self._ema, self.smoothed = 0, Ema(self.weight), np.zeros(0)
+        self.steps, self.values = new_steps, new_values
+        if new_values.size > known:
+            fresh = self._ema.extend(new_values[known:])
+            self.smoothed = np.concatenate([self.smoothed, fresh])
+        return known
+
+
+def extremes(values: Floats, most: int) -> npt.NDArray[np.int64]:
+    """Which samples to keep so that at most so many are left and every spike is among them.
+
+    The samples are cut into runs of equal count; of each the smallest, the largest and, where there
+    is one, a sample that is not finite stay, and so do the first and the last of all.
+
+    Args:
+        values: The samples.
+        most: At most so many are returned, at least 8.
+
+    Returns:
+        Rising indices; all of them where there are no more than ``most``.
+    """
+    import numpy as np
+
+    size = values.size
+    if size <= most:
+        return np.arange(size)
+    width = -(-size // ((most - 2) // 3))
+    count = -(-size // width)
+    table = np.full(count * width, values[-1])
+    table[:size] = values
+    table = table.reshape(count, width)
+    finite = np.isfinite(table)
+    starts = np.arange(count) * width
+    low = np.where(finite, table, np.inf).argmin(axis=1)
+    high = np.where(finite, table, -np.inf).argmax(axis=1)
+    gaps = (starts + finite.argmin(axis=1))[~finite.all(axis=1)]
+    kept = np.concatenate([starts + low, starts + high, gaps, [0, size - 1]])
+    return np.unique(np.minimum(kept, size - 1))

@@ -116,7 +116,12 @@ def marked(run_path: Path, proc: Path = _PROC) -> dict[int, int]:
 
     A process cannot lose the marker by leaving its parent, session or process group.
     """
-    wanted = os.fsencode(f"{MARKER}={marker(run_path)}")
+    return carrying(MARKER, marker(run_path), proc)
+
+
+def carrying(name: str, value: str, proc: Path = _PROC) -> dict[int, int]:
+    """All other processes that have a variable of this value: pid and start ticks."""
+    wanted = os.fsencode(f"{name}={value}")
     found = {}
     unread = set(_pids(proc)) - {os.getpid()}
     for _ in range(_LOOKS):

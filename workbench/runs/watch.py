@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from workbench.runs.curves import Ema
+from workbench.runs.words import seconds_left
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
 _LOG_LINES = 200
 _BYTES_AT_ONCE = 8 * 2**20
 _QUIET_POLLS = 4  # how often a run that writes nothing is judged again: by its lock, by the clock
-_RECENT = 64  # steps that the time left is judged by
 
 
 @dataclass(frozen=True)
@@ -163,7 +163,7 @@ class Watch:
             verdict=self.verdict,
             step=step,
             max_steps=max_steps,
-            seconds_left=self._seconds_left(max_steps - step),
+            seconds_left=seconds_left(follower, max_steps - step),
             last={
                 name: v for name in follower.metric_names if (v := follower.last(name)) is not None
             },
@@ -178,11 +178,6 @@ class Watch:
             sample=follower.sample,
             log=tuple(follower.log_tail(_LOG_LINES)),
         )
-
-    def _seconds_left(self, steps: int) -> float:
-        """Steps left times the median of the last steps, which an evaluation moves little."""
-        recent = sorted(self.follower.series("step_s").values[-_RECENT:])
-        return steps * recent[len(recent) // 2] if recent and steps >= 0 else float("nan")
 
 
 def _array(values: Sequence[float]) -> Floats:

@@ -40,6 +40,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         return _attempt(run, arguments.attempt, stop)
     except Exception as error:  # noqa: BLE001 - nothing may end without a message
+        # The frames of the step hold its tensors, and where memory ran out the message needs some.
+        traceback.clear_frames(error.__traceback__)
         explained, unforeseen = _explained(run, arguments.attempt, error)
         code = _fail(run, arguments.attempt, explained, unforeseen=unforeseen)
     if SEVERAL:

@@ -144,14 +144,16 @@ def open_world(config: Config, device: torch.device) -> Iterator[World]:
             why=f"{config.parallel.num_nodes} × {config.parallel.devices_per_node} = {wanted}",
             fix="start the run with ava train, which starts as many as the config says",
         )
-    if world.size == 1 and not config.deepspeed.enabled:
+    alone = world.size == 1 and config.parallel.strategy in ("auto", "single")
+    if alone and not config.deepspeed.enabled:
         yield world
         return
     dist.init_process_group(
         choose_backend(config.parallel.backend, device),
         timeout=_TIMEOUT,
         device_id=device if device.type == "cuda" else None,
-        # DeepSpeed wants a group even where there is one process; nobody has to be met for it.
+        # DDP, FSDP and DeepSpeed want a group even where there is one process; nobody has to be
+        # met for it.
         store=HashStore() if world.size == 1 else None,
         rank=world.rank if world.size == 1 else -1,
         world_size=world.size if world.size == 1 else -1,

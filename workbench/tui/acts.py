@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -62,3 +63,39 @@ def stop(name: str, runs_dir: Path, *, now: bool) -> None:
     from workbench.runs.directory import open_run
 
     ask(open_run(runs_dir, name), now=now)
+
+
+def note(name: str, text: str, runs_dir: Path) -> None:
+    """Write a note beside the run."""
+    from workbench.runs.directory import open_run
+    from workbench.runs.labels import add_note
+
+    add_note(open_run(runs_dir, name), text)
+
+
+def twins(kind: str, name: str, runs_dir: Path) -> list[tuple[str, str]]:
+    """What can be done with a recipe or a run, and the command that does the same."""
+    given = overrides(runs_dir)
+    if kind == "recipe":
+        options = "".join(f" --{key} {shlex.quote(value)}" for key, value in given.items())
+        return [
+            ("launch", f"ava launch {name}{options}"),
+            ("launch and watch", f"ava train {name}{options}"),
+            ("will it fit", f"ava estimate {name}"),
+            ("plans that fit", f"ava fit {name}"),
+            ("every value and its layer", f"ava config show {name}"),
+        ]
+    place = f" --runs_dir {shlex.quote(str(runs_dir))}" if given else ""
+    return [
+        (words, f"ava runs {command} {name}{rest}{place}")
+        for words, command, rest in (
+            ("what is known", "show", ""),
+            ("watch", "watch", ""),
+            ("stop and save", "stop", ""),
+            ("end at once", "stop", " --now"),
+            ("go on", "resume", ""),
+            ("note", "note", ' "what I have seen"'),
+            ("compare", "compare", " OTHER"),
+            ("export the curves", "export", ""),
+        )
+    ]

@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from workbench.forms import shown_of, shown_paths
 from workbench.tui.form import (
     FormLine,
     Shown,
-    found,
     lines_of,
     stepped,
     value_text,
@@ -25,30 +25,6 @@ if TYPE_CHECKING:
     from workbench.tui.widgets.canvas import Page
 
 Panel = Literal["estimate", "diff", "yaml", "command"]
-
-# What a person looks for first, whether or not a layer sets it.
-_FIRST = (
-    "run.hardware",
-    "model.hidden_size",
-    "model.num_layers",
-    "model.num_attention_heads",
-    "model.intermediate_size",
-    "model.vocab_size",
-    "training.batch_size",
-    "training.gradient_accumulation_steps",
-    "training.max_steps",
-    "training.learning_rate",
-    "training.optimizer",
-    "training.mixed_precision",
-    "training.gradient_checkpointing",
-    "data.path",
-    "data.max_length",
-    "parallel.num_nodes",
-    "parallel.devices_per_node",
-    "parallel.strategy",
-    "deepspeed.enabled",
-    "deepspeed.zero_stage",
-)
 
 
 class Building:
@@ -90,14 +66,7 @@ class Building:
 
     def lines(self) -> list[FormLine]:
         """The keys that are shown: those that the search finds, all, or those that matter."""
-        from workbench.config.keys import keys
-
-        if self.words.strip():
-            return lines_of(found(self.words))
-        if self.all_keys:
-            return lines_of(keys())
-        wanted = set(_FIRST) | self.draft.plan.composed.origins.keys() | self.draft.edits.keys()
-        return lines_of(path for path in keys() if path in wanted)
+        return lines_of(shown_paths(self.draft, self.words, everything=self.all_keys))
 
     def key(self, path: str) -> Key:
         """The key at a path."""
@@ -107,18 +76,8 @@ class Building:
 
     def shown(self, path: str) -> Shown:
         """What the key's row shows."""
-        from workbench.config.keys import value_at
-
         self._look()
-        value = self.draft.value(path)
-        base = self.draft.base.typed
-        return Shown(
-            value,
-            self.draft.plan.composed.origins.get(path),
-            path in self.draft.edits,
-            value if base is None else value_at(base, path),
-            self._worst.get(path, ""),
-        )
+        return shown_of(self.draft, path, self._worst.get(path, ""))
 
     def about(self, path: str) -> list[Finding]:
         """The findings about a key."""
@@ -136,14 +95,7 @@ class Building:
         if plan is self._of:
             return
         self._of = plan
-        estimate = plan.estimate
-        now = None if estimate is None else Figures.of(estimate)
-        machine = None
-        if plan.hardware is None:
-            from workbench.machine import total_memory
-
-            machine = total_memory()
-        self._outlook = Outlook(estimate, now, self._before, plan.findings, machine)
+        self._outlook = Outlook.of(plan, self._before)
         self._worst = worst_by_path(plan.findings)
 
     def remember(self) -> None:

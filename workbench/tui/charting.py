@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from workbench.runs.braille import Line, Mark
-from workbench.runs.curves import Ema
+from workbench.runs.curves import Smoothed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -80,14 +80,10 @@ class Value(NamedTuple):
 
 @dataclass
 class _Curve:
-    """A metric of a run, smoothed once and for all of its samples."""
+    """A metric of a run, smoothed once and for all of its samples; x is made for one axis."""
 
-    weight: float
-    ema: Ema
-    source: Any = None
+    data: Smoothed
     x: Any = None
-    y: Any = None
-    smoothed: Any = None
     key: tuple[Any, ...] = field(default_factory=tuple)
 
 
@@ -143,31 +139,17 @@ class Chart:
         Smoothing sees every sample before any is left out for drawing, so that a value is the same
         at every zoom.
         """
-        import numpy as np
-
         follower = self.followers[name]
         series = follower.series(metric)
         weight = WEIGHTS[self.view.smoothing]
         curve = self._curves.get((name, metric))
-        size = len(series)
-        if curve is not None and curve.key == (weight, self.view.by, size, series.steps[-1:]):
-            return curve.x, curve.y, curve.smoothed
-        steps = np.array(series.steps, dtype=np.float64)
-        values = np.array(series.values, dtype=np.float64)
-        smoothed = None
-        if curve is not None and curve.weight == weight and curve.source is not None:
-            known = curve.source.size
-            if known <= size and np.array_equal(curve.source, steps[:known]):
-                fresh = curve.ema.extend(values[known:])
-                smoothed = np.concatenate([curve.smoothed, fresh])
-        if smoothed is None or curve is None:
-            curve = _Curve(weight, Ema(weight))
-            smoothed = curve.ema.extend(values)
-        curve.source, curve.y, curve.smoothed = steps, values, smoothed
-        curve.x = self._places(follower, steps)
-        curve.key = (weight, self.view.by, size, series.steps[-1:])
-        self._curves[name, metric] = curve
-        return curve.x, curve.y, curve.smoothed
+        if curve is None or curve.data.weight != weight:
+            curve = self._curves[name, metric] = _Curve(Smoothed(weight))
+        key = (self.view.by, len(series), series.steps[-1:])
+        if curve.key != key:
+            curve.data.update(series.steps, series.values)
+            curve.x, curve.key = self._places(follower, curve.data.steps), key
+        return curve.x, curve.data.values, curve.data.smoothed
 
     def _places(self, follower: Follower, steps: Floats) -> Floats:
         import numpy as np

@@ -6,91 +6,42 @@ are on the screen are ever made.
 
 from __future__ import annotations
 
-from functools import cache
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING
 
 from rich.cells import cell_len
 
+from workbench.forms import (
+    FormLine,
+    Shown,
+    found,
+    lines_of,
+    origin_text,
+    stepped,
+    typed_text,
+    unit_text,
+    value_text,
+    worst_by_path,
+)
 from workbench.tui.rows import Row, clip, fit
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from workbench.config.findings import Finding
     from workbench.config.keys import Key
-    from workbench.config.origins import Origin
+
+__all__ = [
+    "FormLine",
+    "Shown",
+    "found",
+    "key_row",
+    "lines_of",
+    "section_row",
+    "stepped",
+    "typed_text",
+    "value_text",
+    "worst_by_path",
+]
 
 _ORIGIN_FROM = 56  # cells; narrower, the value needs the room
 _MOST_NAME = 34
-
-
-class FormLine(NamedTuple):
-    """One line: a section's heading, or a key of it.
-
-    Attributes:
-        path: Dotted path of the section or key.
-        is_key: Whether it is a key.
-    """
-
-    path: str
-    is_key: bool
-
-
-class Shown(NamedTuple):
-    """What a key's row shows.
-
-    Attributes:
-        value: Its value.
-        origin: Who set it; None for the default.
-        edited: Whether it was set in this session.
-        before: Its value in the plan that the session began with, where that is another.
-        worst: The worst severity of the findings about it; empty where there is none.
-    """
-
-    value: Any
-    origin: Origin | None
-    edited: bool
-    before: Any
-    worst: str
-
-
-def lines_of(paths: Iterable[str]) -> list[FormLine]:
-    """The keys under headings of their sections."""
-    lines: list[FormLine] = []
-    section = None
-    for path in paths:
-        own = path.rpartition(".")[0]
-        if own != section:
-            lines.append(FormLine(own, is_key=False))
-            section = own
-        lines.append(FormLine(path, is_key=True))
-    return lines
-
-
-def found(words: str) -> list[str]:
-    """The keys that a search finds, those whose name has the words first.
-
-    Every word has to be in the key's path, in another spelling of it, or in its meaning.
-    """
-    wanted = words.lower().replace("-", "_").split()
-    haystacks = _haystacks()
-    named = [path for path in haystacks if all(word in path.lower() for word in wanted)]
-    others = [
-        path
-        for path, text in haystacks.items()
-        if all(word in text for word in wanted) and path not in set(named)
-    ]
-    return named + others
-
-
-@cache
-def _haystacks() -> dict[str, str]:
-    from workbench.config.keys import keys
-
-    return {
-        path: " ".join((path, *key.aliases, key.meaning, key.changes or "")).lower()
-        for path, key in keys().items()
-    }
 
 
 def section_row(path: str, width: int) -> Row:
@@ -119,7 +70,7 @@ def key_row(key: Key, shown: Shown, width: int, *, chosen: str = "") -> Row:
     value = clip(value_text(shown.value), max(room, 4))
     row.append((value, ("value" if shown.origin else "dim") + chosen))
     rest = room - cell_len(value)
-    unit = f" {_unit(key.unit, shown.value)}" if key.unit else ""
+    unit = f" {unit_text(key.unit, shown.value)}" if key.unit else ""
     if unit and cell_len(unit) <= rest:
         row.append((unit, "dim" + chosen))
         rest -= cell_len(unit)
@@ -133,103 +84,9 @@ def key_row(key: Key, shown: Shown, width: int, *, chosen: str = "") -> Row:
     return fit(row, width, chosen)
 
 
-def _unit(unit: str, value: Any) -> str:
-    """The unit as it is said with this value: 1 block, 2 blocks."""
-    if value != 1 or isinstance(value, bool) or not unit.endswith("s"):
-        return unit
-    return unit.removesuffix("es") if unit.endswith(("ches", "shes")) else unit.removesuffix("s")
-
-
 def _sign(shown: Shown) -> tuple[str, str]:
     if shown.worst == "error":
         return "✗", "error"
     if shown.worst == "warning":
         return "▲", "warn"
     return ("●", "brand") if shown.edited else (" ", "")
-
-
-def origin_text(shown: Shown) -> str:
-    """Who set the value, in few characters."""
-    if shown.origin is None:
-        return "default"
-    name = shown.origin.layer
-    return name if len(name) <= 24 else "…" + name[-23:]
-
-
-def value_text(value: Any) -> str:
-    """A value as it stands in the form, which is as it would be typed."""
-    if value is None:
-        return "–"
-    if isinstance(value, bool):
-        return "on" if value else "off"
-    if isinstance(value, str):
-        return value or "(empty)"
-    return typed_text(value)
-
-
-def typed_text(value: Any) -> str:
-    """A value as it is typed."""
-    from workbench.config.render import inline
-
-    if isinstance(value, str):
-        return value
-    if isinstance(value, list | tuple):
-        return ", ".join(typed_text(each) for each in value)
-    if isinstance(value, float) and 1e-4 <= abs(value) < 1e6:
-        return f"{value:.10g}"
-    return inline(value)
-
-
-def stepped(key: Key, value: Any, by: int) -> Any:
-    """The next value up (``by`` 1) or down (-1); the same value where there is none.
-
-    Switches turn, choices go round, counts double or halve, other numbers go 1, 2, 5, 10.
-    """
-    if key.type == "boolean":
-        return not value
-    if key.type == "choice":
-        place = key.choices.index(value) if value in key.choices else -by
-        return key.choices[(place + by) % len(key.choices)]
-    if key.type not in ("integer", "number") or isinstance(value, bool | str):
-        return value
-    start = 0 if value is None else value
-    new = _next_count(int(start), by) if key.type == "integer" else _next_number(float(start), by)
-    low, high = key.bounds.get("ge", key.bounds.get("gt")), key.bounds.get("le")
-    if (low is not None and (new < low or (new == low and "gt" in key.bounds))) or (
-        high is not None and new > high
-    ):
-        return value
-    return new
-
-
-def _next_count(value: int, by: int) -> int:
-    if value <= 1:
-        return max(value + by, 0)
-    return value * 2 if by > 0 else value // 2
-
-
-def _next_number(value: float, by: int) -> float:
-    import math
-
-    if value <= 0:
-        return 0.1 if by > 0 else value
-    exponent = math.floor(math.log10(value) + 1e-9)
-    steps = [
-        float(f"{digit}e{power}")
-        for power in (exponent - 1, exponent, exponent + 1)
-        for digit in (1, 2, 5)
-    ]
-    if by > 0:
-        return next(step for step in steps if step > value * (1 + 1e-9))
-    return next(step for step in reversed(steps) if step < value * (1 - 1e-9))
-
-
-def worst_by_path(findings: Iterable[Finding]) -> dict[str, str]:
-    """For each key that there are findings about, the worst severity."""
-    order = {"hint": 0, "warning": 1, "error": 2}
-    worst: dict[str, str] = {}
-    for finding in findings:
-        before = worst.get(finding.path)
-        if before is None or order[finding.severity] > order[before]:
-            worst[finding.path] = finding.severity
-    return worst

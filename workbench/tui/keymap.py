@@ -35,6 +35,30 @@ def _key(  # a line of the table
     return Key(tuple(keys.split()), action, label, text, frozenset(when.split()), group)
 
 
+_PLACES = "Places"
+
+_EVERYWHERE: tuple[Key, ...] = (
+    _key("f2 1", "goto('learn')", "", "Learn: the lessons", group=_PLACES),
+    _key("f3 2", "goto('build')", "", "Build: change a plan", group=_PLACES),
+    _key("f4 3", "goto('launch')", "", "Launch: the recipes", group=_PLACES),
+    _key("f5 4", "goto('watch')", "", "Watch: the runs", group=_PLACES),
+    _key("f6 5", "goto('compare')", "", "Compare: runs over each other", group=_PLACES),
+    _key("ctrl+o", "jump", "", "a letter at everything that can be pressed", group=_PLACES),
+    _key("ctrl+p colon", "palette", "", "everything that can be done here, by its words"),
+    _key("t", "theme", "", "dark, light, high contrast"),
+    _key("K", "change_keys", "", "other keys for what can be done here"),
+)
+"""What every place can do."""
+
+
+def _everywhere(*, digits: bool = True) -> tuple[Key, ...]:
+    """The same; without the digits where they do something else."""
+    return tuple(
+        key._replace(keys=tuple(name for name in key.keys if digits or not name.isdigit()))
+        for key in _EVERYWHERE
+    )
+
+
 _RUN, _LIST = "With a run", "In the list"
 
 KEYS: tuple[Key, ...] = (
@@ -53,16 +77,20 @@ KEYS: tuple[Key, ...] = (
     _key("c", "compare", "compare", "the marked runs over each other", "comparable", _RUN),
     _key("s", "stop", "stop", "stop the run: it finishes the step and saves", "run live", _RUN),
     _key("r", "resume", "resume", "go on from the last checkpoint", "run resumable", _RUN),
-    _key("o", "log", "log", "curve or log", "run", _RUN),
+    _key("o", "page('log')", "log", "the log, or the curve again", "run", _RUN),
+    _key("p", "page('figures')", "predicted", "what was predicted beside it", "run", _RUN),
+    _key("g", "page('samples')", "", "what it wrote, step by step", "run", _RUN),
+    _key("u", "page('system')", "", "processor, memory, disk, GPU", "run", _RUN),
+    _key("n", "note", "", "write a note beside the run", "run", _RUN),
+    _key("i", "twin", "", "the commands that do the same", "", "Everywhere"),
     _key("y", "scale", "", "linear or logarithmic loss", "run", _RUN),
     _key("right_square_bracket", "smooth(1)", "", "smooth the curve more", "run", _RUN),
     _key("left_square_bracket", "smooth(-1)", "", "smooth the curve less", "run", _RUN),
     _key("plus equals_sign", "zoom(1)", "", "look closer at the newest steps", "run", _RUN),
     _key("minus", "zoom(-1)", "", "look at more steps", "run", _RUN),
-    _key("f", "widen", "wide", "hide the list, or show it again", "", "Everywhere"),
+    _key("f", "widen", "", "hide the list, or show it again", "", "Everywhere"),
     _key("tab", "swap", "", "to the other side, to scroll there"),
-    _key("ctrl+p colon", "palette", "", "everything that can be done here, by its words"),
-    _key("t", "theme", "", "dark, light, high contrast"),
+    *_everywhere(),
     _key("question_mark f1", "help", "help", "this page"),
     _key("q ctrl+q ctrl+c", "quit", "quit", "leave; runs go on without ava-tui"),
     _key("ctrl+z", "suspend", "", "pause and go to the shell; fg comes back"),
@@ -129,8 +157,7 @@ BUILD_KEYS: tuple[Key, ...] = (
     _key("s", "save", "save", "save as a layer", group=_PLAN),
     _key("l", "launch", "launch", "launch it: it says first what will happen", group=_PLAN),
     _key("escape q", "leave", "back", "back to the recipes and runs", group="Everywhere"),
-    _key("ctrl+p colon", "palette", "", "everything that can be done here, by its words"),
-    _key("t", "theme", "", "dark, light, high contrast"),
+    *_everywhere(digits=False),
     _key("question_mark", "help", "help", "this page"),
 )
 
@@ -168,8 +195,40 @@ CHART_KEYS: tuple[Key, ...] = (
     _key("r", "turn", "reverse", "the other way round", "table", _RUNS),
     _key("e", "export", "export", "to CSV, PNG, SVG or text", "", _RUNS),
     _key("escape q", "leave", "back", "back to the list"),
-    _key("ctrl+p colon", "palette", "", "everything that can be done here, by its words"),
-    _key("t", "theme", "", "dark, light, high contrast"),
+    *_everywhere(),
+    _key("question_mark f1", "help", "help", "this page"),
+)
+
+_LESSONS, _CELL, _LESSON = "The lessons", "With a cell", "In the lesson"
+
+LEARN_KEYS: tuple[Key, ...] = (
+    _key("up k", "move(-1)", "", "one up", group=_LESSONS),
+    _key("down j", "move(1)", "", "one down", group=_LESSONS),
+    _key("enter", "open", "open", "open the lesson", "lesson", _LESSONS),
+    _key("escape q", "leave", "back", "back to the recipes and runs"),
+    *_everywhere(),
+    _key("question_mark f1", "help", "help", "this page"),
+)
+
+LESSON_KEYS: tuple[Key, ...] = (
+    _key("enter r", "run", "run", "run the cell", "cell", _CELL),
+    _key("e", "edit", "edit", "change the cell; escape keeps the change", "editable", _CELL),
+    _key("h", "hint", "hint", "a hint, one more with each press", "check", _CELL),
+    _key("b", "build", "build", "open this config in Build", "config", _CELL),
+    _key("i", "interrupt", "stop", "stop the cell that runs", "busy", _CELL),
+    _key("R", "run_all", "", "run the cells of this section, from the top", "cell", _CELL),
+    _key("x", "reset", "", "the cell as the lesson has it", "edited", _CELL),
+    _key("z", "restart", "", "end the kernel; the next cell starts a new one", "kernel", _CELL),
+    _key("tab", "cell(1)", "", "the next cell", "cell", _CELL),
+    _key("shift+tab", "cell(-1)", "", "the cell before", "cell", _CELL),
+    _key("right n", "section(1)", "next", "the next section", group=_LESSON),
+    _key("left p", "section(-1)", "", "the section before", group=_LESSON),
+    _key("space", "on", "", "a page down, then the next section", group=_LESSON),
+    _key("c", "contents", "sections", "pick a section", group=_LESSON),
+    _key("right_curly_bracket", "lesson(1)", "", "the next lesson", group=_LESSON),
+    _key("left_curly_bracket", "lesson(-1)", "", "the lesson before", group=_LESSON),
+    _key("escape q", "leave", "back", "back to the lessons; cells run on"),
+    *_everywhere(),
     _key("question_mark f1", "help", "help", "this page"),
 )
 
@@ -184,7 +243,9 @@ _SHOWN = {
     "ctrl+c": "ctrl-c",
     "ctrl+q": "ctrl-q",
     "ctrl+z": "ctrl-z",
-    "f1": "F1",
+    "ctrl+o": "ctrl-o",
+    "shift+tab": "⇧tab",
+    **{f"f{number}": f"F{number}" for number in range(1, 13)},
     "slash": "/",
     "left_curly_bracket": "{",
     "right_curly_bracket": "}",

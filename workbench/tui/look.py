@@ -8,6 +8,8 @@ from rich.style import Style
 from textual.filter import LineFilter
 from textual.theme import Theme
 
+from workbench.runs import words
+
 DARK, LIGHT, CONTRAST = "ava-dark", "ava-light", "ava-contrast"
 
 # One row per role: dark, light, and what carries the meaning where there is no colour.
@@ -55,6 +57,14 @@ _PALETTE: dict[str, tuple[str, str, str]] = {
     "run:5": ("#ff8a5c", "#c24400", "bold"),
     "run:6": ("#b9c6d8", "#5c6670", "bold"),
     "run:7": ("#9db8ff", "#3949ab", "bold"),
+    "strong": ("#f4f7fb", "#0d1117", "bold"),
+    "em": ("#d5dce6", "#24292f", "italic"),
+    "link": ("#7fb8ff", "#0550ae", "underline"),
+    "quote": ("#ffb454", "#b35c00", "bold"),
+    "code": ("#9fdcd2", "#00596b", "bold"),
+    "keyword": ("#7fb8ff", "#0550ae", "bold"),
+    "string": ("#a5d6a7", "#1b6b2f", ""),
+    "number": ("#ffcf8f", "#8a4600", ""),
     "sample": ("#b9c6d8", "#3b4652", ""),
 }
 
@@ -76,20 +86,6 @@ _STRONGER = {
     "~": "on #303030",
 }
 
-_STATES: dict[str, tuple[str, str]] = {
-    "queued": ("…", "dim"),
-    "starting": ("◌", "live"),
-    "running": ("●", "live"),
-    "stopping": ("◐", "warn"),
-    "stalled": ("▲", "warn"),
-    "restarting": ("◐", "warn"),
-    "finished": ("✓", "good"),
-    "stopped": ("■", "dim"),
-    "paused": ("■", "dim"),
-    "failed": ("✗", "error"),
-    "vanished": ("?", "error"),
-}
-
 _ASCII: dict[int, str] = {
     ord(sign): plain
     for signs, plains in (
@@ -105,7 +101,7 @@ _ASCII: dict[int, str] = {
 
 def mark(state: str) -> tuple[str, str]:
     """The sign of a run's state and its style name."""
-    return _STATES.get(state, ("·", "dim"))
+    return words.mark(state)
 
 
 @cache

@@ -6,12 +6,13 @@
     curves:
       zoom(1): [z, plus]
 
-A place is `list`, `build` or `curves`; what follows is an action of its table with its new keys.
+A place is one of `PLACES`; what follows is an action of its table with its new keys.
 ``ava-tui --keys`` prints the tables in this form.
 """
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,7 +23,13 @@ if TYPE_CHECKING:
     from workbench.config.document import Document
     from workbench.tui.keymap import Key
 
-PLACES = {"list": "KEYS", "build": "BUILD_KEYS", "curves": "CHART_KEYS"}
+PLACES = {
+    "list": "KEYS",
+    "build": "BUILD_KEYS",
+    "curves": "CHART_KEYS",
+    "lessons": "LEARN_KEYS",
+    "lesson": "LESSON_KEYS",
+}
 
 
 def file() -> Path:
@@ -58,7 +65,7 @@ def take_over(path: Path | None = None) -> None:
 def _changed(
     table: tuple[Key, ...], place: str, changes: dict[str, object], document: Document, path: Path
 ) -> tuple[Key, ...]:
-    found = _named(table)
+    found = named(table)
     for action, given in changes.items():
         where = f"{path}:{document.marks[place, action].line}"
         if action not in found:
@@ -69,24 +76,66 @@ def _changed(
                 f"{place} has no action {action!r}", where=where, fix=f"one of: {', '.join(close)}"
             )
         keys = tuple(str(each) for each in (given if isinstance(given, list) else [given]))
-        if not all(key.replace("+", "").replace("_", "").isalnum() for key in keys):
-            raise UsageError(
-                f"this is no name of a key: {', '.join(keys)}",
-                where=where,
-                fix="as ava-tui --keys writes them: f2, ctrl+z, question_mark",
-            )
+        _refuse_unnamed(keys, where)
         found[action] = found[action]._replace(keys=keys)
     _refuse_twice(list(found.values()), place, path)
     return tuple(found.values())
 
 
-def _named(table: tuple[Key, ...]) -> dict[str, Key]:
+def check(place: str, action: str, key: str) -> tuple[Key, ...]:
+    """The table of a place with this key for that action.
+
+    Raises:
+        UsageError: The key cannot be named in the file, or another action has it.
+    """
+    from workbench.tui import keymap
+
+    _refuse_unnamed((key,), None)
+    found = named(getattr(keymap, PLACES[place]))
+    found[action] = found[action]._replace(keys=(key,))
+    _refuse_twice(list(found.values()), place, file())
+    return tuple(found.values())
+
+
+def give(place: str, action: str, key: str) -> Path:
+    """Give an action another key, here and in the person's file; what else stands there stays.
+
+    Raises:
+        UsageError: As `check`.
+        ConfigError: The file cannot be read or written.
+    """
+    from workbench.config.findings import Edit
+    from workbench.config.saving import save_edits
+    from workbench.runs.files import atomic_write_text
+    from workbench.tui import keymap
+
+    table = check(place, action, key)
+    path = file()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if not path.is_file() or not path.stat().st_size:
+        atomic_write_text(path, f"{place}:\n  {json.dumps(action)}: {json.dumps(key)}\n")
+    else:
+        save_edits(path, [Edit(f"{place}.{action}", key)])
+    setattr(keymap, PLACES[place], table)
+    return path
+
+
+def named(table: tuple[Key, ...]) -> dict[str, Key]:
     """The lines by their actions; the second line of an action is ``widen #2``."""
     found: dict[str, Key] = {}
     for key in table:
         same = sum(each.action == key.action for each in found.values())
         found[f"{key.action} #{same + 1}" if same else key.action] = key
     return found
+
+
+def _refuse_unnamed(keys: tuple[str, ...], where: str | None) -> None:
+    if not all(key.replace("+", "").replace("_", "").isalnum() for key in keys):
+        raise UsageError(
+            f"this is no name of a key: {', '.join(keys)}",
+            where=where,
+            fix="as ava-tui --keys writes them: f2, ctrl+z, question_mark",
+        )
 
 
 def _refuse_twice(table: list[Key], place: str, path: Path) -> None:
@@ -109,7 +158,7 @@ def as_yaml() -> str:
     lines = [f"# Keys of ava-tui. Put what you change into {file()}"]
     for place, name in PLACES.items():
         lines += ["", f"{place}:"]
-        for action, key in _named(getattr(keymap, name)).items():
+        for action, key in named(getattr(keymap, name)).items():
             names = ", ".join(repr(each) for each in key.keys)
             lines.append(f"  {action!r}: [{names}]  # {key.help}")
     return "\n".join(lines) + "\n"

@@ -9,6 +9,8 @@ if TYPE_CHECKING:
 
     from workbench.runs.overview import Entry, Overview
     from workbench.runs.watch import Snapshot, Watch
+    from workbench.tui.extras import Extras
+    from workbench.tui.pages.watch import Extra
 
 _LIST_EVERY = 4  # looks
 
@@ -18,6 +20,7 @@ class Seen(NamedTuple):
 
     entries: list[Entry] | None
     snapshot: Snapshot | None
+    extra: Extra | None = None
 
 
 class Reader:
@@ -28,21 +31,27 @@ class Reader:
         self._runs_dir = runs_dir
         self._overview: Overview | None = None
         self._watch: Watch | None = None
+        self._extras: Extras | None = None
+        self._page = ("", "")
 
-    def look(self, name: str, weight: float, *, everywhere: bool) -> Seen:
+    def look(self, name: str, weight: float, *, everywhere: bool, page: str = "curve") -> Seen:
         """Look once.
 
         Args:
             name: The run to watch; empty for none.
             weight: Weight of the smoothing.
             everywhere: Look at the list too, even when it is not its turn.
+            page: Which page of the run is open.
 
         Raises:
             WorkbenchError: The folder or the run cannot be read.
         """
         self.looks += 1
         everywhere = everywhere or self.looks % _LIST_EVERY == 0
-        return Seen(self._list(everywhere=everywhere), self._run(name, weight) if name else None)
+        entries = self._list(everywhere=everywhere)
+        if not name:
+            return Seen(entries, None)
+        return Seen(entries, self._run(name, weight), self._extra(name, page))
 
     def _list(self, *, everywhere: bool) -> list[Entry] | None:
         from workbench.runs.overview import Overview
@@ -67,3 +76,17 @@ class Reader:
             watch.smooth(weight)
             changed = True
         return watch.snapshot() if changed else None
+
+    def _extra(self, name: str, page: str) -> Extra | None:
+        if page == "curve":
+            self._page = name, page
+            return None
+        from workbench.tui.extras import Extras
+
+        if self._extras is None:
+            self._extras = Extras()
+        if self._page != (name, page):
+            self._extras.forget()
+            self._page = name, page
+        assert self._watch is not None, "the run has just been looked at"
+        return self._extras.look(self._watch.run, self._watch.follower, page)

@@ -118,14 +118,14 @@ def moments(net: Sized, base: Standing, zero: Zero, updates: Updates) -> list[Mo
     extra = () if stands else bucket_lines(zero, alignment)
     waits = _waiting(pieces, zero, alignment)
     passes = Standing.of(*base.lines, *base.host, *waits, apart=base.apart)
-    found = single.moments(net, passes, updates=updates, buckets=extra, updated=False)
     grown = [] if zero.finds_gradients else _gradients(net)
     if zero.stage == 0:
+        found = single.moments(net, passes, updates=updates, buckets=extra, updated=False)
         return found + _stage_0(net, passes, zero, updates, grown)
     width = zero.gradient if zero.gradients_stay else zero.width
-    rows = (*pieces.matrices, *pieces.vectors)
+    rows = pieces.in_groups if zero.gradients_stay else pieces.together
     bucket = zero.bucket if zero.contiguous else pieces.numbers
-    sent = flushes(rows, bucket, pieces.whole_first, backwards=not zero.gradients_stay)
+    sent = flushes(rows, bucket, (pieces.first, pieces.second), backwards=not zero.gradients_stay)
     own = up(width * pieces.whole, alignment) if zero.optimizer_on == "none" else 0
     owned = _line("gradients that begin in this device's pieces", f"{width} P_own", own)
     copies = zero.devices > 1 and zero.scatters
@@ -133,9 +133,16 @@ def moments(net: Sized, base: Standing, zero: Zero, updates: Updates) -> list[Mo
     def row(flush: Flush) -> Line:
         """What goes is copied into a row first; where one device gets all of it, it is one."""
         name, formula = "a bucket's gradients in a row", f"{width} × its numbers"
-        size = up(width * flush.numbers, alignment) if copies else 0
+        size = up(width * flush.row, alignment) if copies else 0
         return _line(name, formula, size, "communication")
 
+    def kept(coming: int) -> tuple[Line, ...]:
+        """What of the gradients is this device's, from when the first bucket with some is sent."""
+        return (owned,) if not zero.gradients_stay and coming < sent.owns_at else ()
+
+    found = single.moments(
+        net, passes, updates=updates, buckets=extra, kept=kept if own else None, updated=False
+    )
     if zero.gradients_stay:
         # Gradients leave their own memory as they enter the bucket.
         found.append(moment("gradients, to the bucket", net, passes, grown, extra))
@@ -151,7 +158,7 @@ def moments(net: Sized, base: Standing, zero: Zero, updates: Updates) -> list[Mo
             lines = (*extra, *kept, row(flush), _alone(flush, width))
             parts = _at(net, flush.left)
             found.append(moment("gradients on their way between blocks", net, passes, parts, lines))
-    last = (row(sent.last), owned) if sent.owns else (_larger(row(sent.last), owned),)
+    last = (row(sent.last), owned) if sent.owns_at >= 0 else (_larger(row(sent.last), owned),)
     lines = (*extra, *last, _alone(sent.last, width))
     found.append(moment("gradients on their way", net, passes, [], lines))
     return found + _update(net, base, zero, updates, pieces, owned)

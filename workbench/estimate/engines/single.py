@@ -23,6 +23,8 @@ from workbench.estimate.engines.states import state_lines, update_lines
 from workbench.estimate.ledger import Line
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from workbench.estimate.engines.states import Updates
     from workbench.estimate.ledger import Moment
     from workbench.estimate.network.network import Sized
@@ -58,6 +60,7 @@ def moments(
     updates: Updates,
     waiting: tuple[Part, ...] = (),
     buckets: tuple[Line, ...] = (),
+    kept: Callable[[int], tuple[Line, ...]] | None = None,
     updated: bool = True,
 ) -> list[Moment]:
     """The moments of a step on one device.
@@ -69,6 +72,7 @@ def moments(
         waiting: Gradients, from the front to the tail, that lie beside what stands until those of
             the last micro-batch have been added.
         buckets: What is there from the first gradient to the end of the backward pass.
+        kept: What is there beside them when gradients of so many numbers have yet to come.
         updated: Whether to give the moment of the update.
     """
     runs = net.runs
@@ -91,9 +95,12 @@ def moments(
         parts = [*before, Part("tail", "arrival")]
         found.append(moment("first gradients", net, base, parts, buckets))
     after: list[Part] = [Part("tail", "gradients")]
+    coming = net.front.numbers + sum(count * net.blocks[kind].numbers for kind, count in runs)
     for index in range(len(runs) - 1, -1, -1):
         kind, count = runs[index]
         before.pop()
+        each = net.blocks[kind].numbers
+        coming -= count * each
         others = [Part(kind, "trained", count - 1)] if left else []
         left = left[:-1]
         if index not in notable:
@@ -102,15 +109,18 @@ def moments(
             continue
         parts = [*before, Part(kind, "saved", count - 1), Part(kind, "backward"), *after]
         name = BETWEEN if kind == net.middle else f"block {done} of {total}"
-        found.append(moment(f"{name}, backward", net, base, [*parts, *left, *others], buckets))
+        lines = (*buckets, *kept(coming + count * each)) if kept else buckets
+        found.append(moment(f"{name}, backward", net, base, [*parts, *left, *others], lines))
         if count > 1:
             parts = [*before, Part(kind, "backward"), *after, *_done(net, kind, count - 1)]
             name = f"block {done - count + 1} of {total}, backward"
-            found.append(moment(name, net, base, [*parts, *left], buckets))
+            lines = (*buckets, *kept(coming + each)) if kept else buckets
+            found.append(moment(name, net, base, [*parts, *left], lines))
         after += _done(net, kind, count)
         done -= 0 if kind == net.middle else count
     parts = [Part("front", "backward"), *after]
-    found.append(moment("embedding, backward", net, base, parts, buckets))
+    lines = (*buckets, *kept(coming)) if kept else buckets
+    found.append(moment("embedding, backward", net, base, parts, lines))
     if not updated:
         return found
     # Gradients of the embedding that waited between the stacks are part of its own by now.

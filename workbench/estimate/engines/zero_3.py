@@ -166,8 +166,7 @@ def _passes(net: Sized, zero: Zero, cut: _Cut, pieces: Pieces, base: Standing) -
     found.append(
         moment("embedding, backward", net, base, [Part("front", "backward")], (fetched(front),))
     )
-    rows = (*pieces.matrices, *pieces.vectors)
-    sent = flushes(rows, zero.bucket, 0, backwards=True)
+    sent = flushes(pieces.together, zero.bucket, (0, 0), backwards=True)
     size = width * sent.last.numbers if zero.devices > 1 else 0
     row = _line("a bucket's gradients in a row", f"{width} × its numbers", size, "communication")
     alone = _line(

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 Row = tuple[tuple[int, ...], int]
 """Numbers of each weight of a part of the network, and how often the part comes."""
 
+Arrival = tuple[tuple[tuple[int, int], ...], int]
+"""Numbers and group of each weight of a part of the network, and how often the part comes."""
+
 
 @dataclass(frozen=True, slots=True)
 class Pieces:
@@ -28,11 +31,11 @@ class Pieces:
         numbers: All weights.
         matrices: Those of the first group, from the first to the last layer.
         vectors: Those of the second.
+        together: All of them, from the first to the last layer.
         largest: Numbers of the largest weight.
         first: Numbers of one device's piece of the first group.
         second: The same of the second group.
         whole: Weights that begin in the first device's pieces, each counted with all its numbers.
-        whole_first: Those of the first group.
         piece: Numbers of the largest part of a weight in these.
     """
 
@@ -40,12 +43,21 @@ class Pieces:
     numbers: int
     matrices: tuple[Row, ...]
     vectors: tuple[Row, ...]
+    together: tuple[Arrival, ...]
     largest: int
     first: int
     second: int
     whole: int
-    whole_first: int
     piece: int
+
+    @property
+    def in_groups(self) -> tuple[Arrival, ...]:
+        """All weights, one group after the other."""
+        return tuple(
+            (tuple((numbers, group) for numbers in each), times)
+            for group, rows in enumerate((self.matrices, self.vectors))
+            for each, times in rows
+        )
 
     @property
     def part(self) -> int:
@@ -60,20 +72,21 @@ class Pieces:
 
 def pieces_of(net: Sized, devices: int) -> Pieces:
     """The pieces of a network on the first of ``devices``."""
-    parts: dict[str | int, tuple[list[int], list[int]]] = {}
+    parts: dict[str | int, list[tuple[int, int]]] = {}
     for each in trained_weights(net):
-        matrices, vectors = parts.setdefault(each.part, ([], []))
-        (matrices if each.is_matrix else vectors).append(each.numbers)
+        parts.setdefault(each.part, []).append((each.numbers, int(not each.is_matrix)))
     order: list[tuple[str | int, int]] = [("front", 1), *net.runs, ("tail", 1)]
-    rows = tuple(
-        tuple((tuple(parts.get(part, ([], []))[group]), times) for part, times in order)
-        for group in (0, 1)
-    )
-    return _pieces(rows[0], rows[1], devices)
+    return _pieces(tuple((tuple(parts.get(part, ())), times) for part, times in order), devices)
 
 
 @lru_cache(maxsize=256)
-def _pieces(matrices: tuple[Row, ...], vectors: tuple[Row, ...], devices: int) -> Pieces:
+def _pieces(together: tuple[Arrival, ...], devices: int) -> Pieces:
+    matrices, vectors = (
+        tuple(
+            (tuple(size for size, its in each if its == group), times) for each, times in together
+        )
+        for group in (0, 1)
+    )
     totals = [sum(times * sum(each) for each, times in group) for group in (matrices, vectors)]
     # Pieces begin at multiples of 4 bytes (`nccl_start_alignment_factor`, stage_1_and_2.py).
     first, second = (up(total, 2 * devices) // devices for total in totals)
@@ -83,11 +96,11 @@ def _pieces(matrices: tuple[Row, ...], vectors: tuple[Row, ...], devices: int) -
         sum(totals),
         matrices,
         vectors,
+        together,
         max((n for group in (matrices, vectors) for each, _ in group for n in each), default=0),
         first,
         second,
         held[0][0] + held[1][0],
-        held[0][0],
         max(held[0][1], held[1][1]),
     )
 
@@ -122,12 +135,19 @@ class Flush:
     Attributes:
         numbers: What is in it, or the gradient that did not fit into it.
         fits: Whether it did.
+        row: What of it is copied into a row first: nothing where it is for one device.
         left: Numbers of the gradients that have yet to come.
     """
 
     numbers: int
     fits: bool
+    row: int
     left: int
+
+    @property
+    def taken(self) -> int:
+        """Numbers that it holds beside the bucket."""
+        return self.row + (0 if self.fits else self.numbers)
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,50 +159,111 @@ class Flushes:
         early: The most that goes while the device has nothing of its own yet; None: never.
         late: The most that goes afterwards, before the last time; None: never.
         last: The last time, when all gradients are there.
-        owns: Whether the device has something of its own before the last time.
+        owns_at: Numbers of the gradients that have yet to come when the device first has something
+            of its own; -1 where that is at the last time.
     """
 
     first: Flush
     early: Flush | None
     late: Flush | None
     last: Flush
-    owns: bool
+    owns_at: int
 
 
 @lru_cache(maxsize=256)
-def flushes(rows: tuple[Row, ...], bucket: int, own: int, *, backwards: bool) -> Flushes:
+def flushes(
+    rows: tuple[Arrival, ...], bucket: int, own: tuple[int, int], *, backwards: bool
+) -> Flushes:
     """Send gradients through a bucket of so many numbers.
 
     Args:
         rows: The gradients.
         bucket: What it holds.
-        own: Numbers of the weights that begin in this device's pieces: the first ones.
+        own: Numbers of this device's pieces of both groups: the first ones.
         backwards: Whether the last layer's gradients come first.
     """
-    left = sum(times * sum(each) for each, times in rows)
-    filled = 0
+    total = [
+        sum(times * sum(size for size, its in each if its == group) for each, times in rows)
+        for group in (0, 1)
+    ]
+    seen = [0, 0]
     first: Flush | None = None
     early: Flush | None = None
     late: Flush | None = None
-    owns = False
+    owns_at = -1
+    held = _Bucket(bucket)
     for each, times in reversed(rows) if backwards else rows:
         sizes = each[::-1] if backwards else each
         for _ in range(times):
-            for numbers in sizes:
-                if filled and filled + numbers > bucket:
-                    sent = Flush(filled, filled <= bucket, left)
+            for numbers, group in sizes:
+                if held.filled and held.filled + numbers > bucket:
+                    sent = held.sent(sum(total) - sum(seen))
                     first = first or sent
-                    if owns:
+                    if owns_at >= 0:
                         late = _larger(late, sent)
                     else:
                         early = _larger(early, sent)
-                    owns = owns or left < own
-                    filled = 0
-                filled += numbers
-                left -= numbers
-    last = Flush(filled, filled <= bucket, 0)
-    return Flushes(first or last, early, late, last, owns)
+                    if held.owns and owns_at < 0:
+                        owns_at = sent.left
+                    held = _Bucket(bucket)
+                begins = total[group] - seen[group] - numbers if backwards else seen[group]
+                held.add(numbers, begins, own[group])
+                seen[group] += numbers
+    last = held.sent(0)
+    return Flushes(first or last, early, late, last, owns_at)
+
+
+class _Bucket:
+    """What waits in a bucket, and for whom."""
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+        self.filled = 0
+        self.owns = False
+        self._to: set[int] = set()
+        self._row = 0
+
+    def add(self, numbers: int, begins: int, piece: int) -> None:
+        """Put a gradient in.
+
+        Args:
+            numbers: Its size.
+            begins: Where it begins in its group.
+            piece: Numbers of a device's piece of the group; 0 where nobody asks for whom it is.
+        """
+        self.filled += numbers
+        if not piece:
+            return
+        self.owns = self.owns or begins < piece
+        first, last = begins // piece, (begins + max(numbers, 1) - 1) // piece
+        self._to |= {first, last}
+        if numbers > self.size:
+            self._row = _slices(numbers, begins, piece, self.size)
+
+    def sent(self, left: int) -> Flush:
+        """What it is when it is emptied."""
+        fits = self.filled <= self.size
+        row = (self.filled if len(self._to) > 1 else 0) if fits else self._row
+        return Flush(self.filled, fits, row, left)
+
+
+def _slices(numbers: int, begins: int, piece: int, bucket: int) -> int:
+    """The longest row of slices of a gradient that is larger than the bucket.
+
+    Slices for one device after the other are put in a row until they are more than a bucket; one
+    alone is sent from where it is (`allreduce_and_scatter`, stage_1_and_2.py).
+    """
+    longest = row = count = 0
+    place, end = begins, begins + numbers
+    while place < end:
+        after = min(end, (place // piece + 1) * piece)
+        row, count = row + after - place, count + 1
+        place = after
+        if row > bucket or place == end:
+            longest = max(longest, row if count > 1 else 0)
+            row = count = 0
+    return longest
 
 
 def _larger(one: Flush | None, other: Flush) -> Flush:
-    return other if one is None or other.numbers > one.numbers else one
+    return other if one is None or other.taken > one.taken else one

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from rich.cells import cell_len
 
 from workbench import units
+from workbench.outlook import Figures, Outlook, dollars, hours
 from workbench.tui.pages.key import finding_row
 from workbench.tui.rows import Row, clip, columns, fit, heading, wrap
 
@@ -15,6 +16,17 @@ if TYPE_CHECKING:
     from workbench.estimate.estimate import Estimate
     from workbench.estimate.speed import Interval
     from workbench.tui.widgets.canvas import Page
+
+__all__ = [
+    "Figures",
+    "Outlook",
+    "dollars",
+    "estimate_page",
+    "finding_rows",
+    "repairs",
+    "short_page",
+    "verdict_row",
+]
 
 _GLYPHS = {
     "weights": "█",
@@ -27,61 +39,6 @@ _GLYPHS = {
     "process": "▫",
 }
 _ROOMY = 20  # rows from which on every category has a row of its own
-
-
-class Figures(NamedTuple):
-    """What an estimate comes to, to be compared with that of the plan before the last edit.
-
-    Attributes:
-        needed: Bytes of one device; the least of them where not all are known.
-        categories: Bytes of each category at the peak, in the order of the bar.
-        largest: Name and bytes of the largest line at the peak; None where lines are not known.
-        tokens_per_second: Over all devices.
-        hours: From the first step to the last.
-        dollars: Of all devices.
-    """
-
-    needed: int
-    categories: dict[str, int]
-    largest: tuple[str, int] | None
-    tokens_per_second: float | None
-    hours: float | None
-    dollars: float | None
-
-    @classmethod
-    def of(cls, estimate: Estimate) -> Figures:
-        """The figures of an estimate."""
-        memory, speed = estimate.memory, estimate.speed
-        lines = [] if memory is None else memory.peak.lines()
-        categories = dict.fromkeys(_GLYPHS, 0)
-        for line in lines:
-            categories[line.category] += line.bytes
-        return cls(
-            estimate.needed,
-            {name: size for name, size in categories.items() if size},
-            (lines[0].name, lines[0].bytes) if lines else None,
-            None if speed is None else speed.tokens_per_second.likely,
-            None if estimate.time is None else estimate.time.likely,
-            None if estimate.cost is None else estimate.cost.likely,
-        )
-
-
-class Outlook(NamedTuple):
-    """What the page shows.
-
-    Attributes:
-        estimate: The estimate; None where a value of the config is none.
-        now: Its figures.
-        before: Those of the plan before the last edit.
-        findings: What is to be said about the plan.
-        machine: Memory of this machine, for a plan that is made for it.
-    """
-
-    estimate: Estimate | None
-    now: Figures | None
-    before: Figures | None
-    findings: list[Finding]
-    machine: int | None
 
 
 def estimate_page(outlook: Outlook) -> Page:
@@ -134,15 +91,13 @@ def verdict_row(outlook: Outlook, width: int) -> Row:
     estimate, now = outlook.estimate, outlook.now
     assert estimate is not None, "there is an estimate"
     assert now is not None, "and its figures"
-    card = estimate.capacity or outlook.machine
+    card = outlook.card
     needed = f"{'≥ ' if estimate.memory is None else ''}{units.size(now.needed)}"
     of = f" of {units.size(card)}" if card else ""
     title = estimate.hardware.title if estimate.hardware else "this machine"
     right: Row = [(title, "dim")]
     delta = _delta(now.needed, outlook.before and outlook.before.needed, units.size)
-    fits = estimate.fits
-    if fits is None and outlook.machine is not None and estimate.memory is not None:
-        fits = now.needed <= outlook.machine
+    fits = outlook.fits
     if fits is None:
         unknown = "" if estimate.memory is not None else ": not every line is known"
         return columns([("? ", "warn"), (needed + of + unknown, "value"), delta], right, width)
@@ -183,7 +138,7 @@ def _bar(outlook: Outlook, width: int) -> Row:
     estimate, now = outlook.estimate, outlook.now
     assert estimate is not None, "there is an estimate"
     assert now is not None, "and its figures"
-    card = estimate.capacity or outlook.machine or 0
+    card = outlook.card or 0
     whole = max(card, now.needed, 1)
     cells = max(width - 1, 1)
     row: Row = []
@@ -257,8 +212,8 @@ def _money(outlook: Outlook, width: int) -> list[Row]:
         ("", ""),
     )
     if estimate.time is not None:
-        line("time", _hours(estimate.time.likely), _between(estimate.time, _hours),
-             _delta(estimate.time.likely, before.hours if before else None, _hours))  # fmt: skip
+        line("time", hours(estimate.time.likely), _between(estimate.time, hours),
+             _delta(estimate.time.likely, before.hours if before else None, hours))  # fmt: skip
     else:
         line("time", "–", f"  {estimate.budget.because}", ("", ""))
     if estimate.cost is not None:
@@ -277,7 +232,7 @@ def _speed_words(outlook: Outlook) -> str:
         return "speed not known: " + (estimate.no_speed.why if estimate.no_speed else "")
     words = f"{units.count(estimate.speed.tokens_per_second.likely)} tokens/s"
     if estimate.time is not None:
-        words += f"   {_hours(estimate.time.likely)}"
+        words += f"   {hours(estimate.time.likely)}"
     if estimate.cost is not None:
         words += f"   {dollars(estimate.cost.likely)}"
     return words
@@ -323,12 +278,3 @@ def _delta(now: float, before: float | None, spell: object) -> tuple[str, str]:
 def _between(interval: Interval, spell: object) -> str:
     assert callable(spell), "a function that spells numbers"
     return f"  {spell(interval.low)} to {spell(interval.high)}"
-
-
-def _hours(hours: float) -> str:
-    return units.duration(3600 * hours)
-
-
-def dollars(amount: float) -> str:
-    """Money in few characters."""
-    return f"${amount:,.2f}" if amount < 100 else f"${amount:,.0f}"

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING
 from workbench import units
 from workbench.errors import WorkbenchError
 from workbench.runs.braille import Line, plot
+from workbench.runs.words import sentence
 from workbench.tui import look
 from workbench.tui.pages.message import message_rows
+from workbench.tui.pages.watch import Extra, extra_rows
 from workbench.tui.rows import Row, beside, clip, columns, fit, fold, heading, plain, wrap
 
 if TYPE_CHECKING:
@@ -28,33 +30,41 @@ class View:
     """How a run is looked at.
 
     Attributes:
-        log: Show the log in place of the curve.
+        page: What is shown below the title: curve, log, figures, samples, system.
         y_log: Logarithmic loss.
         smoothing: Index into `WEIGHTS`.
         zoom: Show the newest ``1 / 2**zoom`` of the steps.
         ascii: Draw with ASCII characters only.
     """
 
-    log: bool = False
+    page: str = "curve"
     y_log: bool = False
     smoothing: int = 3
     zoom: int = 0
     ascii: bool = False
 
 
-def run_page(run: Snapshot, view: View) -> Page:
-    """The page of what is known about a run."""
+def run_page(run: Snapshot, view: View, extra: Extra | None = None) -> Page:
+    """The page of what is known about a run.
+
+    Args:
+        run: What is known.
+        view: How it is looked at.
+        extra: What another page than the curve shows; None until it has been read.
+    """
 
     def page(width: int, height: int) -> list[Row]:
         error = _error(run)
         rows = [_title(run, width), *_state(run, width)]
-        if error is not None and not run.losses.size and not view.log:
+        if view.page != "curve":
+            if extra is None or extra.page != view.page:
+                return [*rows, [], [("reading …", "dim")]]
+            return [*rows, [], *extra_rows(extra, run.path, width)]
+        if error is not None and not run.losses.size:
             return rows + _last_words(run, error, width, height - len(rows))
         air: list[Row] = [[]] if height >= _ROOMY else []
         rows += [*air, *_tiles(run, width), *air]
         room = max(height - len(rows), 0)
-        if view.log:
-            return rows + _log(run, width, room)
         below = _below(run, error, width, room - len(air))
         below = air + below if below else []
         return [*rows, *_curve(run, view, width, room - len(below)), *below]
@@ -111,28 +121,8 @@ def _bar(run: Snapshot, width: int) -> Row:
 
 
 def _sentence(run: Snapshot) -> str:
-    state, facts, reason = run.verdict.state, run.summary, run.verdict.reason
-    if state == "finished":
-        words = f"All {run.step:,} steps are done"
-        seconds, loss, untrained = (
-            value if isinstance(value := facts.get(name), int | float) else None
-            for name in ("seconds", "loss", "untrained_loss")
-        )
-        words += f", in {units.duration(seconds)}" if seconds is not None else ""
-        words += f". Loss {units.number(loss)}" if loss is not None else ""
-        words += f", from {units.number(untrained)} untrained" if loss and untrained else ""
-        return words + "."
-    if state == "queued":
-        return f"Queued: {reason}."
-    if state == "restarting":
-        return f"Restarting: {reason}."
-    if state in ("stopped", "paused"):
-        return f"After step {run.step:,} of {run.max_steps:,}: {reason}. Press r to go on."
-    if state == "stalled":
-        return f"Alive, but without progress: {reason}."
-    words = f"Ended after step {run.step:,}" if run.step else "Ended before the first step"
-    # The error itself stands below, with everything that is known about it.
-    return f"{words}." if run.verdict.error else f"{words}: {reason}."
+    words = sentence(run.verdict, run.summary, run.step, run.max_steps)
+    return words + (" Press r to go on." if run.verdict.state in ("stopped", "paused") else "")
 
 
 def _tiles(run: Snapshot, width: int) -> list[Row]:
@@ -209,11 +199,6 @@ def _sample(run: Snapshot, width: int, height: int) -> list[Row]:
 def _tail(run: Snapshot, width: int, height: int) -> list[Row]:
     lines = [plain(line).rstrip() for line in run.log]
     return [[(clip(line, width), "dim")] for line in lines[-height:] if height > 0]
-
-
-def _log(run: Snapshot, width: int, height: int) -> list[Row]:
-    lines = [row for line in run.log[-height:] for row in wrap(line, width)] if height > 1 else []
-    return [heading("Log", width, f"{run.path}/training.log"), *lines[-(height - 1) :]][:height]
 
 
 def _error(run: Snapshot) -> WorkbenchError | None:

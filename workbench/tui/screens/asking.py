@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from workbench.tui.widgets.canvas import Page
 
 __all__ = [
-    "Choice", "choice", "fit", "hardware", "key", "launch", "layer", "leave", "save",
+    "Choice", "choice", "fit", "hardware", "key", "launch", "layer", "leave", "other", "save",
     "trouble", "what_if",
 ]  # fmt: skip
 
@@ -288,6 +288,18 @@ def _outlook(draft: Draft) -> Outlook:
     now = None if estimate is None else Figures.of(estimate)
     machine = total_memory() if draft.hardware is None else None
     return Outlook(estimate, now, None, draft.findings, machine)
+
+
+def other(kept: Draft) -> Dialog:
+    """``leave`` the kept draft for another one, ``keep`` it, or None to do nothing."""
+    edits = len(kept.edits)
+    words = f"Build holds another plan with {edits} edit{'s' if edits != 1 else ''}."
+    answers = [
+        Answer(("enter",), "Go on with that one", "keep"),
+        Answer(("n",), "Drop it", "leave"),
+        _BACK,
+    ]
+    return Dialog("Another plan", lambda _w, _h: [[(words, "")]], answers)
 
 
 def leave(edits: int) -> Dialog:

@@ -39,6 +39,7 @@ class Build(Place[str | None]):
     """
 
     TABLE = keymap.BUILD_KEYS
+    OWN_KEYS = "build"
     BINDINGS: ClassVar[list[BindingType]] = [*keymap.bindings(TABLE)]
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (100, "-wide")]  # noqa: RUF012
     AUTO_FOCUS = "#form"
@@ -76,6 +77,11 @@ class Build(Place[str | None]):
         self._arrange()
 
     @property
+    def place(self) -> str:
+        """Build."""
+        return "build"
+
+    @property
     def form(self) -> Form:
         """The form."""
         return self.query_one(Form)
@@ -96,7 +102,8 @@ class Build(Place[str | None]):
         words = f"{changed} edit{'' if changed == 1 else 's'}" if changed else "as it is"
         if self.building.words:
             words = f"{self.form.count} found: {self.building.words}"
-        return [columns(left, [(words, "warn" if changed else "dim")], width)]
+        right: Row = [(words, "warn" if changed else "dim")]
+        return [self.places_row(width), columns(left, right, width)]
 
     def _footer_page(self, width: int, _height: int) -> list[Row]:
         if self._editing:

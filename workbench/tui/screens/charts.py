@@ -39,6 +39,7 @@ class Charts(Place[None]):
     """
 
     TABLE = keymap.CHART_KEYS
+    OWN_KEYS = "curves"
     BINDINGS: ClassVar[list[BindingType]] = [*keymap.bindings(TABLE)]
     AUTO_FOCUS = "#chart"
 
@@ -65,6 +66,11 @@ class Charts(Place[None]):
         self.set_interval(1 / _LOOKS_PER_SECOND, self._look)
 
     @property
+    def place(self) -> str:
+        """One run is watched, several are compared."""
+        return "compare" if len(self.chart.names) > 1 else "watch"
+
+    @property
     def canvas(self) -> Canvas:
         """The picture."""
         return self.query_one("#chart", Canvas)
@@ -89,7 +95,7 @@ class Charts(Place[None]):
             left.append((names[0], "title"))
         metrics = self.chart.metrics
         right: Row = [(f"{len(metrics)} metrics" if metrics else "", "dim")]
-        return [columns(left, right, width)]
+        return [self.places_row(width), columns(left, right, width)]
 
     def _footer_page(self, width: int, _height: int) -> list[Row]:
         return [self.footer_row(width)]

@@ -16,7 +16,7 @@ from workbench.tui import acts, keymap, look
 from workbench.tui.faults import as_error
 from workbench.tui.pages.run import WEIGHTS, View, run_page, waiting_page
 from workbench.tui.reader import Reader, Seen
-from workbench.tui.rows import Row, clip, columns
+from workbench.tui.rows import Row, clip
 from workbench.tui.screens.place import Place
 from workbench.tui.widgets.canvas import Canvas
 from workbench.tui.widgets.choices import Choices
@@ -30,11 +30,13 @@ if TYPE_CHECKING:
     from workbench.plan import Plan, Recipe
     from workbench.runs.overview import Entry
     from workbench.runs.watch import Snapshot
+    from workbench.tui.pages.watch import Extra
 
 _LOOKS_PER_SECOND = 4
 _PAUSE = 0.1  # seconds that a recipe must stay chosen before its layers are read
 _JUDGE_AFTER = 0.5  # seconds; what one waits for comes first
 _BREATH = 0.005  # seconds between two recipes
+_AT_ONCE = 8  # runs that are compared when none is marked; so many have a colour of their own
 _RESUMABLE = ("stopped", "paused", "failed", "vanished")
 
 
@@ -92,6 +94,7 @@ class Main(Place[None]):
         self._plans: dict[str, Plan | WorkbenchError | None] = {}
         self._entries: list[Entry] = []
         self._snapshot: Snapshot | None = None
+        self._extra: Extra | None = None
         self._awaited = ""  # a launched run that the list does not show yet
         self._said = ""  # the last trouble with reading
         self._looking = self._again = False
@@ -127,6 +130,7 @@ class Main(Place[None]):
         self.look()
         self.set_interval(1 / _LOOKS_PER_SECOND, self.look)
         self.set_timer(_JUDGE_AFTER, self._judge)
+        self.ava.begin()
 
     def _judge(self) -> None:
         """Reckon in a thread for which recipes this machine is enough."""
@@ -144,6 +148,11 @@ class Main(Place[None]):
     def on_judged(self, message: Judged) -> None:
         """Show the signs."""
         self.choices.set_signs(message.signs)
+
+    @property
+    def place(self) -> str:
+        """The recipes are to be launched, the runs to be watched."""
+        return "watch" if self.choices.chosen[0] == "run" else "launch"
 
     @property
     def choices(self) -> Choices:
@@ -184,11 +193,12 @@ class Main(Place[None]):
         return frozenset(found)
 
     def _header_page(self, width: int, _height: int) -> list[Row]:
-        left: Row = [("Ava Workbench", "brand"), ("   know before you train", "dim")]
-        right: Row = [(clip(f"{self.runs_dir}/", 40), "dim")]
+        right: Row = []
         if self.live:
-            right.insert(0, (f"{look.mark('running')[0]} {len(self.live)} live   ", "live"))
-        return [columns(left if width >= 60 else left[:1], right, width)]
+            right = [(f"{look.mark('running')[0]} {len(self.live)} live", "live")]
+        if width >= 100:
+            right = [*right, (f"   {clip(str(self.runs_dir), 30)}/", "dim")]
+        return [self.places_row(width, right)]
 
     def _footer_page(self, width: int, _height: int) -> list[Row]:
         return [self.footer_row(width)]
@@ -203,7 +213,7 @@ class Main(Place[None]):
         elif kind == "run":
             seen = self._snapshot
             known = seen is not None and seen.name == name
-            page = run_page(seen, self._view) if seen and known else waiting_page(name)
+            page = run_page(seen, self._view, self._extra) if seen and known else waiting_page(name)
             self.detail.show(page, top=top)
         self.query_one("#footer", Canvas).redraw()
 
@@ -232,11 +242,13 @@ class Main(Place[None]):
         self._looking = True
         kind, name = self.choices.chosen
         weight, everywhere = WEIGHTS[self._view.smoothing], bool(self._awaited)
+        page = self._view.page
 
         def act() -> Message:
             try:
                 watched = name if kind == "run" else ""
-                return Looked(self.reader.look(watched, weight, everywhere=everywhere))
+                seen = self.reader.look(watched, weight, everywhere=everywhere, page=page)
+                return Looked(seen)
             except Exception as error:  # noqa: BLE001  (on_looked says it, once)
                 return Looked(None, as_error(error))
 
@@ -258,7 +270,7 @@ class Main(Place[None]):
         self._looking = False
         if message.seen is not None:
             self._show_runs(message.seen.entries)
-            self._show_run(message.seen.snapshot)
+            self._show_run(message.seen.snapshot, message.seen.extra)
         said, self._said = self._said, message.error.render() if message.error else ""
         if message.error is not None and self._said != said:
             self.post_message(Trouble(message.error))
@@ -278,11 +290,16 @@ class Main(Place[None]):
         self.query_one("#header", Canvas).redraw()
         self.query_one("#footer", Canvas).redraw()
 
-    def _show_run(self, snapshot: Snapshot | None) -> None:
-        if snapshot is not None:
-            self._snapshot = snapshot
-            if self.choices.chosen == ("run", snapshot.name):
-                self.refresh_page()
+    def _show_run(self, snapshot: Snapshot | None, extra: Extra | None) -> None:
+        self._snapshot = snapshot or self._snapshot
+        self._extra = extra or self._extra
+        changed = snapshot is not None or extra is not None
+        if changed and self._snapshot and self.choices.chosen == ("run", self._snapshot.name):
+            # Who reads the end of the log goes on reading its end.
+            at_end = self._view.page == "log" and self.detail.scroll_y >= self.detail.max_scroll_y
+            self.refresh_page()
+            if at_end:
+                self.call_after_refresh(self.detail.scroll_end, animate=False)
 
     def on_choices_chosen(self) -> None:
         """Another item is chosen."""
@@ -314,8 +331,17 @@ class Main(Place[None]):
 
     def on_launched(self, message: Launched) -> None:
         """Wait for the new run in the list."""
-        self._awaited = message.name
+        self.await_run(message.name)
+
+    def await_run(self, name: str) -> None:
+        """Choose a run as soon as the list shows it."""
+        self._awaited = name or self._awaited
         self.look()
+
+    @property
+    def has_runs(self) -> bool:
+        """Whether there is a run to watch."""
+        return bool(self._entries)
 
     def on_trouble(self, message: Trouble) -> None:
         """Say what went wrong."""
@@ -332,7 +358,7 @@ class Main(Place[None]):
     def action_go(self, kind: str) -> None:
         """Choose the first recipe or the newest run."""
         first = next((name for found, name in self.choices.names if found == kind), None)
-        if first is not None:
+        if first is not None and self.choices.chosen[0] != kind:
             self.choices.choose(kind, first)
 
     def action_widen(self) -> None:
@@ -376,21 +402,14 @@ class Main(Place[None]):
 
         _, recipe = self.choices.chosen
         made = self._plans.get(recipe)
-        if isinstance(made, WorkbenchError):
-            self.post_message(Trouble(made))
-            return
         try:
+            if isinstance(made, WorkbenchError):
+                raise made
             draft = Draft(made or acts.make_plan(recipe, self.runs_dir))
         except WorkbenchError as error:
             self.post_message(Trouble(error))
             return
-        from workbench.tui.screens.build import Build
-
-        def built(run: str | None) -> None:
-            if run is not None:
-                self.post_message(Launched(run))
-
-        self.app.push_screen(Build(draft), built)
+        self.ava.places.build(draft)
 
     def action_charts(self) -> None:
         """The curves of the chosen run."""
@@ -403,8 +422,14 @@ class Main(Place[None]):
         self.query_one("#footer", Canvas).redraw()
 
     def action_compare(self) -> None:
-        """The marked runs over each other."""
-        self._open_charts(self.choices.marked)
+        """The marked runs over each other; without marks the newest."""
+        names = self.choices.marked
+        if len(names) < 2:
+            names = [name for kind, name in self.choices.names if kind == "run"][:_AT_ONCE]
+        if len(names) < 2:
+            self.app.notify("two runs are needed: F4 launches them")
+            return
+        self._open_charts(names)
 
     def _open_charts(self, names: list[str]) -> None:
         from workbench.tui.screens.charts import Charts
@@ -429,9 +454,40 @@ class Main(Place[None]):
         self.app.notify("starting …", timeout=2)
         self._in_thread(lambda: Launched(acts.resume(name, self.runs_dir)))
 
-    def action_log(self) -> None:
-        """Curve or log."""
-        self._change(log=not self._view.log)
+    def action_page(self, name: str) -> None:
+        """Another page of the run, or the curve again."""
+        self._extra = None
+        self._change(page="curve" if self._view.page == name else name)
+        self.detail.scroll_home(animate=False)
+        self.look()
+
+    def action_note(self) -> None:
+        """Write a note beside the run."""
+        from workbench.tui.screens import questions
+
+        _, name = self.choices.chosen
+
+        def note(text: str | None) -> None:
+            if text:
+                self._in_thread(lambda: self._noted(name, text))
+
+        self.app.push_screen(questions.note(name), note)
+
+    def _noted(self, name: str, text: str) -> Message:
+        acts.note(name, text, self.runs_dir)
+        self.app.call_from_thread(self.app.notify, "noted; key p shows it", timeout=3)
+        return Launched("")
+
+    def action_twin(self) -> None:
+        """The commands that do the same."""
+        from workbench.tui.screens import questions
+
+        kind, name = self.choices.chosen
+        self.app.push_screen(questions.twins(kind, name, self.runs_dir))
+
+    def action_pick(self, kind: str, name: str) -> None:
+        """Choose what a letter stands at."""
+        self.choices.choose(kind, name)
 
     def action_scale(self) -> None:
         """Linear or logarithmic loss."""

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar, TypeVar
+from typing import TYPE_CHECKING, ClassVar, TypeVar, cast
 
 from rich.cells import cell_len
 from textual.screen import Screen
 
 from workbench.tui import keymap, look
-from workbench.tui.rows import Row, fit
+from workbench.tui.rows import Row, columns, fit
 
 if TYPE_CHECKING:
+    from workbench.tui.app import AvaTui
     from workbench.tui.keymap import Key
 
 Result = TypeVar("Result")
 
+_ROOMY = 90  # columns
 _KEPT = 2  # words at the end of the footer that never give way
 
 
@@ -26,6 +28,18 @@ class Place(Screen[Result]):
     """A screen with a table of keys, which a subclass names."""
 
     TABLE: ClassVar[tuple[Key, ...]] = ()
+    OWN_KEYS: ClassVar[str] = "list"
+    """What the table is called in a person's file of keys."""
+
+    @property
+    def place(self) -> str:
+        """Which of the five places this belongs to."""
+        return "launch"
+
+    @property
+    def ava(self) -> AvaTui:
+        """The application, as ours."""
+        return cast("AvaTui", self.app)
 
     @property
     def facts(self) -> frozenset[str]:
@@ -37,6 +51,24 @@ class Place(Screen[Result]):
         del parameters
         lines = [key for key in self.TABLE if key.action.partition("(")[0] == action]
         return not lines or any(key.when <= self.facts for key in lines)
+
+    def places_row(self, width: int, right: Row | None = None) -> Row:
+        """The five places with their keys, the one that is open marked; the same everywhere."""
+        row: Row = []
+        roomy = width >= _ROOMY
+        for key in self.TABLE:
+            if not key.action.startswith("goto("):
+                continue
+            name = key.action[6:-2]
+            here = "!" if name == self.place else ""
+            action = f"@{key.action}"
+            label = name.capitalize()
+            row += [
+                (f" {keymap.shown(key.keys[0])} ", f"key{here}{action}"),
+                (f"{label} ", f"{'title' if here else 'dim'}{here}{action}"),
+                (" " if roomy else "", ""),
+            ]
+        return columns(row, right or [], width)
 
     def footer_row(self, width: int) -> Row:
         """The keys that can be pressed now, as far as there is room.
@@ -56,6 +88,22 @@ class Place(Screen[Result]):
         while len(words) > _KEPT and sum(map(_cells, words)) > room:
             del words[-_KEPT - 1]
         return [*fit((part for word in words for part in word), room), *end]
+
+    def action_goto(self, place: str) -> None:
+        """To another of the five places."""
+        self.ava.places.goto(place)
+
+    def action_jump(self) -> None:
+        """A letter at everything that can be pressed; the letter presses it."""
+        from workbench.tui.screens.jump import jump
+
+        jump(self)
+
+    def action_change_keys(self) -> None:
+        """Give something that can be done here another key."""
+        from workbench.tui.screens.change_keys import change_keys
+
+        change_keys(self)
 
     def action_theme(self) -> None:
         """The next theme."""

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from workbench.tui import keymap
+from workbench.tui import acts, keymap
 from workbench.tui.pages.help import help_page, table_page
 from workbench.tui.pages.message import message_rows
-from workbench.tui.rows import Row, clip
+from workbench.tui.rows import Row, clip, wrap
 from workbench.tui.screens.dialog import Answer, Dialog
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from workbench.errors import WorkbenchError
     from workbench.plan import Recipe
 
@@ -53,6 +55,34 @@ def stop(name: str) -> Dialog:
         Answer(("escape",), "Let it run", None),
     ]
     return Dialog("Stop the run", lambda _w, _h: rows, answers)
+
+
+def note(name: str) -> Dialog:
+    """The words of a note; None to leave it."""
+    rows: list[Row] = [[(name, "title")], [], [("Note", "")]]
+    answers = [Answer(("enter",), "Keep", ""), Answer(("escape",), "Back", None)]
+    return Dialog("Note", lambda _w, _h: rows, answers, field="what I have seen")
+
+
+def twins(kind: str, name: str, runs_dir: Path) -> Dialog:
+    """What can be done here, and the commands that do the same."""
+
+    def page(width: int, height: int) -> list[Row]:
+        del height
+        rows: list[Row] = []
+        for words, command in acts.twins(kind, name, runs_dir):
+            rows.append([(words, "dim")])
+            rows += wrap(command, width, "value", indent="    ")
+        return rows
+
+    return Dialog("The same from a shell", page, [_CLOSE])
+
+
+def reset() -> Dialog:
+    """Whether a cell is to be as the lesson has it; None to keep it."""
+    rows: list[Row] = [[("What you have typed in this cell is gone then.", "")]]
+    answers = [Answer(("enter", "x"), "Reset the cell", "reset"), Answer(("escape",), "Keep", None)]
+    return Dialog("Reset", lambda _w, _h: rows, answers)
 
 
 def leave(names: list[str]) -> Dialog:

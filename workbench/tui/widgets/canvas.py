@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from itertools import zip_longest
 from typing import TYPE_CHECKING, ClassVar
 
+from rich.cells import cell_len
 from rich.segment import Segment
 from rich.style import Style
 from textual.binding import Binding, BindingType
@@ -50,6 +51,7 @@ class Canvas(ScrollView, inherit_bindings=False):
         self._rows: list[Row] = []
         self._strips: list[Strip] = []
         self._base: Style | None = None
+        self._labels: dict[int, list[tuple[int, str]]] = {}
 
     def show(self, page: Page, *, top: bool = False) -> None:
         """Draw this page from now on; with ``top``, scrolled to its beginning."""
@@ -87,6 +89,23 @@ class Canvas(ScrollView, inherit_bindings=False):
     def rows(self) -> list[Row]:
         """What is drawn, scrolled out of sight or not."""
         return self._rows
+
+    def actions(self) -> Iterator[tuple[int, int, str]]:
+        """Row, column and action of everything that can be clicked."""
+        for number, row in enumerate(self._rows):
+            column, before = 0, ""
+            for text, style in row:
+                action = style.partition("@")[2]
+                if action and action != before:
+                    yield number, column, action
+                column, before = column + cell_len(text), action
+
+    def label(self, labels: dict[tuple[int, int], str]) -> None:
+        """Lay labels over the page, by row and column; none to take them away."""
+        self._labels = {}
+        for (row, column), text in sorted(labels.items()):
+            self._labels.setdefault(row, []).append((column, text))
+        self.refresh()
 
     @property
     def _room(self) -> tuple[int, int]:
@@ -127,7 +146,15 @@ class Canvas(ScrollView, inherit_bindings=False):
         strip = self._strips[index] if index < len(self._strips) else Strip.blank(width)
         if self._base is None:
             self._base = self.rich_style
-        return strip.adjust_cell_length(width).apply_style(self._base)
+        strip = strip.adjust_cell_length(width).apply_style(self._base)
+        for column, text in self._labels.get(index, ()):
+            style = (look.plain_styles() if self.app.no_color else look.styles(self.app.theme))[
+                "button"
+            ]
+            end = min(column + len(text), width)
+            parts = [strip.crop(0, column), Strip([Segment(text, style)]), strip.crop(end, width)]
+            strip = Strip.join(parts).adjust_cell_length(width)
+        return strip
 
     def notify_style_update(self) -> None:
         """The background may be another one now."""

@@ -14,6 +14,8 @@ from workbench.tui.rows import Row, clip, columns, fit
 from workbench.tui.widgets.canvas import Canvas
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from textual import events
 
     from workbench.plan import Recipe
@@ -145,6 +147,16 @@ class Choices(Canvas, inherit_bindings=False):
             index = self._items_of_rows[row]
             if index is not None:
                 self._move_to(index)
+
+    def actions(self) -> Iterator[tuple[int, int, str]]:
+        """The items, for jump mode."""
+        names = self.names
+        seen: set[int] = set()
+        for row, index in enumerate(self._items_of_rows):
+            if index is not None and index not in seen:
+                seen.add(index)
+                kind, name = names[index]
+                yield row, 0, f"pick({kind!r}, {name!r})"
 
     def on_mouse_scroll_down(self) -> None:
         """The wheel moves the choice."""

@@ -1,0 +1,109 @@
+"""What several faults do with a run: find its processes, resume it, compare what it did twice."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from workbench.lessons.faults import commands
+from workbench.runs import process
+from workbench.runs.files import read_json
+from workbench.runs.restarts import newest_step
+from workbench.runs.status import verdict
+
+if TYPE_CHECKING:
+    import signal
+
+    from workbench.lessons.faults.stage import Stage
+    from workbench.runs.directory import RunDir
+
+LONG: Final = "--max_steps 4000 --save_steps 16 --lr_scheduler_type constant"
+"""Longer than any fault takes, so that none of them comes too late."""
+HISTORY: Final = r"^\w+  (stopped|finished|failed)|^history| ago +(attempt|changed)"
+"""The lines of `ava runs show` about what happened between the attempts."""
+GOING_ON: Final = r"^changed|^resumed|^step \d+/(?!4000)|^finished"
+"""The lines by which a resumed training is shown; those with 4000 are of the attempt before."""
+
+
+def newest(run: RunDir) -> int:
+    """The step of the newest checkpoint; -1 when there is none."""
+    return newest_step(run.checkpoints_dir)
+
+
+def last_step(run: RunDir) -> int:
+    """The newest step in the metrics."""
+    return verdict(run).step
+
+
+def past_a_checkpoint(stage: Stage, run: RunDir) -> None:
+    """Wait until a run has a checkpoint, and some steps after it that a crash would lose."""
+    stage.waits(
+        lambda: newest(run) > 0 and newest(run) + 3 <= last_step(run),
+        "the run has a checkpoint and steps after it",
+    )
+
+
+def trainer(stage: Stage, run: RunDir) -> tuple[int, int]:
+    """The process that trains: pid and start ticks."""
+    stage.waits(lambda: verdict(run).pid is not None, "the trainer is there")
+    pid = verdict(run).pid
+    ticks = commands.living(stage.folder).get(pid or 0)
+    assert pid is not None
+    assert ticks is not None, "the trainer belongs to this stage"
+    return pid, ticks
+
+
+def supervisor(run: RunDir) -> tuple[int, int]:
+    """The process that holds the run: pid and start ticks."""
+    holder = process.Identity.from_dict(read_json(run.lock_path))
+    assert holder is not None, "a run that lives has a holder"
+    return holder.pid, holder.start_ticks
+
+
+def signal_quietly(stage: Stage, who: tuple[int, int], number: signal.Signals) -> None:
+    """Signal a process of the stage without a word of it in the report."""
+    if commands.living(stage.folder).get(who[0]) == who[1]:
+        process.send_signal(*who, number)
+
+
+def resumed(stage: Stage, run: RunDir, steps: int, *, show: str = GOING_ON) -> None:
+    """Go on with a run up to a step, in the foreground."""
+    stage.ava(f"train --resume {run.name} --max_steps {steps}", show=show)
+
+
+def same_again(stage: Stage, run: RunDir, before: int = 1, after: int = 2) -> None:
+    """Claim that the steps which two attempts trained came out alike, and that none is missing."""
+    first, second = stage.losses(run, before), stage.losses(run, after)
+    twice = sorted(first.keys() & second.keys())
+    stage.expects(
+        "the steps that were trained twice have the same loss both times, to the last bit",
+        twice and all(first[step] == second[step] for step in twice),
+        f"steps {twice[0]} to {twice[-1]}" if twice else "there are none",
+    )
+    complete(stage, run)
+
+
+def complete(stage: Stage, run: RunDir) -> None:
+    """Claim that no step is missing."""
+    steps = sorted(stage.losses(run))
+    stage.expects(
+        "no step is missing",
+        steps == list(range(1, len(steps) + 1)),
+        f"1 to {steps[-1]}" if steps else "there is none",
+    )
+
+
+def process_of(stage: Stage, pid: int) -> tuple[int, int]:
+    """A process of the stage by its pid: pid and start ticks."""
+    ticks = commands.living(stage.folder).get(pid)
+    assert ticks is not None, "the process belongs to this stage"
+    return pid, ticks
+
+
+def is_gone(stage: Stage, who: tuple[int, int]) -> bool:
+    """Whether a process of the stage has ended."""
+    return commands.living(stage.folder).get(who[0]) != who[1]
+
+
+def ranks(run: RunDir) -> list[tuple[int, int]]:
+    """The training processes of a run under a launcher: pid and start ticks."""
+    return sorted(process.ranks(run.path).items())
