@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 import torch
 
+from tests.amounts import seeds
 from tests.estimate.configs import config as random_config
-from tests.estimate.seeds import seeds
 from workbench.config.profile import HardwareProfile
 from workbench.config.schema import Config
 from workbench.estimate.estimate import Estimate

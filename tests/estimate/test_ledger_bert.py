@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from tests.amounts import seeds
 from tests.estimate.in_turn import agree
-from tests.estimate.seeds import seeds
 
 
 def test_a_sample_of_berts() -> None:

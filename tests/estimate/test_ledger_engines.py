@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import pytest
 import torch
 
+from tests.amounts import seeds
 from tests.estimate import engine_configs
-from tests.estimate.seeds import seeds
 from workbench.estimate.exactness import ROUGH, why_rough
 from workbench.estimate.memory import memory_of, why_unknown
 from workbench.hardware.devices import device

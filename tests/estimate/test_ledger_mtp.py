@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from tests.amounts import seeds
 from tests.estimate.agreement import errors, judge
-from tests.estimate.seeds import seeds
 from tests.estimate.shapes import mtp_config
 
 STRATEGIES = ["single", "ddp"]

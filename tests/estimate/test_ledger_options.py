@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
+from tests.amounts import seeds
 from tests.estimate.in_turn import agree
-from tests.estimate.seeds import seeds
 from tests.estimate.test_ledger import GPU
 from workbench.config.schema import Config
 from workbench.estimate.assumptions import memory_assumptions

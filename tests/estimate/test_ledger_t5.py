@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.amounts import seeds
 from tests.estimate.in_turn import agree
-from tests.estimate.seeds import seeds
 from workbench.config.schema import Config
 from workbench.data.corrupt import noise_counts, raw_length
 from workbench.estimate.memory import memory_of

@@ -18,6 +18,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.amounts import times
 from tests.faults.trainers import Nursery, output, real_run, story, weights
 from tests.runs.conftest import end
 from workbench.runs import process
@@ -179,15 +180,14 @@ def test_three_campaigns(
 def test_forty_campaigns(
     nursery: Nursery, tmp_path: Path, corpus: Path, reference: Undisturbed
 ) -> None:
-    many(40, nursery, tmp_path, corpus, reference, ranks=1, kills=6)
+    many(times(40), nursery, tmp_path, corpus, reference, ranks=1, kills=6)
 
 
 @pytest.mark.slow
 def test_campaigns_of_two_processes(nursery: Nursery, tmp_path: Path, corpus: Path) -> None:
     wanted = undisturbed(nursery, tmp_path / "undisturbed", corpus, 2, **TWO)
-    # Each takes more than a minute on two cores: CI runs three, AVA_LONG=1 all ten.
-    campaigns = 10 if os.environ.get("AVA_LONG") else 3
-    many(campaigns, nursery, tmp_path, corpus, wanted, ranks=2, kills=4, **TWO)
+    # Each takes more than a minute on two cores.
+    many(times(10), nursery, tmp_path, corpus, wanted, ranks=2, kills=4, **TWO)
 
 
 @pytest.mark.slow

@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 
+from tests.amounts import times
 from tests.training.conftest import make_run  # noqa: F401 - a fixture
 from tests.training.helpers import MakeRun, curve, events, rows, wait_for, weights
 from workbench.runs.directory import RunDir
@@ -155,4 +156,4 @@ def test_a_few_kills(make_run: MakeRun, start: Start) -> None:  # noqa: F811
 
 @pytest.mark.slow
 def test_two_hundred_kills(make_run: MakeRun, start: Start) -> None:  # noqa: F811
-    campaigns(make_run, start, kills=200, steps=400, seed=2026)
+    campaigns(make_run, start, kills=times(200), steps=400, seed=2026)

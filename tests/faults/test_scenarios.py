@@ -64,8 +64,8 @@ def act(run: RunDir, chance: random.Random) -> None:
         lambda: kill(int(read_json(run.lock_path).get("pid", 0)), run),
         lambda: kill(state.pid or 0, run),
         lambda: (
-            [kill(pid, run) for pid in chance.sample([*process.marked(run.path)], 1)]
-            if process.marked(run.path)
+            [kill(pid, run) for pid in chance.sample(there, 1)]
+            if (there := [*process.marked(run.path)])
             else None
         ),
         lambda: launch(run, chance),

@@ -12,6 +12,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from tests.amounts import LONG
 from tests.training.helpers import MakeRun, curve, events, weights
 from workbench.errors import CheckpointError, ConfigError
 from workbench.runs.directory import RunDir
@@ -181,11 +182,15 @@ def test_compiled_equals_eager(
     assert weights(run, 6) == before
 
 
+# Each of the others compiles for a minute.
+MORE_MODES = ("reduce-overhead", "max-autotune-no-cudagraphs") if LONG else ()
+
+
 @pytest.mark.slow
 @pytest.mark.filterwarnings(TORCHS_OWN)
 @pytest.mark.filterwarnings("ignore:.torch.jit.script:DeprecationWarning")  # its own, at import
 @pytest.mark.honours("training.compile.mode")
-@pytest.mark.parametrize("mode", ["default", "reduce-overhead", "max-autotune-no-cudagraphs"])
+@pytest.mark.parametrize("mode", ["default", *MORE_MODES])
 def test_inductor_equals_eager(
     make_run: MakeRun, mode: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
