@@ -33,7 +33,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 import numpy as np
 
 from tests.tui import rundirs
-from tests.tui.terminal import AVA_TUI, Terminal
+from tests.tui.terminal import AVA_TUI, ROOT, Terminal
 from workbench.draft import Draft
 from workbench.plan import plan_from
 from workbench.runs.braille import Line, draw
@@ -261,6 +261,49 @@ def openings(folder: Path, steps: int) -> list[Result]:
     ]
 
 
+_LESSON = """
+import asyncio, sys, time
+from workbench.tui.app import AvaTui
+async def main():
+    app = AvaTui("runs", workspace="mine")
+    async with app.run_test(size=(120, 40)) as pilot:
+        await app.workers.wait_for_complete()
+        if sys.argv[2] == "list":
+            await pilot.press("f2")
+            await pilot.pause(1.0)
+            await app.workers.wait_for_complete()
+        await pilot.pause(1.0)
+        await app.workers.wait_for_complete()  # which recipes fit is reckoned after the start
+        since = time.process_time()
+        app.places.lesson(sys.argv[1])
+        while not (app.screen.query("#sheet") and app.screen.sheet.rows):
+            await asyncio.sleep(0)
+        await pilot.pause()
+        print((time.process_time() - since) * 1000)
+asyncio.run(main())
+"""
+
+
+def lesson(folder: Path, rounds: int) -> list[Result]:
+    """From the key to the first section of the longest lesson, each time in a fresh process.
+
+    From the list of lessons, as one gets there; and by its name, with all that has to be imported.
+    """
+    path = max((ROOT / "lessons").glob("[0-9]*.md"), key=lambda each: each.stat().st_size)
+    env = {**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'kernels'}"}
+    found = []
+    for way, words in (("list", "from the list"), ("name", "by its name, all imports")):
+        command = [sys.executable, "-c", _LESSON, path.stem, way]
+        times = [
+            float(subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True,
+                                 check=True).stdout)
+            for _ in range(rounds)
+        ]  # fmt: skip
+        name = f"open a lesson of {path.stat().st_size / 1e3:.0f} kB, {words}"
+        found.append(result(name, times, 250))
+    return found
+
+
 # ------------------------------------------------------------------ the others
 
 
@@ -341,6 +384,7 @@ def main() -> None:
             (folder / name).mkdir()
         times = first_paint(AVA_TUI, b"tiny_cpu", folder / "empty", rounds)
         add(result("ava-tui: first paint", times, 400))
+        add(*lesson(folder / "empty", rounds))
         for count in KEYS:
             times = asyncio.run(keystrokes(count, 4 * rounds))
             add(result(f"a key in Build with {count:,} keys", times, 15))

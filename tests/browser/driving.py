@@ -10,6 +10,7 @@ from typing import Any
 from playwright.async_api import (
     Browser,
     BrowserContext,
+    Dialog,
     Page,
     Route,
     WebSocket,
@@ -70,7 +71,13 @@ async def only_here(context: BrowserContext, lab: LabProcess) -> AsyncIterator[P
             elsewhere.append(socket.url)
 
     page = await context.new_page()
+
+    async def leave(dialog: Dialog) -> None:
+        """A page with something unsaved asks before it goes: answered as who reloads it would."""
+        await dialog.accept()
+
     await page.route("**/*", decide)
+    page.on("dialog", leave)
     page.on("websocket", connects)
     page.on("pageerror", lambda error: wrong.append(str(error)))
     yield page

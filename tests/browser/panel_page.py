@@ -75,6 +75,12 @@ class Panel:
             "([chart, than]) => Number(chart.dataset.step) > than", arg=[handle, than]
         )
 
+    async def painted(self) -> None:
+        """Wait for two frames: what a theme has changed is drawn."""
+        await self.page.evaluate(
+            "() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))"
+        )
+
     async def running(self, *, yes: bool) -> None:
         """Wait until it says that its run is alive, or is not."""
         await expect(self.root).to_have_attribute("data-running", "yes" if yes else "no")

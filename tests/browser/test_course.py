@@ -12,6 +12,7 @@ from tests.browser.lab_process import LabProcess
 from tests.browser.notebook_page import NotebookPage
 from tests.lessons.cases.first_launch import SOLUTION
 from workbench.lessons import find, receipts
+from workbench.lessons.notebooks_reading import is_copy
 from workbench.lessons.workspace import Workspace
 
 pytestmark = [pytest.mark.slow, pytest.mark.asyncio(loop_scope="session")]
@@ -68,6 +69,7 @@ async def test_a_learner_goes_through_lesson_1(page: Page, lab: LabProcess) -> N
 
     saved = nbformat.read(lab.workspace / LESSON.notebook_name, as_version=4)
     assert saved.metadata["ava"]["id"] == LESSON.id, "JupyterLab keeps the front matter"
+    assert is_copy(saved.metadata["ava_copy"]), "and what an update needs to know edits by"
     kept = {cell.id: cell for cell in saved.cells if cell.cell_type == "code"}
     assert [*kept] == [cell.id for cell in LESSON.cells]
     assert all(cell.metadata["ava"]["id"] == cell_id for cell_id, cell in kept.items())

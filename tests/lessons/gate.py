@@ -25,6 +25,9 @@ from workbench.lessons.kernel import Kernel, Output
 from workbench.lessons.lesson_file import Cell, Lesson
 from workbench.lessons.outcome import MIME
 from workbench.lessons.workspace import Workspace
+from workbench.tui.learner import Shown, verdict_of
+
+_MOST = 100_000  # characters of a stream that are kept
 
 Verdict = dict[str, Any]
 
@@ -91,6 +94,7 @@ def environment(folder: Path) -> dict[str, str]:
     names = ("IPYTHONDIR", "JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR",
              "XDG_STATE_HOME")  # fmt: skip
     home = folder.with_name(f"{folder.name}-home")
+    home.mkdir(parents=True, exist_ok=True)
     return {name: str(home / name.lower()) for name in names} | {"OMP_NUM_THREADS": "1"}
 
 
@@ -147,11 +151,13 @@ async def _stage(
     verdicts: dict[str, Verdict] = {check: {} for check in case.lesson.checks}
     begun = time.monotonic()
     for cell in case.lesson.cells:
-        outputs = await kernel.outputs(sources.get(cell.id, cell.source))
+        shown, outputs = Shown(_MOST), []
+        async for output in kernel.run(sources.get(cell.id, cell.source)):
+            outputs.append(output)
+            shown.add(output)
         result.problems += [f"{stage}: {each}" for each in _broken(cell, outputs)]
-        for output in outputs:
-            if output.check is not None:
-                verdicts[output.check["check"]] = output.check
+        for found in filter(None, map(verdict_of, shown.outputs)):  # as the terminal's reader does
+            verdicts[found["check"]] = found
     result.seconds += time.monotonic() - begun
     result.verdicts[stage] = {name: str(each.get("status")) for name, each in verdicts.items()}
     return verdicts

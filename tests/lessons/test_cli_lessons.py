@@ -45,7 +45,7 @@ def said(
 @pytest.fixture
 def own(tmp_path: Path) -> Lesson:
     """A lesson of one's own with a check whose right answer is b."""
-    path = write_lesson(tmp_path, number=0)
+    path = write_lesson(tmp_path)
     path.with_suffix(".py").write_text(CHECKS)
     return read_lesson(path)
 

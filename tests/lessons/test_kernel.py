@@ -81,7 +81,7 @@ async def test_interrupt_restart_death_and_close(tmp_path: Path) -> None:
         await kernel.restart()
         (gone,) = await kernel.outputs("os")
         assert gone.name == "NameError", "a restart forgets"
-        assert not Path(f"/proc/{pid}").exists() or _is_zombie(pid)
+        assert _is_gone(pid)
 
         with pytest.raises(RunError, match="has died"):
             await kernel.outputs("import os; os._exit(3)")
@@ -90,12 +90,17 @@ async def test_interrupt_restart_death_and_close(tmp_path: Path) -> None:
         last = int(again.text)
         folder = kernel._folder
         assert folder is not None
-    assert not Path(f"/proc/{last}").exists() or _is_zombie(last)
-    assert not folder.exists()
+    assert _is_gone(last)
+    assert not _is_there(folder)
 
 
-def _is_zombie(pid: int) -> bool:
-    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+def _is_there(path: Path) -> bool:
+    return path.exists()
+
+
+def _is_gone(pid: int) -> bool:
+    stat = Path(f"/proc/{pid}/stat")
+    return not stat.exists() or stat.read_text().rpartition(")")[2].split()[0] == "Z"
 
 
 def test_an_update_takes_the_place_of_what_it_replaces() -> None:

@@ -19,7 +19,14 @@ from tests.lessons.writing import BODY, text_of, write_lesson
 from workbench.lessons import course, read_lesson
 from workbench.lessons.catalogue import course_files
 from workbench.lessons.lesson_file import Lesson
-from workbench.lessons.notebooks import KERNEL, cell_ids, to_markdown, to_notebook
+from workbench.lessons.notebooks import (
+    KERNEL,
+    cell_ids,
+    to_markdown,
+    to_notebook,
+    with_copy,
+)
+from workbench.lessons.notebooks_merge import merge
 from workbench.lessons.notebooks_reading import Prepared, read
 from workbench.lessons.reading import parse
 from workbench.lessons.workspace import Workspace
@@ -309,6 +316,59 @@ def test_the_learners_order_stays_and_the_lessons_new_order_comes(
     assert order(path)[0] == "show"
 
 
+# A notebook of a few cells that the lesson's author and the learner change independently.
+_versions = st.dictionaries(st.sampled_from("abcdefg"), st.integers(0, 1), min_size=1)
+
+
+def _book(cells: list[tuple[str, str]]) -> Notebook:
+    made = [
+        {"id": cell_id, "cell_type": "markdown", "metadata": {}, "source": source}
+        for cell_id, source in cells
+    ]
+    return {"nbformat": 4, "nbformat_minor": 5, "metadata": {}, "cells": made}
+
+
+@given(_versions, _versions, st.data())
+@settings(max_examples=100, deadline=None)
+def test_nothing_of_the_learners_is_lost_in_any_update(
+    old: dict[str, int], new: dict[str, int], data: st.DataObject
+) -> None:
+    mine = with_copy(_book([(cell_id, f"v{n}") for cell_id, n in old.items()]), "1")
+    fresh = with_copy(_book([(cell_id, f"v{n}") for cell_id, n in new.items()]), "2")
+    cells = mine["cells"]
+    for number in range(data.draw(st.integers(0, 4))):
+        at = data.draw(st.integers(0, len(cells)))
+        what = data.draw(st.sampled_from(["add", "edit", "delete", "move"]))
+        if what == "add":
+            added = {**_book([(f"own-{number}", f"own {number}")])["cells"][0]}
+            cells.insert(at, added)
+        elif at < len(cells) and what == "edit":
+            cells[at]["source"] = f"edited {number}"
+        elif at < len(cells):
+            cell = cells.pop(at)
+            if what == "move":
+                cells.insert(data.draw(st.integers(0, len(cells))), cell)
+    own = [cell["source"] for cell in cells if cell["source"] not in ("v0", "v1")]
+    there = [cell["id"] for cell in cells]
+    merged, _notes = merge(mine, fresh)
+    ids = [cell["id"] for cell in merged["cells"]]
+    assert len(set(ids)) == len(ids)
+    found = {cell["id"]: cell["source"] for cell in merged["cells"]}
+    assert sorted(s for s in found.values() if s not in ("v0", "v1")) == sorted(own)
+    for cell_id, version in new.items():
+        if cell_id in found and not found[cell_id].startswith("edited"):
+            assert found[cell_id] == f"v{version}"
+        if cell_id not in old:
+            assert cell_id in found
+        elif cell_id not in there:
+            assert cell_id not in found  # the learner has deleted it
+    for cell_id, source in found.items():
+        assert cell_id in new or source.startswith(("own", "edited"))
+    again, notes = merge(merged, fresh)
+    assert again == merged
+    assert not [note for note in notes if "no longer" in note or "new in" in note]
+
+
 def test_a_program_that_drops_cell_ids_costs_no_edit(workspace: Workspace, tmp_path: Path) -> None:
     workspace.prepare([lesson_of(tmp_path)])
     path = workspace.path / "01-small.ipynb"
@@ -332,6 +392,13 @@ def test_a_program_that_drops_cell_ids_costs_no_edit(workspace: Workspace, tmp_p
         ("[1]", "unreadable", "no cells"),
         ('{"cells": [{"cell_type": "code"}], "nbformat": 4}', "unreadable", "cell 1 has no text"),
         ('{"cells": [], "nbformat": 3, "metadata": {}}', "unreadable", "format 3"),
+        ('{"cells": [], "nbformat": 4, "metadata": []}', "unreadable", "no map"),
+        ('{"cells": [], "nbformat": 4, "nbformat_minor": "x"}', "unreadable", "no number"),
+        (
+            '{"cells": [{"cell_type": "code", "source": [], "id": []}], "nbformat": 4}',
+            "unreadable",
+            "cell 1 has an id that is no text",
+        ),
         ('{"cells": [], "nbformat": 4, "metadata": {}}', "foreign", "not made from the lesson"),
     ],
 )

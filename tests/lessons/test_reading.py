@@ -198,3 +198,16 @@ def test_an_unknown_lesson_is_refused_with_the_nearest() -> None:
 
 def test_a_lesson_of_ones_own_is_found_by_its_path(tmp_path: Path) -> None:
     assert find(str(write_lesson(tmp_path))).id == "small"
+
+
+def test_a_lesson_of_ones_own_is_found_by_its_id_where_one_works(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write_lesson(tmp_path)
+    monkeypatch.setenv("AVA_WORKSPACE", str(tmp_path))
+    assert find("small").path == path
+    monkeypatch.delenv("AVA_WORKSPACE")
+    monkeypatch.chdir(tmp_path)
+    assert find("small").path == path
+    with pytest.raises(LessonError, match="no lesson"):
+        find("sm*")

@@ -75,7 +75,9 @@ Words after the last cell.
 def text_of(body: str = BODY, **front: Any) -> str:
     """A lesson's text; a key of the front matter that is `...` is left out."""
     known = {**FRONT, **front}
-    ava = "".join(f"  {k}: {json.dumps(v, ensure_ascii=False)}\n" for k, v in known.items() if v is not ...)
+    ava = "".join(
+        f"  {k}: {json.dumps(v, ensure_ascii=False)}\n" for k, v in known.items() if v is not ...
+    )
     return (
         "---\n"
         "jupytext:\n"

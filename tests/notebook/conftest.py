@@ -59,14 +59,14 @@ def wire(monkeypatch: pytest.MonkeyPatch) -> Iterator[Wire]:
     found = Wire()
 
     class Recorder(comm.DummyComm):
-        def publish_msg(  # type: ignore[override]
-            self, msg_type: str, data: Any = None, metadata: Any = None, buffers: Any = None,
+        def publish_msg(
+            self, _type: str, data: Any = None, _metadata: Any = None, buffers: Any = None,
             **_: Any,
         ) -> None:  # fmt: skip
             if data and data.get("method") == "custom":
                 found.sent.append(Sent(data["content"], [bytes(each) for each in buffers or ()]))
 
-    monkeypatch.setattr(comm, "create_comm", lambda *args, **options: Recorder(*args, **options))
+    monkeypatch.setattr(comm, "create_comm", Recorder)
     yield found
     ipywidgets.Widget.close_all()
 

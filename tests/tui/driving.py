@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from workbench.tui.app import AvaTui
 
 SNAPSHOTS = Path(__file__).parent / "snapshots"
-_DEADLINE = 12.0
+_DEADLINE = 60.0
 
 
 def screen_text(app: AvaTui) -> str:

@@ -61,8 +61,13 @@ SHOTS = (
     Shot("ava-tui-curves-light", (120, 36), ("w", "v"), "nats per token", light=True),
     Shot("ava-tui-compare", (120, 36), _COMPARE, "nats per token"),
     *(
-        Shot(f"ava-tui-{name}-{size[0]}x{size[1]}{'-light' if light else ''}", size, keys, word,
-             light=light)
+        Shot(
+            f"ava-tui-{name}-{size[0]}x{size[1]}{'-light' if light else ''}",
+            size,
+            keys,
+            word,
+            light=light,
+        )
         for name, keys, word in (
             ("learn", ("F2",), "not attempted"),
             ("lesson", ("F2", "Enter", "Right", "Enter"), "tokens per step"),

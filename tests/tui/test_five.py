@@ -120,6 +120,19 @@ async def test_jump(fake_plan: FakePlan, runs_dir: Path, size: tuple[int, int]) 
         assert "aF2" not in screen_text(app)
 
 
+async def test_jump_to_a_key_in_build(runs_dir: Path) -> None:
+    app = AvaTui()
+    async with app.run_test(size=(120, 40)) as pilot:
+        await see(pilot, "tiny_cpu")
+        await pilot.press("e")
+        await see(pilot, "One step")
+        await pilot.press("ctrl+o")
+        shown = await see(pilot, "F2")
+        line = next(line for line in shown.splitlines() if "hidden_size" in line)
+        await pilot.press(*line.strip()[:2])
+        await until(pilot, lambda: app.screen.form.chosen == "model.hidden_size")  # type: ignore[attr-defined]
+
+
 def test_labels_are_short_and_never_the_beginning_of_another() -> None:
     assert labels(3) == ["a", "s", "d"]
     many = labels(100)

@@ -29,6 +29,8 @@ from workbench.tui import acts
 from workbench.tui.app import AvaTui
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from textual.pilot import Pilot
 
     from workbench.runs.directory import RunDir
@@ -85,8 +87,11 @@ def chosen() -> list[Scenario]:
 
 
 @pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, corpus: Path) -> Path:
-    """A private folder in which every recipe is a small model that would train for hours."""
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, corpus: Path) -> Iterator[Path]:
+    """A private folder in which every recipe is a small model that would train for hours.
+
+    No run outlives the test, also when that has failed.
+    """
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("TERM", "xterm-256color")
 
@@ -95,12 +100,17 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, corpus: Path) -> Pat
             "run.runs_dir": str(runs_dir),
             "training.max_steps": "1000000",
             "data.path": str(corpus),
+            "run.max_restarts": "0",  # a trainer that dies is to stay dead
         }
         return plan.plan_from("lesson", overrides=changes)
 
     monkeypatch.setattr(acts, "make_plan", make_plan)
     monkeypatch.setattr(acts, "fits", lambda *_: ("▸", "brand"))
-    return tmp_path
+    yield tmp_path
+    for path in (tmp_path / "runs").glob("*/"):
+        run = open_run(tmp_path / "runs", path.name)
+        end_supervisor(run)
+        process.end_all(lambda run=run: process.marked(run.path), grace=0.0)  # type: ignore[misc]
 
 
 def the_run(folder: Path) -> RunDir:

@@ -46,7 +46,8 @@ _STYLES = {
     "good": "green",
     "bad": "bold red",
 }
-_WIDEST = 100
+_WIDEST = 100  # columns of a report
+_WIDE = 120  # from here on the list has room for whole sentences
 _MINUTE = 60
 
 
@@ -106,7 +107,8 @@ def _list(known: list[Fault], *, json: bool) -> int:
     table.add_column("what happens")
     table.add_column("minutes", justify="right")
     for each in known:
-        table.add_row(each.id, each.what_happens, f"{each.seconds / _MINUTE:.1f}")
+        told = each.what_happens if out.width >= _WIDE else each.title
+        table.add_row(each.id, told, f"{each.seconds / _MINUTE:.1f}")
     out.print(table)
     out.print(f"\n{len(known)} disasters, each real, seen and repaired: ava break FAULT")
     return 0

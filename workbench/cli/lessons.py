@@ -115,6 +115,13 @@ def _lesson(options: Namespace) -> Lesson:
     return find(options.names[0])
 
 
+def name_of(lesson: Lesson) -> str:
+    """What to type for a lesson: its id, or the path of somebody's own."""
+    from workbench.lessons.catalogue import path_of
+
+    return lesson.id if path_of(lesson.id) == lesson.path else str(lesson.path)
+
+
 def place(options: Namespace) -> Workspace:
     """The workspace that the options name; nothing is made on disk by looking at it."""
     from pathlib import Path
@@ -202,7 +209,7 @@ def _open(options: Namespace) -> int:
     import os
 
     lesson = _lesson(options)
-    name = lesson.id if lesson.number else str(lesson.path)
+    name = name_of(lesson)
     command = ["-m", "workbench.tui", "--lesson", name]
     if options.workspace:
         command += ["--workspace", options.workspace]

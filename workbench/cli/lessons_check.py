@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from workbench.cli.lessons import place
+from workbench.cli.lessons import name_of, place
 from workbench.cli.output import console, print_json
 from workbench.errors import UsageError
 
@@ -84,7 +84,7 @@ def _show(lesson: Lesson, rows: list[Outcome]) -> None:
         for number, hint in enumerate(row.hints[: row.shown], start=1):
             out.print(Padding(Text(f"hint {number}: {hint}"), (0, 0, 0, 2), expand=False))
         if row.shown < len(row.hints):
-            command = f"ava lessons check {lesson.number or lesson.path} --hint {row.check}"
+            command = f"ava lessons check {name_of(lesson)} --hint {row.check}"
             out.print(Padding(Text(f"a hint: {command}", style="dim"), (0, 0, 0, 2), expand=False))
     passed = sum(row.status == "pass" for row in rows)
     out.print(Text(f"{passed} of {len(rows)} passed\n", style="dim"))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from functools import cache
+from glob import escape
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -32,7 +34,8 @@ def find(name: str) -> Lesson:
     """The lesson of that id or number, or in that file.
 
     Args:
-        name: ``first-launch``, ``1``, ``01-first-launch``, or a path to somebody's own lesson.
+        name: ``first-launch``, ``1``, ``01-first-launch``; of somebody's own lesson its path, or
+            its id when it lies in the workspace or the current folder.
 
     Raises:
         LessonError: There is none, or it cannot be read.
@@ -42,7 +45,20 @@ def find(name: str) -> Lesson:
         return _read(path, *_version(path))
     if name.endswith(".md") or "/" in name:
         return read_lesson(Path(name))
+    own = _own(name)
+    if own is not None:
+        return read_lesson(own)
     raise _unknown(name)
+
+
+def _own(name: str) -> Path | None:
+    """Somebody's own lesson of that id, ``NN-id.md`` or ``id.md``, where they work."""
+    for folder in (os.environ.get("AVA_WORKSPACE"), "."):
+        for pattern in ("[0-9][0-9]-", "") if folder else ():
+            found = sorted(Path(str(folder)).expanduser().glob(f"{pattern}{escape(name)}.md"))
+            if found:
+                return found[0].absolute()
+    return None
 
 
 def path_of(name: str) -> Path | None:

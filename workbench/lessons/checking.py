@@ -153,6 +153,7 @@ def run_check(
     given: Mapping[str, Any] | None = None,
     *,
     module: ModuleType | None = None,
+    told: Callable[[str], None] = lambda _: None,
 ) -> Outcome:
     """Run one check on what lies in a workspace, and write down its verdict.
 
@@ -165,6 +166,7 @@ def run_check(
         check_id: Which of its checks.
         given: What the cell says: names of runs and files, answers.
         module: Where the lesson's checks stand, if elsewhere.
+        told: Called with a line before something that takes a while.
 
     Raises:
         UsageError: The lesson has no such check.
@@ -173,7 +175,7 @@ def run_check(
     from workbench.lessons.hints import revealed
 
     found = named(lesson, check_id, module)
-    work = Work(workspace, lesson)
+    work = Work(workspace, lesson, told)
     arguments = dict(given or {})
     outcome = _judged(found, work, arguments)
     cell = lesson.check_cell(check_id)

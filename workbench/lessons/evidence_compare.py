@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from workbench.config.findings import Finding
-    from workbench.lessons.evidence import RunEvidence
+    from workbench.lessons.evidence_run import RunEvidence
     from workbench.plan import Plan
     from workbench.runs.compare import Change
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from workbench.lessons.evidence import RunEvidence
+    from workbench.lessons.evidence_run import RunEvidence
 
 _NEAR: Final = 0.05
 """How far the first loss may be from ln(vocabulary), as a share: the first weights are small, so
@@ -116,7 +116,7 @@ def numbers(run: RunEvidence, ending: str) -> str:
     """The figures of the rows fit each other and the end event."""
     if ending == "finished":
         odd = [row["step"] for row in run.rows.rows if not math.isfinite(_float(row["loss"]))]
-        if odd and not run.skipped:
+        if odd := [step for step in odd if step not in run.skipped]:
             return f"the loss of step {odd[0]} is no number, and the run went on"
     per_step = _float(run.rows.rows[0].get("tokens")) if run.rows.rows else 0.0
     for row in run.rows.rows:

@@ -224,7 +224,7 @@ class Kernel:
                 found[-1] = replace(last, text=last.text + output.text)
             else:
                 found.append(output)
-        return [each for each in found if each.kind != "clear"]
+        return [each for each in found if each.text or each.kind in ("stream", "error")]
 
     async def interrupt(self) -> None:
         """Interrupt the cell that is running; runs that it has launched go on."""

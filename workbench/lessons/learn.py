@@ -247,7 +247,13 @@ class Learn:
         """
         from workbench.lessons.checking import run_check
 
-        return run_check(self.workspace, self.lesson, check, given, module=self._checks)
+        screen = Screen()
+        try:
+            return run_check(
+                self.workspace, self.lesson, check, given, module=self._checks, told=screen.say
+            )
+        finally:
+            screen.clear()
 
     def hint(self, check: str) -> Shown:
         """Another hint for a check, each time one more.

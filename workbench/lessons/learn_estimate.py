@@ -61,7 +61,7 @@ class Estimated:
             rows.append(("speed", f"{units.count(speed.tokens_per_second.likely)} tokens/s"))
         if estimate.time is not None:
             rows.append(("time", units.duration(3600 * estimate.time.likely)))
-        if estimate.cost is not None and estimate.cost.likely:
+        if estimate.cost is not None and estimate.cost.likely >= 0.005:
             rows.append(("cost", f"${estimate.cost.likely:,.2f}"))
         return rows
 

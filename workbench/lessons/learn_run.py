@@ -7,7 +7,7 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from workbench import units
-from workbench.lessons.evidence import RunEvidence
+from workbench.lessons.evidence_run import RunEvidence
 from workbench.lessons.learn_show import Curve, Table, svg_chart, text_chart
 
 if TYPE_CHECKING:

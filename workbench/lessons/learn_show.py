@@ -57,15 +57,20 @@ class Table:
 
         return pd.DataFrame([list(row) for row in self.rows], columns=list(self.headings))
 
+    @property
+    def _on_right(self) -> list[bool]:
+        """Whether a column holds numbers."""
+        places = range(len(self.headings))
+        return [all(_is_number(row[place]) for row in self.rows) for place in places]
+
     def __repr__(self) -> str:
         cells = [[str(name) for name in self.headings]]
         cells += [[spelled(value) for value in row] for row in self.rows]
         widths = [max(len(row[place]) for row in cells) for place in range(len(self.headings))]
-        right = [all(_is_number(row[place]) for row in self.rows) for place in range(len(widths))]
         lines = [
             "  ".join(
                 f"{cell:>{width}}" if on_right else f"{cell:<{width}}"
-                for cell, width, on_right in zip(row, widths, right, strict=True)
+                for cell, width, on_right in zip(row, widths, self._on_right, strict=True)
             ).rstrip()
             for row in cells
         ]
@@ -74,7 +79,11 @@ class Table:
 
     def html(self) -> str:
         """The table as HTML."""
-        head = "".join(f'<th scope="col" style="{_CELL}">{_e(name)}</th>' for name in self.headings)
+        head = "".join(
+            f'<th scope="col" style="{_CELL}text-align:{"right" if on_right else "left"}">'
+            f"{_e(name)}</th>"
+            for name, on_right in zip(self.headings, self._on_right, strict=True)
+        )
         body = ""
         for row in self.rows:
             body += "<tr>" + "".join(
@@ -128,7 +137,7 @@ class Curve:
 
 
 def text_chart(curves: Sequence[Curve], *, title: str, width: int = 72, height: int = 10) -> str:
-    """Curves as braille."""
+    """A curve as braille; several as ASCII, whose inks differ without colours."""
     from workbench.runs.braille import Line, plot
 
     styles = ("raw", "smoothed", "validation", "other")
@@ -136,7 +145,8 @@ def text_chart(curves: Sequence[Curve], *, title: str, width: int = 72, height: 
         Line(each.x, each.y, styles[place % len(styles)], each.name)
         for place, each in enumerate(curves)
     ]
-    rows = plot(lines, width, height, title=title, x_label="step")
+    several = len(lines) > 1
+    rows = plot(lines, width, height, title=title, x_label="step", ascii=several)
     return "\n".join("".join(segment for segment, _ in row).rstrip() for row in rows)
 
 

@@ -21,7 +21,7 @@ def problems(subject: Subject) -> Iterator[Problem]:
         if other.id == lesson.id:
             message = f"{other.path.name} has the id {lesson.id!r} too"
             yield subject.problem(1, "id", message, "give one of the two another id")
-        elif other.number and other.number == lesson.number:
+        elif other.number and other.number == lesson.number and _together(lesson, other):
             message = f"{other.path.name} has the number {lesson.number} too"
             yield subject.problem(1, "id", message, "give one of the two another number")
     if not re.fullmatch(rf"(\d\d-)?{re.escape(lesson.id)}\.md", lesson.path.name):
@@ -43,12 +43,17 @@ def _prerequisites(subject: Subject) -> Iterator[Problem]:
             close = difflib.get_close_matches(name, known, n=1)
             fix = close[0] if close else "ava lessons list shows the ids"
             yield subject.problem(line, "prerequisite", f"there is no lesson {name!r}", fix)
-        elif 0 < lesson.number < known[name].number:
+        elif 0 < lesson.number < known[name].number and _together(lesson, known[name]):
             message = f"{name} comes after this lesson in the course, so it is no prerequisite"
             yield subject.problem(line, "prerequisite", message, "leave it out, or change a number")
     if (circle := _circle(lesson, known)) is not None:
         message = f"prerequisites go in a circle: {' → '.join(circle)}"
         yield subject.problem(line, "prerequisite", message, "take one of them out")
+
+
+def _together(lesson: Lesson, other: Lesson) -> bool:
+    """Whether two lessons are of one course: a folder."""
+    return lesson.path.parent == other.path.parent
 
 
 def _circle(lesson: Lesson, known: dict[str, Lesson]) -> list[str] | None:

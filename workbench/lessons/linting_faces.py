@@ -1,8 +1,8 @@
 """Rules on what not every face can show.
 
-Measured with Textual 8.2 and JupyterLab 4.6: neither renders GitHub's alerts; Textual shows
-mathematics, footnotes and HTML as they are typed; neither knows MyST's directives without an
-extension that would replace JupyterLab's renderer.
+Tried with Textual 8.2 and JupyterLab 4.6. Neither renders GitHub's alerts. Textual drops HTML, and
+shows mathematics, footnotes, boxes to tick and MyST's marks as they are typed. Directives would
+need an extension that replaces JupyterLab's renderer.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def problems(subject: Subject) -> Iterator[Problem]:
     """Problems of these rules."""
     for found in subject.markups:
         for html, line in found.html:
-            message = f"raw HTML shows as it is typed in the terminal: {html[:40]!r}"
+            message = f"raw HTML is dropped in the terminal: {html[:40]!r}"
             yield subject.problem(line, "face", message, "write it in Markdown")
         for prose, line in found.prose:
             yield from _prose(subject, prose, line)

@@ -84,6 +84,8 @@ def _why_none(data: Any) -> str | None:
         return f"it is a notebook of format {data.get('nbformat')!r}, not 4"
     if not isinstance(data.get("metadata", {}), dict):
         return "its metadata is no map"
+    if not isinstance(data.get("nbformat_minor", 0), int):
+        return "its format has no number"
     reasons = (_why_no_cell(cell) for cell in data["cells"])
     return next((f"cell {n} {why}" for n, why in enumerate(reasons, start=1) if why), None)
 
@@ -95,4 +97,6 @@ def _why_no_cell(cell: Any) -> str | None:
         return "has no text"
     if not isinstance(cell.get("cell_type"), str):
         return "has no type"
+    if not isinstance(cell.get("id", ""), str):
+        return "has an id that is no text"
     return None if isinstance(cell.get("metadata", {}), dict) else "has metadata that is no map"

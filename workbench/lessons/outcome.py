@@ -62,7 +62,7 @@ class Outcome:
         self, check: str, *, title: str = "", hints: tuple[str, ...] = (), shown: int = 0
     ) -> Outcome:
         """The same verdict as that of a named check."""
-        return replace(self, check=check, title=title, hints=self.hints or hints, shown=shown)
+        return replace(self, check=check, title=title, hints=hints, shown=shown)
 
     def to_dict(self) -> dict[str, Any]:
         """The outcome as JSON-ready data."""
@@ -151,9 +151,9 @@ def passed(why: str = "", **evidence: Any) -> Outcome:
     return Outcome("pass", why, evidence=evidence)
 
 
-def fail(why: str, *hints: str, **evidence: Any) -> Outcome:
-    """Not yet: why, and hints that fit this very mistake better than the check's own."""
-    return Outcome("fail", why, hints, evidence)
+def fail(why: str, *advice: str, **evidence: Any) -> Outcome:
+    """Not yet: why, and what to do about this very mistake; the check's own hints come on top."""
+    return Outcome("fail", "\n".join((why, *advice)), evidence=evidence)
 
 
 def unattempted(why: str = "") -> Outcome:

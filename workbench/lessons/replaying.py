@@ -31,7 +31,7 @@ from typing import TYPE_CHECKING, Any, Final
 from workbench.runs.files import atomic_write_json, read_json
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from workbench.runs.directory import RunDir
 
@@ -61,7 +61,11 @@ Rows = list[dict[str, Any]]
 
 
 def replayed(
-    runs: Mapping[RunDir, Rows], cache: Path | None, *, least: int = LEAST
+    runs: Mapping[RunDir, Rows],
+    cache: Path | None,
+    *,
+    least: int = LEAST,
+    told: Callable[[str], None] = lambda _: None,
 ) -> dict[RunDir, Replayed]:
     """Replay runs and compare, those together that one process can replay.
 
@@ -69,6 +73,7 @@ def replayed(
         runs: Each with its rows of losses, in order.
         cache: The folder where verdicts are kept; None keeps none.
         least: Steps to replay at least.
+        told: Called with a line before each process that replays.
     """
     kept = read_json(cache / _FILE) if cache is not None else {}
     keys = {run: fingerprint(run) for run in runs}
@@ -81,6 +86,8 @@ def replayed(
         else:
             missing.append(run)
     for group in _groups(missing):
+        names = ", ".join(run.name for run in group)
+        told(f"replaying the first steps of {names}: do they come out again? (some seconds)")
         for run, answer in zip(group, _ask(group, least), strict=True):
             found[run] = _compared(run, runs[run], answer)
             if answer.get("problem") != _NO_ANSWER:

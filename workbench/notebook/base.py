@@ -33,7 +33,7 @@ _PARKED = 1.0  # while nobody looks
 _MOST_VIEWS = 32  # a page that was closed says no goodbye
 
 
-class Piece(anywidget.AnyWidget):  # type: ignore[misc]  # anywidget has no types
+class Piece(anywidget.AnyWidget):
     """A widget made of parts.
 
     Attributes:

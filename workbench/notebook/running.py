@@ -56,6 +56,8 @@ class Running:
     def tick(self, count: int) -> Iterable[Message]:
         """The rows that have changed."""
         if count % _LOOK_AGAIN:
+            if self._watching.names != self._shown:
+                yield self._table()
             return
         before, order = self._rows, list(self._rows)
         self._poll()

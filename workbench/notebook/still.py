@@ -105,7 +105,7 @@ def chart_still(watching: Watching) -> Still:
     """The curves, and how far the front run is."""
     watching.judged()
     lines = watching.curves.lines(watching.followers)[::-1]
-    curves = [Curve(line.name, line.x, line.y) for line in lines]
+    curves = [Curve(line.name, line.x.tolist(), line.y.tolist()) for line in lines]
     metric = watching.look.metric
     names = ", ".join(watching.names)
     if not curves:

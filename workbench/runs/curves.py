@@ -277,9 +277,9 @@ def extremes(values: Floats, most: int) -> npt.NDArray[np.int64]:
         return np.arange(size)
     width = -(-size // ((most - 2) // 3))
     count = -(-size // width)
-    table = np.full(count * width, values[-1])
-    table[:size] = values
-    table = table.reshape(count, width)
+    padded = np.full(count * width, values[-1])
+    padded[:size] = values
+    table = padded.reshape(count, width)
     finite = np.isfinite(table)
     starts = np.arange(count) * width
     low = np.where(finite, table, np.inf).argmin(axis=1)

@@ -55,12 +55,14 @@ def validated(course: list[Progress]) -> dict[str, str]:
 
 
 def standing(place: Path, lesson: Lesson) -> dict[str, str]:
-    """The status of every check that was ever made: pass, fail, stale, error."""
+    """The status of every check that was ever made, by its cell: pass, fail, stale, error."""
     from workbench.lessons.progress import of
     from workbench.lessons.workspace import Workspace
 
     found = of(Workspace(place), [lesson])[0].checks
-    return {check: status for check, status in found.items() if status != "unattempted"}
+    cells = {check: cell.id for check in found if (cell := lesson.check_cell(check)) is not None}
+    return {cells[check]: status for check, status in found.items()
+            if status != "unattempted" and check in cells}  # fmt: skip
 
 
 def hints(place: Path, lesson: str, check: str, *, more: bool) -> tuple[list[str], int]:
@@ -243,7 +245,8 @@ def _error(output: dict[str, Any]) -> str:
     lines = [_ANSI.sub("", str(line)) for part in output.get("traceback", [])
              for line in str(part).splitlines()]  # fmt: skip
     at = next((line.strip() for line in lines if _ARROW.match(line)), "")
-    words = [line for line in lines[-1:] if line.strip()]
+    # Without an arrow it is a message of ours, which has no traceback and is told whole.
+    words = [line for line in (lines[-1:] if at else lines) if line.strip()]
     told = f"{output.get('ename', 'error')}: {output.get('evalue', '')}".rstrip(": ")
     return "\n".join([*([at] if at else []), *(words or [told])])
 

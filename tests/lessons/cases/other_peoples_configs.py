@@ -1,3 +1,9 @@
+"""A solution of "Other people's configs", and one mistake for each of its checks."""
+
+from __future__ import annotations
+
+from tests.lessons.gate import Mutant
+
 DS = '''(learn.folder / "hostfile").write_text("node1 slots=1\\n")
 (learn.folder / "ds_config.json").write_text("""
 {
@@ -31,3 +37,19 @@ SOLUTION = {
     "your-import": 'learn.launch("from-tt", "lesson", "tt.layer.yaml")',
     "your-danger": 'answer_danger = "b"',
 }
+
+MUTANTS = (
+    Mutant(
+        "repaired",
+        {"deepspeed": DS.replace("gradient_clipping", "gradient_cliping")},
+        why="is ignored",
+    ),
+    Mutant("repaired", {"deepspeed": DS.replace('steps": 4', 'steps": 2')}, why="accumulation"),
+    Mutant(
+        "batch",
+        {"your-batch": ("fsdp_train_batch_size = 8\ntt_batch_size = 4\ndeepspeed_micro_batch = 4")},
+        why="tt-train: 4 is not it",
+    ),
+    Mutant("imported", {"tenstorrent": TT.replace("lr: 0.003", "lr: 0.002")}, why="says 0.002"),
+    Mutant("danger", {"your-danger": 'answer_danger = "a"'}, why="then you know"),
+)

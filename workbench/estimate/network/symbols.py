@@ -109,7 +109,7 @@ def _scores(
     A loop goes over blocks of at most 64 rows, which meet the keys up to their end; what a block
     computed lives until the next one has its own.
     """
-    members = heads // groups
+    members = max(1, heads // groups)  # more groups than heads is a finding, and no estimate
     at_once = max(1, 2**18 // (members * min(64, length) * length))
     together = min(at_once, sequences * groups) * members
     forward = backward = scores = before = rows_before = 0

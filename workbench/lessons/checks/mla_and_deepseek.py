@@ -1,4 +1,4 @@
-"""What the lesson "Latent attention and the sizes of DeepSeek" asks for."""
+"""What the lesson "MLA and DeepSeek's true sizes" asks for."""
 
 from __future__ import annotations
 
@@ -46,8 +46,8 @@ def _cached(run: RunEvidence) -> int:
     "latent",
     hints=(
         (
-            "the latent cache of the model has 2 × (kv_lora_rank + qk_rope_head_dim) numbers per token, "
-            "and the number that the plain model has is printed above"
+            "the latent cache has 2 × (kv_lora_rank + qk_rope_head_dim) numbers per token, and the "
+            "number that the plain model has is printed above"
         ),
         "with enabled: true, kv_lora_rank and qk_rope_head_dim may add up to 32",
         (
@@ -109,8 +109,8 @@ def cards(work: Work, answer: object = None) -> Outcome:
     "small-v3",
     hints=(
         (
-            "the section model gets mla (as in latent.yaml), num_experts, num_experts_per_token, moe "
-            "and moe_balancing; ava config keys names the values"
+            "the section model gets mla (as in latent.yaml), num_experts, num_experts_per_token, "
+            "moe and moe_balancing; ava config keys names the values"
         ),
         (
             "num_experts: 4, num_experts_per_token: 2; below moe: num_shared_experts: 1 and "

@@ -88,8 +88,8 @@ def width(work: Work, answer: object = None) -> Outcome:
     "version-3",
     hints=(
         (
-            "the file keeps learning_rate: 0.004 and gets one key more; run.description says in a few "
-            "words what you expect of it"
+            "the file keeps learning_rate: 0.004 and gets one key more; run.description says in a "
+            "few words what you expect of it"
         ),
         'run the cell of the file, then learn.launch("study-3", config="study-3.yaml")',
         (

@@ -56,11 +56,11 @@ def _objection(reading: Reading) -> str:
     "repaired",
     hints=(
         (
-            "the output names three things: a key that is refused, one that is ignored, and a product "
+            "the output names three things: a key that is refused, one that is ignored, a product "
             "that is not 32"
         ),
         (
-            "32 = 8 × accumulation × 1 device; the section has overlap_comm with two m; and clipping "
+            "32 = 8 × accumulation × 1 device; the section has overlap_comm with two m; clipping "
             "has two p"
         ),
         '"gradient_accumulation_steps": 4, "overlap_comm": true, "gradient_clipping": 1.0',
@@ -108,7 +108,8 @@ def batch(
     wanted = (
         ("AWS FSDP", fsdp, _SEQUENCES // _DEVICES, "it counts one device's, without accumulation"),
         ("tt-train", tenstorrent, _SEQUENCES // _ACCUMULATION, "it counts all chips together"),
-        ("DeepSpeed", deepspeed, _SEQUENCES // _DEVICES // _ACCUMULATION, "it counts one pass of one device"),
+        ("DeepSpeed", deepspeed, _SEQUENCES // _DEVICES // _ACCUMULATION,
+         "it counts one pass of one device"),
     )  # fmt: skip
     for system, answer, right, rule in wanted:
         given = number(answer)
@@ -123,8 +124,8 @@ def batch(
     "imported",
     hints=(
         (
-            "in tt.yaml the line learning_rate goes, and optimizer: {type: AdamW, lr: 0.003} comes; run "
-            "its cell and the import again"
+            "in tt.yaml the line learning_rate goes, optimizer: {type: AdamW, lr: 0.003} comes; "
+            "run its cell and the import again"
         ),
         'learn.launch("from-tt", "lesson", "tt.layer.yaml")',
     ),
@@ -154,7 +155,7 @@ def imported(work: Work, file: str = "tt.yaml", run: str = "from-tt") -> Outcome
 danger = quiz(
     "danger",
     "b",
-    because="a refusal is seen at once; what is ignored is found when the result is wrong, or never",
+    because="a refusal is seen at once; what is ignored is found by a wrong result, or never",
     wrong={
         "a": "it costs a start, and then you know",
         "c": "a translation can be looked up, and ava lint shows it",

@@ -136,25 +136,26 @@ def _other_steps(here: dict[str, Any], there: dict[str, Any]) -> str:
 def nodes(work: Work, cheapest: object = None, fastest: object = None) -> Outcome:
     """Which numbers of nodes cost least money and least time, by the estimate itself."""
     del work
-    given = number(cheapest), number(fastest)
-    for each in given:
-        if isinstance(each, Outcome):
-            return each
+    money, time = number(cheapest), number(fastest)
+    if isinstance(money, Outcome):
+        return money
+    if isinstance(time, Outcome):
+        return time
     hours, dollars = _table()
     best = min(dollars, key=dollars.__getitem__), min(hours, key=hours.__getitem__)
-    if given == best:
+    if (money, time) == best:
         return passed(f"{best[0]} costs least, {best[1]} is done first: you have to choose")
-    if given == best[::-1]:
+    if (time, money) == best:
         return fail("these two are the other way round")
-    wrong, what = (given[0], "cost") if given[0] != best[0] else (given[1], "hours")
+    wrong, what = (money, "cost") if money != best[0] else (time, "hours")
     return fail(f"{wrong:g} nodes do not have the smallest number in the column {what}")
 
 
 def _table() -> tuple[dict[int, float], dict[int, float]]:
-    """Seconds and dollars of the lesson's table, by nodes."""
+    """Hours and dollars of the lesson's table, by nodes."""
     from workbench.plan import plan_from
 
-    seconds, dollars = {}, {}
+    hours, dollars = {}, {}
     for count in _ASKED:
         keys = {
             "parallel.num_nodes": count, "parallel.devices_per_node": 8,
@@ -168,8 +169,8 @@ def _table() -> tuple[dict[int, float], dict[int, float]]:
         assert estimate is not None, "shipped layers are a valid plan"
         assert estimate.time is not None, "the figures of the device are known"
         assert estimate.cost is not None, "its price is known"
-        seconds[count], dollars[count] = estimate.time.likely, estimate.cost.likely
-    return seconds, dollars
+        hours[count], dollars[count] = estimate.time.likely, estimate.cost.likely
+    return hours, dollars
 
 
 devices = quiz(

@@ -31,7 +31,7 @@ def all() -> list[Fault]:  # noqa: A001 - `faults.all()` is what it is called
 
 def fresh(folder: Path) -> Path:
     """The folder, or the first of FOLDER-2, FOLDER-3 … that nothing has been done in yet."""
-    from workbench.lessons.faults.stage import in_folder
+    from workbench.lessons.faults.producing import in_folder
 
     names = (folder, *(folder.with_name(f"{folder.name}-{number}") for number in range(2, 100)))
     return next((name for name in names if in_folder(name)), folder)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from workbench.lessons.faults import runs as lab
 from workbench.lessons.faults.registry import fault
-from workbench.lessons.faults.stage import STEPS
+from workbench.lessons.faults.runs import STEPS
 from workbench.runs.checkpoints import list_checkpoints
 
 if TYPE_CHECKING:

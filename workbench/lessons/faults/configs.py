@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from workbench.lessons.faults import runs as lab
 from workbench.lessons.faults.registry import fault
-from workbench.lessons.faults.stage import STEPS
+from workbench.lessons.faults.runs import STEPS
 
 if TYPE_CHECKING:
     from workbench.lessons.faults.stage import Stage
@@ -134,7 +134,7 @@ def vocabulary_too_small(stage: Stage) -> None:
         show="^step|^finished",
     )
     stage.proves("")
-    stage.expects("it trains", len(stage.losses(stage.run("words"))) == 4)
+    stage.expects("it trains", len(lab.losses(stage.run("words"))) == 4)
 
 
 @fault(
@@ -165,7 +165,7 @@ def resumed_with_another_config(stage: Stage) -> None:
     stage.ava("runs show healthy", show=lab.HISTORY)
     stage.proves("")
     lab.complete(stage, run)
-    second = stage.losses(run, 2)
+    second = lab.losses(run, 2)
     stage.expects("it went on where it was", min(second) == STEPS + 1, f"from step {min(second)}")
     stage.expects(
         "the change is written into the run",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Final
 
+from workbench.lessons.faults import runs as lab
 from workbench.lessons.faults.registry import fault
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ def bad_data_lines(stage: Stage) -> None:
     printed = stage.ava(
         f"train lesson --name stories --data.path stories.jsonl {_SHORT}", code=2, show="^error|^  "
     )
-    stage.expects("it does not train on it", not stage.losses(stage.run("stories")))
+    stage.expects("it does not train on it", not lab.losses(stage.run("stories")))
     stage.expects(
         "it says how many, and where the first is",
         f"{len(bad)} bad of {_RECORDS:,}" in printed and f"stories.jsonl:{bad[0]}" in printed,
@@ -57,7 +58,7 @@ def bad_data_lines(stage: Stage) -> None:
         show="^data|skipped|left out|bad|mended|^finished",
     )
     stage.proves("")
-    stage.expects("it trains", len(stage.losses(stage.run("mended"))) == _STEPS)
+    stage.expects("it trains", len(lab.losses(stage.run("mended"))) == _STEPS)
     told = printed + stage.run("mended").log_path.read_text()
     stage.expects(
         "and says what it left out", f"mended.jsonl:{bad[0]}" in told, f"mended.jsonl:{bad[0]}"
@@ -93,7 +94,7 @@ def wrong_encoding(stage: Stage) -> None:
     stage.ran("iconv -f LATIN1 -t UTF-8 cafe.txt > utf8.txt; head -1 utf8.txt", text.split("\n")[0])
     stage.ava(f"train lesson --name utf8 --data.path utf8.txt {_SHORT}", show="^data|^finished")
     stage.proves("")
-    stage.expects("it trains", len(stage.losses(stage.run("utf8"))) == _STEPS)
+    stage.expects("it trains", len(lab.losses(stage.run("utf8"))) == _STEPS)
     stage.expects(
         "no character was lost or changed",
         (stage.folder / "utf8.txt").read_bytes().decode() == text,

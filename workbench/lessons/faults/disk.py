@@ -53,7 +53,7 @@ def full_disk(stage: Stage) -> None:
     )
     run = stage.run("full")
     whole = [item.step for item in list_checkpoints(run, hashes=True) if not item.problem]
-    done = stage.losses(run, 1)
+    done = lab.losses(run, 1)
     error = (verdict(run).error or {}).get("why") or ""
     stage.expects("the run failed, and says why", verdict(run).state == "failed", error)
     stage.expects("every step was done, and its row is there", len(done) == _STEPS)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from workbench.lessons.faults import runs as lab
 from workbench.lessons.faults.registry import fault
-from workbench.runs.follow import Follower
 
 if TYPE_CHECKING:
     from workbench.lessons.faults.stage import Stage
@@ -73,8 +73,5 @@ def collapsed_router(stage: Stage) -> None:
 
 def _experts(stage: Stage, run: str) -> tuple[list[float], float]:
     """Load of the busiest expert by step, and idle experts in the mean of the last steps."""
-    follower = Follower(stage.run(run), cached=False)
-    while follower.poll():
-        pass
-    idle = follower.series("dead_experts").values[-_LAST:]
-    return list(follower.series("expert_load").values), sum(idle) / len(idle)
+    idle = lab.series(stage.run(run), "dead_experts").values[-_LAST:]
+    return list(lab.series(stage.run(run), "expert_load").values), sum(idle) / len(idle)

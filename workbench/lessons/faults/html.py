@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from html import escape
 from typing import TYPE_CHECKING, Final
 
@@ -41,6 +42,8 @@ def _step(step: Step) -> str:
         found = f": {escape(step.found)}" if step.found else ""
         return f'<p><b><span title="{word}">{sign}</span></b> {escape(step.text)}{found}</p>'
     if step.kind == "curve":
+        if not any(math.isfinite(value) for each in step.curves for value in each.values):
+            return f"<p>{escape(step.text)}: no finite value</p>"
         curves = [Curve(each.label, each.steps, each.values) for each in step.curves]
         picture = svg_chart(curves, title=step.text)
         return f"<figure><figcaption>{escape(step.text)}</figcaption>{picture}</figure>"

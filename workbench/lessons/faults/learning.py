@@ -6,10 +6,10 @@ import random
 from typing import TYPE_CHECKING, Final
 
 from workbench import units
+from workbench.lessons.faults import runs as lab
 from workbench.lessons.faults.registry import fault
-from workbench.lessons.faults.stage import SHORT, STEPS
+from workbench.lessons.faults.runs import SHORT, STEPS
 from workbench.runs.checkpoints import list_checkpoints
-from workbench.runs.follow import Follower
 
 if TYPE_CHECKING:
     from workbench.lessons.faults.stage import Stage
@@ -33,7 +33,7 @@ def learning_rate_too_low(stage: Stage) -> None:
         f"train lesson --name slow {SHORT} --learning_rate 4e-7",
         show="^warning|^step|^finished|^loss|^validation",
     )
-    slow = stage.losses(stage.run("slow"))
+    slow = lab.losses(stage.run("slow"))
     fallen = slow[1] - slow[STEPS]
     stage.expects("the loss has hardly moved", abs(fallen) < 0.2, f"{fallen:.2g} lower")
     stage.because(
@@ -46,7 +46,7 @@ def learning_rate_too_low(stage: Stage) -> None:
     stage.ava("runs compare slow healthy", show=(14, 4))
     stage.proves("")
     stage.shows_curves("loss", "loss", {"4e-7": stage.run("slow"), "0.004": run})
-    losses = stage.losses(run)
+    losses = lab.losses(run)
     stage.expects("both began at the same weights", slow[1] == losses[1], f"step 1: {slow[1]:g}")
     stage.expects(
         "the repaired one learns",
@@ -82,7 +82,7 @@ def overfitting(stage: Stage) -> None:
         "the validation loss rose again", values[-1] > best + 0.2,
         f"best {best:.3g} at step {steps[values.index(best)]:.0f}, {values[-1]:.3g} at the end",
     )  # fmt: skip
-    losses = stage.losses(stage.run("by_heart"))
+    losses = lab.losses(stage.run("by_heart"))
     stage.expects(
         "while the training loss fell on", losses[200] < losses[100],
         f"{losses[100]:.3g} at step 100, {losses[200]:.3g} at step 200",
@@ -131,8 +131,6 @@ def _people() -> str:
 
 
 def _validation(stage: Stage, name: str) -> tuple[list[float], list[float]]:
-    follower = Follower(stage.run(name), cached=False)
-    while follower.poll():
-        pass
-    series = follower.series("val_loss")
-    return list(series.steps), list(series.values)
+    """Steps and values of the validation loss."""
+    found = lab.series(stage.run(name), "val_loss")
+    return list(found.steps), list(found.values)

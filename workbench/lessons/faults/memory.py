@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from workbench import units
+from workbench.lessons.faults import runs as lab
 from workbench.lessons.faults.commands import Limit
 from workbench.lessons.faults.registry import fault
 
@@ -67,5 +68,5 @@ def out_of_memory(stage: Stage) -> None:
         smaller["batch"],
     )
     stage.expects(
-        "under the same limit the training runs to its end", len(stage.losses(stage.run("small")))
+        "under the same limit the training runs to its end", len(lab.losses(stage.run("small")))
     )

@@ -6,8 +6,9 @@ import math
 from typing import TYPE_CHECKING
 
 from workbench import units
+from workbench.lessons.faults import runs as lab
 from workbench.lessons.faults.registry import fault
-from workbench.lessons.faults.stage import SHORT, STEPS
+from workbench.lessons.faults.runs import SHORT, STEPS
 from workbench.runs.files import read_json
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ def nan_loss(stage: Stage) -> None:
     )
     stage.expects("it was warned before the start", "makes a model diverge" in printed)
     run = stage.run("nan")
-    losses = stage.losses(run)
+    losses = lab.losses(run)
     bad = [step for step, loss in losses.items() if not math.isfinite(loss)]
     stage.expects(
         "the step is in the metrics as it was, and nothing hides it",
@@ -56,7 +57,7 @@ def nan_loss(stage: Stage) -> None:
         "with it, and every weight is NaN for ever: so the update is not made."
     )
     stage.repairs("The recipe's own learning rate and precision, from the start.")
-    healthy = stage.losses(stage.healthy())
+    healthy = lab.losses(stage.healthy())
     stage.proves("")
     stage.expects(
         "every loss is a number", all(map(math.isfinite, healthy.values())), f"{len(healthy)} steps"
@@ -83,7 +84,7 @@ def exploding_learning_rate(stage: Stage) -> None:
         f"train lesson --name hot {SHORT} --learning_rate 3",
         show="^warning|^  try|^step|^finished|^loss|^validation",
     )
-    hot = stage.losses(stage.run("hot"))
+    hot = lab.losses(stage.run("hot"))
     untrained = math.log(256)
     stage.shows_curves("loss", "loss", {"learning rate 3": stage.run("hot")})
     stage.expects(
@@ -102,7 +103,7 @@ def exploding_learning_rate(stage: Stage) -> None:
     stage.ava("runs compare hot healthy", show=(14, 4))
     stage.proves("")
     stage.shows_curves("loss", "loss", {"learning rate 3": stage.run("hot"), "0.004": run})
-    losses = stage.losses(run)
+    losses = lab.losses(run)
     stage.expects("both began at the same weights", hot[1] == losses[1], f"step 1: {hot[1]:g}")
     stage.expects(
         "the repaired one learned", losses[STEPS] < untrained - 1, units.number(losses[STEPS])
@@ -119,8 +120,6 @@ def exploding_learning_rate(stage: Stage) -> None:
 )
 def gradient_explosion(stage: Stage) -> None:
     """The same divergence twice, once watched by gradient_health."""
-    from workbench.runs.follow import Follower
-
     steps = 100
     base = (
         f"--max_steps {steps} --lr_scheduler_type constant --learning_rate 3"
@@ -129,7 +128,7 @@ def gradient_explosion(stage: Stage) -> None:
     stage.breaks("A learning rate of 3, 750 times that of the recipe, and nobody looks.")
     stage.sees("")
     stage.ava(f"train lesson --name unwatched {base}", show="^finished|^loss")
-    unwatched = stage.losses(stage.run("unwatched"))
+    unwatched = lab.losses(stage.run("unwatched"))
     untrained = math.log(256)
     stage.expects(
         "the loss ends above that of a model which knows nothing", unwatched[steps] > untrained,
@@ -149,20 +148,16 @@ def gradient_explosion(stage: Stage) -> None:
     log = stage.run("watched").attempt_events_path(1)
     cuts = [line for line in log.read_text().splitlines() if "lr_reduced" in line]
     stage.ran(f"grep lr_reduced {log.relative_to(stage.folder)}", "\n".join(cuts))
-    follower = Follower(stage.run("watched"), cached=False)
-    while follower.poll():
-        pass
-    happened = [event for event in follower.events if event.get("event") == "lr_reduced"]
-    rates = follower.series("lr").values
+    rates = lab.series(stage.run("watched"), "lr").values
     stage.shows_curves(
         "loss", "loss", {"nobody looks": stage.run("unwatched"), "watched": stage.run("watched")}
     )
     stage.proves("")
     stage.expects(
-        "the learning rate was cut", happened and rates[-1] < max(rates),
+        "the learning rate was cut", cuts and rates[-1] < max(rates),
         f"from {max(rates):g} to {rates[-1]:.3g}",
     )  # fmt: skip
-    watched = stage.losses(stage.run("watched"))
+    watched = lab.losses(stage.run("watched"))
     stage.expects(
         "the loss came back down", watched[steps] < unwatched[steps] / 4,
         f"{max(watched.values()):.3g} at its worst, {watched[steps]:.3g} at the end; "

@@ -31,7 +31,7 @@ def killed_trainer(stage: Stage) -> None:
     stage.kills(signal.SIGKILL, *trainer)
     seen = stage.waits_for(run, "restarting")
     stage.sees("")
-    lost = max(stage.losses(run, 1))
+    lost = max(lab.losses(run, 1))
     kept = lab.newest(run)
     stage.ava("runs list", show=(4, 4))
     stage.expects("the run restarts by itself", seen.state == "restarting", seen.reason)
@@ -87,7 +87,7 @@ def vanished_supervisor(stage: Stage) -> None:
     stage.repairs("Go on.")
     lab.resumed(stage, run, done + 8)
     stage.proves("")
-    second = stage.losses(run, 2)
+    second = lab.losses(run, 2)
     stage.expects("it went on with the next step", min(second) == done + 1, f"step {min(second)}")
     lab.complete(stage, run)
     stage.expects("and it finished", verdict(run).state == "finished")
@@ -125,7 +125,7 @@ def interrupted_twice(stage: Stage) -> None:
         verdict(run).state == "stopped" and "at once" in verdict(run).reason,
         verdict(run).reason,
     )
-    lost, kept = max(stage.losses(run, 1)), lab.newest(run)
+    lost, kept = max(lab.losses(run, 1)), lab.newest(run)
     stage.because(
         "Once: finish the step, save, exit. Twice: now. The first loses nothing; the second costs "
         f"what came after the newest checkpoint, here steps {kept + 1} to {lost}."

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import time
 from typing import TYPE_CHECKING
 
 from workbench.errors import UsageError, WorkbenchError
 from workbench.lessons.faults.report import Report
-from workbench.lessons.faults.stage import Stage, in_folder
+from workbench.lessons.faults.stage import Stage
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -53,3 +54,8 @@ def produce(
             stage.close()
             raise
     return Report(fault, stage.folder, tuple(stage.steps), time.monotonic() - began)
+
+
+def in_folder(folder: Path) -> bool:
+    """Whether a folder can become a stage: it is not there, or empty."""
+    return not os.path.lexists(folder) or (folder.is_dir() and not any(folder.iterdir()))

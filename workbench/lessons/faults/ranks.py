@@ -40,7 +40,7 @@ def killed_rank(stage: Stage) -> None:
     seen = stage.waits_for(run, "restarting")
     left = [rank for rank in both if not lab.is_gone(stage, rank)]
     stage.sees("")
-    lost = max(stage.losses(run, 1))
+    lost = max(lab.losses(run, 1))
     stage.ava("runs list", show=(4, 4))
     stage.expects("the run restarts by itself", seen.state == "restarting", seen.reason)
     stage.expects("no process is left of the attempt", not left)
@@ -129,7 +129,7 @@ def port_taken(stage: Stage) -> None:
         )
     stage.proves("")
     run = stage.run("pair")
-    stage.expects("both trained to the end", len(stage.losses(run)) == steps, verdict(run).state)
+    stage.expects("both trained to the end", len(lab.losses(run)) == steps, verdict(run).state)
 
 
 def _launched(stage: Stage) -> RunDir:

@@ -180,7 +180,7 @@ ava.chart = (channel) => {
     { class: "ava-icon", "aria-label": title, title });
   return h("div", { class: "ava-chart" },
     h("div", { class: "ava-bar" },
-      ava.labelled("Metric", metric), ava.labelled("Smoothing", smoothing),
+      ava.labelled("Metric", metric, "ava-slim"), ava.labelled("Smooth", smoothing),
       h("label", { class: "ava-check" }, log, "Log"), h("span", { class: "ava-grow" }),
       h("span", { class: "ava-nowrap" }, zoom("zoom-in", "+", "Show the newest half", 2),
         zoom("zoom-out", "−", "Show more", 0.5), zoom("zoom-all", "All", "Show everything", 0), asTable)),

@@ -69,7 +69,7 @@ ava.estimate = (channel) => {
         h("td", { class: "ava-dim", title: row.note, text: row.delta || row.note })))),
     ]);
   });
-  return h("section", { class: "ava-card ava-estimate", "aria-label": "Estimate" },
+  return h("div", { role: "group", class: "ava-card ava-estimate", "aria-label": "Estimate" },
     ava.meter(channel),
     h("div", { class: "ava-title-row" }, h("h4", { text: "One step" }), keep), equation,
     h("h4", { text: "Speed and cost" }), figures);

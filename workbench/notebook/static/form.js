@@ -161,7 +161,7 @@ ava.form = (channel) => {
     ]);
   });
 
-  return h("section", { class: "ava-card ava-form", "aria-label": "Config" },
+  return h("div", { role: "group", class: "ava-card ava-form", "aria-label": "Config" },
     h("div", { class: "ava-bar" },
       ava.labelled("Search", search, "ava-grow"),
       h("label", { class: "ava-check" }, everything, "All keys"), count),

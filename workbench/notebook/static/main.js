@@ -112,13 +112,13 @@ ava.liveness = (channel, model, root) => {
 ava.PARTS = {
   workbench: (channel) => [ava.header(channel), ava.form(channel),
     ava.h("div", { class: "ava-card ava-side" }, ava.estimate(channel), ava.findings(channel), ava.launch(channel)),
-    ava.h("section", { class: "ava-card ava-run", "aria-label": "Run" }, ava.progress(channel), ava.chart(channel)),
+    ava.h("div", { role: "group", class: "ava-card ava-run", "aria-label": "Run" }, ava.progress(channel), ava.chart(channel)),
     ava.runs(channel), ava.log(channel)],
-  meter: (channel) => [ava.h("section", { class: "ava-card", "aria-label": "Memory" }, ava.meter(channel))],
+  meter: (channel) => [ava.h("div", { role: "group", class: "ava-card", "aria-label": "Memory" }, ava.meter(channel))],
   form: (channel) => [ava.header(channel), ava.form(channel), ava.h("div", { class: "ava-card" }, ava.findings(channel))],
-  curve: (channel) => [ava.h("section", { class: "ava-card ava-run", "aria-label": "Run" }, ava.progress(channel), ava.chart(channel))],
+  curve: (channel) => [ava.h("div", { role: "group", class: "ava-card ava-run", "aria-label": "Run" }, ava.progress(channel), ava.chart(channel))],
   runs: (channel) => [ava.runs(channel),
-    ava.h("section", { class: "ava-card ava-run", "aria-label": "Run" }, ava.progress(channel), ava.chart(channel)), ava.log(channel)],
+    ava.h("div", { role: "group", class: "ava-card ava-run", "aria-label": "Run" }, ava.progress(channel), ava.chart(channel)), ava.log(channel)],
 };
 
 function render({ model, el }) {

@@ -54,7 +54,7 @@ ava.log = (channel) => {
     box.textContent = lines.join("\n");
     if (below) box.scrollTop = box.scrollHeight;
   });
-  return h("section", { class: "ava-card ava-logcard", "aria-label": "Log" }, h("h4", { text: "Log" }), box);
+  return h("div", { role: "group", class: "ava-card ava-logcard", "aria-label": "Log" }, h("h4", { text: "Log" }), box);
 };
 
 ava.runs = (channel) => {
@@ -88,7 +88,6 @@ ava.runs = (channel) => {
     if (!el) return;
     ava.attr(el, "data-state", row.state);
     ava.attr(el, "data-shown", shown[0] === row.name ? "front" : shown.includes(row.name) ? "yes" : "no");
-    cells.box.checked = shown.includes(row.name);
     ava.redraw(cells.state, [row.sign, row.state, row.role], () => [
       h("span", { class: "ava-mark", "aria-hidden": "true", "data-role": row.role, text: row.sign }), ` ${row.state}`]);
     cells.state.title = row.why;
@@ -104,7 +103,8 @@ ava.runs = (channel) => {
       made.clear();
       return message.rows.map(makeRow);
     });
-    for (const row of message.rows) show(row);
+    // Only here: a box that was just ticked is not turned back by news about its row.
+    for (const row of message.rows) { show(row); made.get(row.name).cells.box.checked = shown.includes(row.name); }
     ava.enable(compare, shown.length > 1, shown.length > 1 ? "" : "tick two runs or more");
     if (shown.length < 2) compared.hidden = true;
   });
@@ -120,7 +120,7 @@ ava.runs = (channel) => {
 
   const head = ["", "run", "state", "step", "loss", "made"].map((text) => (text
     ? h("th", { scope: "col", text }) : h("th", { scope: "col" }, h("span", { class: "ava-hidden", text: "drawn" }))));
-  return h("section", { class: "ava-card ava-runscard", "aria-label": "Runs" },
+  return h("div", { role: "group", class: "ava-card ava-runscard", "aria-label": "Runs" },
     h("div", { class: "ava-bar" }, h("h4", { text: "Runs" }), folder, h("span", { class: "ava-grow" }), compare),
     h("div", { class: "ava-scroll", tabindex: "0", role: "group", "aria-label": "Table of runs" },
       h("table", { class: "ava-table", "data-ava": "runs" }, h("thead", {}, h("tr", {}, ...head)), body)),

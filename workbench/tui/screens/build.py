@@ -14,7 +14,7 @@ from workbench.tui.form import typed_text
 from workbench.tui.pages.key import brief_page
 from workbench.tui.rows import Row, clip, columns, fit
 from workbench.tui.screens import asking
-from workbench.tui.screens.place import Place
+from workbench.tui.screens.build_steps import BuildSteps
 from workbench.tui.widgets.canvas import Canvas
 from workbench.tui.widgets.form import Form
 
@@ -31,7 +31,7 @@ _PANELS: tuple[Panel, ...] = ("estimate", "diff", "yaml", "command")
 _KEYS = frozenset(key.action.partition("(")[0] for key in keymap.BUILD_KEYS)
 
 
-class Build(Place[str | None]):
+class Build(BuildSteps):
     """The form beside what follows from it; returns the name of a run that was launched.
 
     Args:
@@ -85,11 +85,6 @@ class Build(Place[str | None]):
     def form(self) -> Form:
         """The form."""
         return self.query_one(Form)
-
-    @property
-    def draft(self) -> Draft:
-        """What is edited."""
-        return self.building.draft
 
     @property
     def facts(self) -> frozenset[str]:
@@ -155,6 +150,11 @@ class Build(Place[str | None]):
         """Arrange the parts for the new size."""
         self._arrange()
 
+    def action_choose_key(self, path: str) -> None:
+        """Choose the key that a letter stands at."""
+        self.form.choose(path)
+        self.form.focus()
+
     def on_form_chosen(self) -> None:
         """Another key is chosen."""
         self._show_brief()
@@ -187,7 +187,7 @@ class Build(Place[str | None]):
 
     def _choose(self, value: str | None) -> None:
         if value is not None:
-            self._try(lambda: self.draft.set(self.form.chosen, value))
+            self.attempt(lambda: self.draft.set(self.form.chosen, value))
 
     def action_search(self) -> None:
         """Type words to find keys by."""
@@ -261,7 +261,7 @@ class Build(Place[str | None]):
 
     # ---------------------------------------------------------------- edits with one key
 
-    def _try(self, act: Callable[[], Any]) -> None:
+    def attempt(self, act: Callable[[], Any]) -> None:
         """Do it and show what follows; an error is shown and changes nothing."""
         self.building.remember()
         try:
@@ -276,25 +276,25 @@ class Build(Place[str | None]):
         """The next value, or the one before."""
         path = self.form.chosen
         if path:
-            self._try(lambda: self.building.turn(path, by))
+            self.attempt(lambda: self.building.turn(path, by))
 
     def action_reset(self) -> None:
         """Take back what was set here."""
         path = self.form.chosen
         if path:
-            self._try(lambda: self.draft.reset(path))
+            self.attempt(lambda: self.draft.reset(path))
 
     def action_undo(self) -> None:
         """Take the last edit back."""
-        self._try(self.draft.undo)
+        self.attempt(self.draft.undo)
 
     def action_redo(self) -> None:
         """Do it again."""
-        self._try(self.draft.redo)
+        self.attempt(self.draft.redo)
 
     def action_fix(self, number: int) -> None:
         """Make the repair with this number."""
-        self._try(lambda: self.building.repair(number))
+        self.attempt(lambda: self.building.repair(number))
 
     def action_keep(self) -> None:
         """Keep the sequences of a step."""
@@ -304,7 +304,7 @@ class Build(Place[str | None]):
             if why is not None:
                 raise WorkbenchError("the sequences of a step cannot be kept", why=why)
 
-        self._try(keep)
+        self.attempt(keep)
 
     def action_section(self, by: int) -> None:
         """To the next section, or the one before."""
@@ -342,119 +342,6 @@ class Build(Place[str | None]):
         self._panel = wanted or "estimate"
         self._arrange()
         self._show_panel(top=True)
-
-    def action_hardware(self) -> None:
-        """Plan for another device."""
-
-        def use(name: str | None) -> None:
-            if name is not None:
-                self._try(lambda: self.draft.use_hardware(name or None))
-
-        self.app.push_screen(asking.hardware(self.draft), use)
-
-    def action_layer(self) -> None:
-        """Lay another layer over the plan."""
-
-        def add(name: str | None) -> None:
-            if name:
-                self._try(lambda: self.draft.add_layer(name))
-
-        self.app.push_screen(asking.layer(), add)
-
-    def action_fit(self) -> None:
-        """Plans that fit."""
-        self._ask_later(lambda: asking.fit(self.draft), "looking for plans that fit …")
-
-    def action_what_if(self) -> None:
-        """The plan with one thing changed, for many things."""
-        self._ask_later(lambda: asking.what_if(self.draft), "")
-
-    def _ask_later(self, make: Callable[[], asking.Choice], words: str) -> None:
-        """Make a list in a thread, show it, and apply what is picked."""
-        if words:
-            self.app.notify(words, timeout=1)
-
-        def work() -> None:
-            try:
-                made = make()
-            except Exception as error:  # noqa: BLE001
-                self.app.call_from_thread(self.app.push_screen, asking.trouble(as_error(error)))
-                return
-            self.app.call_from_thread(self._offer, made)
-
-        self.run_worker(work, thread=True, exit_on_error=False, exclusive=True, group="list")
-
-    def _offer(self, made: asking.Choice) -> None:
-        def apply(value: str | None) -> None:
-            edits = made.edits.get(value or "")
-            if edits:
-                self._try(lambda: self.draft.put(edits, made.titles[value or ""]))
-
-        self.app.push_screen(made.screen, apply)
-
-    def action_save(self) -> None:
-        """Save as a layer."""
-
-        def save(path: str | None) -> None:
-            if path:
-                self._try(lambda: self.app.notify(f"saved: {self.building.save(path)}"))
-
-        self.app.push_screen(asking.save(), save)
-
-    def action_launch(self) -> None:
-        """Say what will happen, then launch; or take the plan where its hardware is."""
-        from workbench.tui.fits import why_not_here
-        from workbench.tui.screens import elsewhere
-
-        config = self.draft.config
-        ready = config is not None and not any(
-            finding.severity == "error" for finding in self.draft.findings
-        )
-        why = why_not_here(config, self.draft.hardware) if config is not None and ready else None
-        if why is None:
-            self._last_look()
-            return
-
-        def go(answer: str | None) -> None:
-            if answer == "here":
-                self._last_look()
-            elif answer == "export":
-                self.app.push_screen(elsewhere.targets(), self._export)
-
-        self.app.push_screen(elsewhere.question(why), go)
-
-    def _export(self, target: str | None) -> None:
-        from workbench.tui.screens import elsewhere
-
-        if target is None:
-            return
-
-        def write(where: str | None) -> None:
-            if where is None:
-                return
-            try:
-                done = elsewhere.export(self.draft, target, where)
-            except Exception as error:  # noqa: BLE001
-                done = asking.trouble(as_error(error))
-            self.app.push_screen(done)
-
-        self.app.push_screen(elsewhere.folder(target), write)
-
-    def _last_look(self) -> None:
-        def launch(name: str | None) -> None:
-            if name is not None:
-                self.app.notify("starting …", timeout=2)
-                self.run_worker(lambda: self._launch(name), thread=True, exit_on_error=False)
-
-        self.app.push_screen(asking.launch(self.draft), launch)
-
-    def _launch(self, name: str) -> None:
-        try:
-            run = self.draft.launch(name or None)
-        except Exception as error:  # noqa: BLE001
-            self.app.call_from_thread(self.app.push_screen, asking.trouble(as_error(error)))
-            return
-        self.app.call_from_thread(self.dismiss, run.name)
 
     def action_leave(self) -> None:
         """Out of the search, the panel, the place; edits are not lost without a word."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from textual.screen import ModalScreen
 
 from workbench.tui.widgets.canvas import Canvas
+from workbench.tui.widgets.form import Form
 
 if TYPE_CHECKING:
     from textual import events
@@ -19,7 +20,7 @@ _LETTERS = "asdfghjklqwertyuiopzxcvbnm"
 class Target(NamedTuple):
     """A place that a letter leads to: on which canvas, where, and what pressing it does."""
 
-    canvas: Canvas
+    canvas: Canvas | Form
     row: int
     column: int
     action: str
@@ -28,7 +29,8 @@ class Target(NamedTuple):
 def targets(screen: Place[Any]) -> list[Target]:
     """Everything on the screen that a click would do, each once, from the top."""
     found: dict[str, Target] = {}
-    canvases = sorted(screen.query(Canvas), key=lambda each: (each.region.y, each.region.x))
+    both: list[Canvas | Form] = [*screen.query(Canvas), *screen.query(Form)]
+    canvases = sorted(both, key=lambda each: (each.region.y, each.region.x))
     for canvas in canvases:
         if not canvas.display or not canvas.size.height:
             continue

@@ -72,6 +72,11 @@ class Learn(Place[None]):
 
     def on_screen_resume(self) -> None:
         """Read lessons and progress anew: a lesson may have been worked through meanwhile."""
+        self.call_after_refresh(self._read)
+
+    def _read(self) -> None:
+        if not self.is_current:
+            return  # a lesson lies on it, which was asked for by its name
         place = self.ava.places.workspace
 
         def work() -> None:

@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import gc
 import time
-from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from textual.containers import Horizontal
-from textual.message import Message
 
 from workbench.errors import WorkbenchError
 from workbench.tui import acts, keymap, look
 from workbench.tui.faults import as_error
 from workbench.tui.pages.run import WEIGHTS, View, run_page, waiting_page
-from workbench.tui.reader import Reader, Seen
+from workbench.tui.reader import Reader
 from workbench.tui.rows import Row, clip
-from workbench.tui.screens.place import Place
+from workbench.tui.screens.main_messages import (
+    Judged,
+    Launched,
+    Looked,
+    PlanMade,
+    Trouble,
+)
+from workbench.tui.screens.run_acts import RunActs
 from workbench.tui.widgets.canvas import Canvas
 from workbench.tui.widgets.choices import Choices
 
@@ -26,6 +31,7 @@ if TYPE_CHECKING:
 
     from textual.app import ComposeResult
     from textual.binding import BindingType
+    from textual.message import Message
 
     from workbench.plan import Plan, Recipe
     from workbench.runs.overview import Entry
@@ -36,48 +42,10 @@ _LOOKS_PER_SECOND = 4
 _PAUSE = 0.1  # seconds that a recipe must stay chosen before its layers are read
 _JUDGE_AFTER = 0.5  # seconds; what one waits for comes first
 _BREATH = 0.005  # seconds between two recipes
-_AT_ONCE = 8  # runs that are compared when none is marked; so many have a colour of their own
 _RESUMABLE = ("stopped", "paused", "failed", "vanished")
 
 
-@dataclass
-class PlanMade(Message):
-    """A recipe has been resolved, or could not be."""
-
-    name: str
-    made: Plan | WorkbenchError
-
-
-@dataclass
-class Judged(Message):
-    """It is known whether this machine is enough for the recipes."""
-
-    signs: dict[str, tuple[str, str]]
-
-
-@dataclass
-class Looked(Message):
-    """A look at the runs has ended."""
-
-    seen: Seen | None
-    error: WorkbenchError | None = None
-
-
-@dataclass
-class Launched(Message):
-    """A run has been started."""
-
-    name: str
-
-
-@dataclass
-class Trouble(Message):
-    """Something that the user asked for did not work."""
-
-    error: WorkbenchError
-
-
-class Main(Place[None]):
+class Main(RunActs):
     """Recipes and runs, and everything that can be done with them."""
 
     TABLE = keymap.KEYS
@@ -89,7 +57,7 @@ class Main(Place[None]):
         super().__init__()
         self.runs_dir = Path(runs_dir).expanduser()
         self.reader = Reader(self.runs_dir)
-        self._view = View(ascii=plain)
+        self.view = View(ascii=plain)
         self._recipes: dict[str, Recipe] = {}
         self._plans: dict[str, Plan | WorkbenchError | None] = {}
         self._entries: list[Entry] = []
@@ -143,7 +111,7 @@ class Main(Place[None]):
                 time.sleep(_BREATH)  # a key that is pressed now does not wait for the rest
             return Judged(signs)
 
-        self._in_thread(act)
+        self.in_thread(act)
 
     def on_judged(self, message: Judged) -> None:
         """Show the signs."""
@@ -153,16 +121,6 @@ class Main(Place[None]):
     def place(self) -> str:
         """The recipes are to be launched, the runs to be watched."""
         return "watch" if self.choices.chosen[0] == "run" else "launch"
-
-    @property
-    def choices(self) -> Choices:
-        """The list."""
-        return self.query_one(Choices)
-
-    @property
-    def detail(self) -> Canvas:
-        """What is shown about the chosen item."""
-        return self.query_one("#detail", Canvas)
 
     @property
     def live(self) -> list[Entry]:
@@ -203,6 +161,10 @@ class Main(Place[None]):
     def _footer_page(self, width: int, _height: int) -> list[Row]:
         return [self.footer_row(width)]
 
+    def forget_extra(self) -> None:
+        """What another page showed is not to be shown on this one."""
+        self._extra = None
+
     def refresh_page(self, *, top: bool = False) -> None:
         """Show what belongs to the chosen item."""
         kind, name = self.choices.chosen
@@ -213,13 +175,13 @@ class Main(Place[None]):
         elif kind == "run":
             seen = self._snapshot
             known = seen is not None and seen.name == name
-            page = run_page(seen, self._view, self._extra) if seen and known else waiting_page(name)
+            page = run_page(seen, self.view, self._extra) if seen and known else waiting_page(name)
             self.detail.show(page, top=top)
         self.query_one("#footer", Canvas).redraw()
 
     # ---------------------------------------------------------------- what threads find out
 
-    def _in_thread(self, act: Callable[[], Message | None]) -> None:
+    def in_thread(self, act: Callable[[], Message | None]) -> None:
         """Run it in a thread and post what it returns; an error becomes a message, too."""
 
         def guarded() -> None:
@@ -241,8 +203,8 @@ class Main(Place[None]):
             return
         self._looking = True
         kind, name = self.choices.chosen
-        weight, everywhere = WEIGHTS[self._view.smoothing], bool(self._awaited)
-        page = self._view.page
+        weight, everywhere = WEIGHTS[self.view.smoothing], bool(self._awaited)
+        page = self.view.page
 
         def act() -> Message:
             try:
@@ -252,7 +214,7 @@ class Main(Place[None]):
             except Exception as error:  # noqa: BLE001  (on_looked says it, once)
                 return Looked(None, as_error(error))
 
-        self._in_thread(act)
+        self.in_thread(act)
 
     @property
     def _seen(self) -> bool:
@@ -296,7 +258,7 @@ class Main(Place[None]):
         changed = snapshot is not None or extra is not None
         if changed and self._snapshot and self.choices.chosen == ("run", self._snapshot.name):
             # Who reads the end of the log goes on reading its end.
-            at_end = self._view.page == "log" and self.detail.scroll_y >= self.detail.max_scroll_y
+            at_end = self.view.page == "log" and self.detail.scroll_y >= self.detail.max_scroll_y
             self.refresh_page()
             if at_end:
                 self.call_after_refresh(self.detail.scroll_end, animate=False)
@@ -321,7 +283,7 @@ class Main(Place[None]):
             except Exception as error:  # noqa: BLE001  (it is shown in place of the plan)
                 return PlanMade(name, as_error(error))
 
-        self._in_thread(act)
+        self.in_thread(act)
 
     def on_plan_made(self, message: PlanMade) -> None:
         """Show what the recipe resolves to."""
@@ -392,7 +354,7 @@ class Main(Place[None]):
         def launch(name: str | None) -> None:
             if name is not None:
                 self.app.notify("starting …", timeout=2)
-                self._in_thread(lambda: Launched(acts.launch(recipe, name, self.runs_dir)))
+                self.in_thread(lambda: Launched(acts.launch(recipe, name, self.runs_dir)))
 
         self.app.push_screen(questions.launch(self._recipes[recipe], len(self.live)), launch)
 
@@ -410,101 +372,6 @@ class Main(Place[None]):
             self.post_message(Trouble(error))
             return
         self.ava.places.build(draft)
-
-    def action_charts(self) -> None:
-        """The curves of the chosen run."""
-        self._open_charts([self.choices.chosen[1]])
-
-    def action_mark(self) -> None:
-        """Mark the run to be compared, or take the mark away; then go on to the next."""
-        self.choices.mark(self.choices.chosen[1])
-        self.choices.move(1)
-        self.query_one("#footer", Canvas).redraw()
-
-    def action_compare(self) -> None:
-        """The marked runs over each other; without marks the newest."""
-        names = self.choices.marked
-        if len(names) < 2:
-            names = [name for kind, name in self.choices.names if kind == "run"][:_AT_ONCE]
-        if len(names) < 2:
-            self.app.notify("two runs are needed: F4 launches them")
-            return
-        self._open_charts(names)
-
-    def _open_charts(self, names: list[str]) -> None:
-        from workbench.tui.screens.charts import Charts
-
-        self.app.push_screen(Charts(self.runs_dir, names, plain=self._view.ascii))
-
-    def action_stop(self) -> None:
-        """Ask, then stop the chosen run."""
-        from workbench.tui.screens import questions
-
-        _, name = self.choices.chosen
-
-        def stop(answer: str | None) -> None:
-            if answer is not None:
-                self._in_thread(lambda: acts.stop(name, self.runs_dir, now=answer == "kill"))
-
-        self.app.push_screen(questions.stop(name), stop)
-
-    def action_resume(self) -> None:
-        """Start the chosen run again from its newest checkpoint."""
-        _, name = self.choices.chosen
-        self.app.notify("starting …", timeout=2)
-        self._in_thread(lambda: Launched(acts.resume(name, self.runs_dir)))
-
-    def action_page(self, name: str) -> None:
-        """Another page of the run, or the curve again."""
-        self._extra = None
-        self._change(page="curve" if self._view.page == name else name)
-        self.detail.scroll_home(animate=False)
-        self.look()
-
-    def action_note(self) -> None:
-        """Write a note beside the run."""
-        from workbench.tui.screens import questions
-
-        _, name = self.choices.chosen
-
-        def note(text: str | None) -> None:
-            if text:
-                self._in_thread(lambda: self._noted(name, text))
-
-        self.app.push_screen(questions.note(name), note)
-
-    def _noted(self, name: str, text: str) -> Message:
-        acts.note(name, text, self.runs_dir)
-        self.app.call_from_thread(self.app.notify, "noted; key p shows it", timeout=3)
-        return Launched("")
-
-    def action_twin(self) -> None:
-        """The commands that do the same."""
-        from workbench.tui.screens import questions
-
-        kind, name = self.choices.chosen
-        self.app.push_screen(questions.twins(kind, name, self.runs_dir))
-
-    def action_pick(self, kind: str, name: str) -> None:
-        """Choose what a letter stands at."""
-        self.choices.choose(kind, name)
-
-    def action_scale(self) -> None:
-        """Linear or logarithmic loss."""
-        self._change(y_log=not self._view.y_log)
-
-    def action_smooth(self, by: int) -> None:
-        """More or less smoothing."""
-        self._change(smoothing=min(max(self._view.smoothing + by, 0), len(WEIGHTS) - 1))
-        self.look()
-
-    def action_zoom(self, by: int) -> None:
-        """A shorter or longer stretch of the newest steps."""
-        self._change(zoom=min(max(self._view.zoom + by, 0), 12))
-
-    def _change(self, **changes: Any) -> None:
-        self._view = replace(self._view, **changes)
-        self.refresh_page()
 
     def action_suspend(self) -> None:
         """To the shell and back."""

@@ -147,19 +147,24 @@ class Canvas(ScrollView, inherit_bindings=False):
         if self._base is None:
             self._base = self.rich_style
         strip = strip.adjust_cell_length(width).apply_style(self._base)
-        for column, text in self._labels.get(index, ()):
-            style = (look.plain_styles() if self.app.no_color else look.styles(self.app.theme))[
-                "button"
-            ]
-            end = min(column + len(text), width)
-            parts = [strip.crop(0, column), Strip([Segment(text, style)]), strip.crop(end, width)]
-            strip = Strip.join(parts).adjust_cell_length(width)
+        if index in self._labels:
+            styles = look.plain_styles() if self.app.no_color else look.styles(self.app.theme)
+            strip = labelled(strip, self._labels[index], width, styles["button"])
         return strip
 
     def notify_style_update(self) -> None:
         """The background may be another one now."""
         super().notify_style_update()
         self._base = None
+
+
+def labelled(strip: Strip, labels: list[tuple[int, str]], width: int, style: Style) -> Strip:
+    """A row with labels laid over it, each from its column on."""
+    for column, text in labels:
+        end = min(column + len(text), width)
+        parts = [strip.crop(0, column), Strip([Segment(text, style)]), strip.crop(end, width)]
+        strip = Strip.join(parts).adjust_cell_length(width)
+    return strip
 
 
 def strip_of(row: Row, styles: dict[str, Style]) -> Strip:

@@ -12,10 +12,10 @@ from textual.strip import Strip
 
 from workbench.tui import look
 from workbench.tui.form import FormLine, key_row, section_row
-from workbench.tui.widgets.canvas import strip_of
+from workbench.tui.widgets.canvas import labelled, strip_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from rich.style import Style
     from textual import events
@@ -66,6 +66,19 @@ class Form(ScrollView, inherit_bindings=False):
         self._row = 0
         self._drawn: dict[int, tuple[Row, Strip]] = {}
         self._base: Style | None = None
+        self._labels: dict[int, list[tuple[int, str]]] = {}
+
+    def actions(self) -> Iterator[tuple[int, int, str]]:
+        """The keys that are on the screen, for jump mode."""
+        top = int(self.scroll_y)
+        for row, line in enumerate(self._lines[top : top + self.size.height], top):
+            if line.is_key:
+                yield row, 0, f"choose_key({line.path!r})"
+
+    def label(self, labels: dict[tuple[int, int], str]) -> None:
+        """Lay labels over the rows; none to take them away."""
+        self._labels = {row: [(column, text)] for (row, column), text in labels.items()}
+        self.refresh()
 
     def set_lines(self, lines: list[FormLine]) -> None:
         """Show these lines; the chosen key stays chosen where it is among them."""
@@ -208,7 +221,11 @@ class Form(ScrollView, inherit_bindings=False):
             styles = look.plain_styles() if self.app.no_color else look.styles(self.app.theme)
             cells = self._cells(row)
             self._drawn[row] = cells, strip_of(cells, styles).apply_style(self._base)
-        return self._drawn[row][1]
+        strip = self._drawn[row][1]
+        if row in self._labels:
+            styles = look.plain_styles() if self.app.no_color else look.styles(self.app.theme)
+            strip = labelled(strip, self._labels[row], width, styles["button"])
+        return strip
 
     @property
     def _width(self) -> int:
