@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import re
 import sys
 import tempfile
 from pathlib import Path
@@ -17,9 +18,12 @@ from typing import TYPE_CHECKING
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
+from playwright.async_api import expect  # noqa: E402
+
 from tests.browser import driving  # noqa: E402
 from tests.browser.lab_process import LabProcess  # noqa: E402
-from tests.browser.notebook_page import NotebookPage  # noqa: E402
+from tests.browser.notebook_page import NotebookPage, write_notebook  # noqa: E402
+from tests.browser.panel_page import Panel  # noqa: E402
 
 if TYPE_CHECKING:
     from playwright.async_api import Page
@@ -57,6 +61,25 @@ async def course(page: Page, lab: LabProcess, folder: Path) -> None:
     keep(folder, "lesson", await page.screenshot())
 
 
+async def panel(page: Page, lab: LabProcess, folder: Path) -> None:
+    """The panel on the run of lesson 1, after an edit, in a light and a dark theme."""
+    source = 'from workbench.notebook import Workbench\n\nWorkbench("lesson")'
+    await page.set_viewport_size({"width": SIZE["width"], "height": 1700})
+    notebook = NotebookPage(page, lab, write_notebook(lab, "panel.ipynb", panel=source))
+    await notebook.open()
+    await notebook.run_all()
+    shown = await Panel(notebook).ready()
+    await expect(shown.chart).to_have_attribute("data-n", "60")
+    await shown.fill("training.batch_size", "16")
+    await expect(shown.equation).to_have_attribute("aria-label", re.compile("^16 sequences"))
+    await shown.root.locator("[data-ava=search]").fill("")
+    await expect(shown.root.locator("[data-section=model]")).to_be_visible()
+    for theme, name in (("JupyterLab Dark", "panel-dark"), ("JupyterLab Light", "panel")):
+        await notebook.theme(theme)
+        await shown.painted()
+        keep(folder, name, await shown.root.screenshot())
+
+
 async def main() -> None:
     """Take them all."""
     options = argparse.ArgumentParser()
@@ -71,6 +94,7 @@ async def main() -> None:
                 driving.only_here(context, lab) as page,
             ):
                 await course(page, lab, folder)
+                await panel(page, lab, folder)
 
 
 if __name__ == "__main__":

@@ -160,7 +160,8 @@ def test_what_does_not_fit_is_said_in_words(wire: Wire, still: Look) -> None:
     assert meter["fits"] is False
     assert "does not fit" in meter["spoken"]
     assert meter["border"] < 1
-    assert sum(part["share"] for part in meter["parts"]) <= 1.0001
+    assert sum(part["share"] for part in meter["parts"]) == pytest.approx(1)
+    assert meter["parts"][-1]["name"] == "process"
     wire.say(panel, "hardware", name="")
     assert wire.last("plan")["hardware"] == ""
 

@@ -118,7 +118,6 @@ class QuickKernel:
         self.ran: list[str] = []
         self.started = False
         self.closed = 0
-        self.held = asyncio.Event()
         self.interrupted = asyncio.Event()
 
     async def start(self) -> None:

@@ -17,9 +17,9 @@ from workbench.runs.files import atomic_write_json
 from workbench.runs.follow import Follower
 from workbench.runs.labels import notes
 from workbench.runs.predicted import Beside, beside
-from workbench.runs.usage import Sample, Usage
 from workbench.tui.app import AvaTui
 from workbench.tui.pages.watch import figure, spark
+from workbench.usage import Sample, Usage
 
 if TYPE_CHECKING:
     from tests.tui.conftest import FakePlan

@@ -230,8 +230,12 @@ class Learn:
         from workbench.lessons import faults
 
         folder = faults.fresh(self.folder / "faults" / fault)
-        Screen().say(f"breaking on purpose: {fault} …")
-        return faults.produce(fault, folder)
+        screen = Screen()
+        screen.say(f"breaking on purpose: {fault} …")
+        try:
+            return faults.produce(fault, folder, begins=screen.say)
+        finally:
+            screen.clear()
 
     # ------------------------------------------------------------------ checks
 

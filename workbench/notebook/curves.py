@@ -51,6 +51,17 @@ class Look:
         """The smoothing's weight."""
         return WEIGHTS[self.smoothing]
 
+    def zoom(self, by: float, lines: Sequence[Line]) -> None:
+        """Look at the newest ``1/by`` of what is seen; less than 1 shows more, 0 all."""
+        ends = [(float(line.x[0]), float(line.x[-1])) for line in lines]
+        if not ends or by <= 0:
+            self.window = None
+            return
+        first, last = min(low for low, _ in ends), max(high for _, high in ends)
+        low, high = self.window or (first, last)
+        low = high - (high - low) / by
+        self.window = None if low <= first and high >= last else (max(low, first), high)
+
 
 class Line(NamedTuple):
     """One line of a chart.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from workbench.errors import UsageError, WorkbenchError
-from workbench.forms import lines_of, shown_of, shown_paths, stepped, value_text, worst_by_path
+from workbench.forms import shown_of, shown_paths, stepped, value_text, worst_by_path
 from workbench.notebook import planview
 from workbench.notebook.messages import Message, said, trouble
 from workbench.notebook.picking import pickers
@@ -98,25 +98,12 @@ class Planning:
         return paths[:_MOST_ROWS] if self._words else paths
 
     def _lines(self) -> Message:
-        from workbench.config.keys import keys
-
         self._listed = paths = self._paths()
         found = len(shown_paths(self.draft, self._words)) if self._words else len(paths)
-        sections: dict[str, list[Any]] = {}
-        for line in lines_of(paths):
-            if line.is_key:
-                own = keys()[line.path].section
-                rows = sections.setdefault(own, [])
-                rows.append(planview.row_view(keys()[line.path]) if self._is_open(own) else None)
-        listed = [
-            {"path": path, "open": self._is_open(path), "count": len(rows), "rows": [
-                row for row in rows if row is not None]}
-            for path, rows in sections.items()
-        ]  # fmt: skip
         return Message(
             {
                 "type": "lines",
-                "sections": listed,
+                "sections": planview.sections_view(paths, self._is_open),
                 "words": self._words,
                 "everything": self._all,
                 "found": found,

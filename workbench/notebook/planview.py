@@ -10,14 +10,14 @@ from workbench.notebook.session import fix_name
 from workbench.outlook import dollars, hours
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from workbench.config.findings import Finding
     from workbench.config.keys import Key
     from workbench.estimate.estimate import Estimate
     from workbench.estimate.speed import Interval
     from workbench.forms import Shown
-    from workbench.outlook import Outlook
+    from workbench.outlook import Figures, Outlook
 
 _SIGNS = {"error": "✗", "warning": "▲", "hint": "·"}
 _GIB = 2**30
@@ -34,6 +34,24 @@ def row_view(key: Key) -> dict[str, Any]:
         "choices": list(key.choices),
         "optional": key.optional,
     }
+
+
+def sections_view(paths: Iterable[str], is_open: Callable[[str], bool]) -> list[dict[str, Any]]:
+    """The keys by section; the rows of those that are open."""
+    from workbench.config.keys import keys
+
+    sections: dict[str, list[Key]] = {}
+    for path in paths:
+        sections.setdefault(keys()[path].section, []).append(keys()[path])
+    return [
+        {
+            "path": path,
+            "open": is_open(path),
+            "count": len(found),
+            "rows": [row_view(key) for key in found] if is_open(path) else [],
+        }
+        for path, found in sections.items()
+    ]
 
 
 def value_view(key: Key, shown: Shown) -> dict[str, Any]:
@@ -127,7 +145,7 @@ def meter_view(outlook: Outlook) -> dict[str, Any]:
     device = estimate.hardware.title if estimate.hardware else "this machine"
     parts = [
         {"name": name, "size": units.size(part), "share": part / whole, "of": part / needed}
-        for name, part in (now.categories or {"weights": needed}).items()
+        for name, part in _parts(now).items()
     ]
     spoken = f"{size}{f' of {units.size(card)}' if card else ''} on {device}: {verdict}"
     spoken += f", {lacking}" if lacking else ""
@@ -152,6 +170,16 @@ def meter_view(outlook: Outlook) -> dict[str, Any]:
         "unknown": ", ".join(estimate.unknown),
         "delta": _delta(needed, was, units.size),
     }
+
+
+def _parts(now: Figures) -> dict[str, int]:
+    """Bytes by category; what the process takes beside its tensors is a category too."""
+    if not now.categories:
+        return {"weights": now.needed}
+    rest = now.needed - sum(now.categories.values())
+    if rest <= 0:
+        return now.categories
+    return now.categories | {"process": now.categories.get("process", 0) + rest}
 
 
 def figures_view(outlook: Outlook) -> list[dict[str, str]]:

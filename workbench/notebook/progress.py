@@ -61,13 +61,3 @@ def _error_text(verdict: Verdict) -> str:
     if not verdict.error:
         return ""
     return WorkbenchError.from_dict(verdict.error).render().removeprefix("error: ")
-
-
-def overlap(old: list[str], new: list[str]) -> int:
-    """How many lines the new tail of a log begins with that the old one ends with."""
-    if not old:
-        return 0
-    for place in range(len(new), 0, -1):
-        if new[place - 1] == old[-1] and new[:place][-20:] == old[-place:][-20:]:
-            return place
-    return 0

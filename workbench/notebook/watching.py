@@ -6,8 +6,9 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from workbench.notebook.curves import WEIGHTS, Curves, Look, described, metrics_of, table_of
+from workbench.notebook.logtail import LogTail
 from workbench.notebook.messages import Message
-from workbench.notebook.progress import overlap, progress_of
+from workbench.notebook.progress import progress_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -22,9 +23,8 @@ MOST_RUNS = 8  # that are drawn over each other; as many colours can be told apa
 _BYTES_AT_ONCE = 8 * 2**20
 _JUDGED = 5  # ticks between two looks at a live run's lock
 _ENDED = 10  # ticks between two looks at an ended one
-_LOG_LINES = 200
 _LOG_EVERY = 10
-_LOG_BYTES = 1200  # of new lines in one message
+_SPOKEN = 10  # ticks between two descriptions of the chart
 
 
 class Watching:
@@ -51,8 +51,7 @@ class Watching:
         self.followers: dict[str, Follower] = {}
         self._verdicts: dict[str, Verdict] = {}
         self._generation = 0
-        self._wants_log = log
-        self._log: list[str] = []
+        self._log = LogTail() if log else None
         self._facts: dict[str, Any] = {}
         self._metrics: list[str] = []
         if names:
@@ -66,7 +65,11 @@ class Watching:
     @property
     def front(self) -> RunDir | None:
         """The run in front."""
-        return next((each.run for each in self.followers.values()), None)
+        return None if self._front is None else self._front.run
+
+    @property
+    def _front(self) -> Follower | None:
+        return next(iter(self.followers.values()), None)
 
     def follow(self, names: Sequence[str]) -> None:
         """Follow these runs from now on.
@@ -86,7 +89,6 @@ class Watching:
         self.followers = wanted
         self.curves.forget()
         self.look.window = None
-        self._log = []
         self._read(everything=True)
         self._judge(everything=True)
 
@@ -97,9 +99,8 @@ class Watching:
         self._read(everything=True)
         self._judge(everything=True)
         yield self._whole()
-        if self._wants_log:
-            self._log = self._tail()
-            yield Message({"type": "log", "lines": self._log, "more": False})
+        if self._log is not None:
+            yield self._log.whole(self._front)
 
     def tick(self, count: int) -> Iterable[Message]:
         """What has come since the last time."""
@@ -112,11 +113,12 @@ class Watching:
         elif changed:
             lines = self.curves.lines(self.followers)
             pieces = self.curves.fresh(lines)
-            yield self._whole() if pieces is None else self._points(pieces, lines)
+            words = count % _SPOKEN == 0
+            yield self._whole() if pieces is None else self._points(pieces, lines, words=words)
         elif judged and self.progress() != self._facts:
-            yield self._points([], [])
-        if self._wants_log and count % _LOG_EVERY == 0:
-            yield from self._news_of_log()
+            yield self._points([], self.curves.lines(self.followers))
+        if self._log is not None and count % _LOG_EVERY == 0:
+            yield from self._log.news(self._front)
 
     def hear(self, asked: dict[str, Any]) -> Iterable[Message] | None:
         """Look at the curves in another way."""
@@ -131,7 +133,7 @@ class Watching:
             case "window":
                 look.window = _window(asked.get("ends"))
             case "zoom":
-                self._zoom(float(asked.get("by", 2)))
+                look.zoom(float(asked.get("by", 2)), self.curves.lines(self.followers))
             case "table":
                 table = table_of(self.curves.lines(self.followers)[::-1])
                 return [Message({"type": "table", "to": asked.get("view")} | table)]
@@ -145,7 +147,7 @@ class Watching:
     def judged(self) -> list[Message]:
         """The progress, after a look at the state of all runs."""
         self._judge(everything=True)
-        return [self._points([], [])]
+        return [self._points([], self.curves.lines(self.followers))]
 
     def _read(self, *, everything: bool) -> bool:
         """Read what is new of the live runs, or of all; returns whether there was something."""
@@ -201,8 +203,16 @@ class Watching:
         }
         return Message(content, buffers)
 
-    def _points(self, pieces: Sequence[Piece], lines: Sequence[Line]) -> Message:
-        """The message that makes a chart longer."""
+    def _points(
+        self, pieces: Sequence[Piece], lines: Sequence[Line], *, words: bool = True
+    ) -> Message:
+        """The message that makes a chart longer.
+
+        Args:
+            pieces: What is new.
+            lines: The whole lines.
+            words: Whether to say the chart in words, which takes a pass over all samples.
+        """
         self._facts = self.progress()
         places = {id(line): place for place, line in enumerate(lines)}
         content: dict[str, Any] = {
@@ -211,26 +221,14 @@ class Watching:
             "lines": [[places[id(piece.line)], piece.total] for piece in pieces],
             "facts": self._facts,
         }
-        front = next(iter(self.followers.values()), None)
-        if lines and front is not None:
-            content["words"] = described(lines, self.look.metric)
+        front = self._front
+        if pieces and front is not None:
             content["t"] = front.last("t")
+        if lines and words:
+            content["words"] = described(lines, self.look.metric)
         return Message(
             content, tuple(data.tobytes() for piece in pieces for data in (piece.x, piece.y))
         )
-
-    def _zoom(self, by: float) -> None:
-        """The newest ``1/by`` of what is seen; less than 1 shows more, 0 all."""
-        ends = [(float(line.x[0]), float(line.x[-1])) for line in self.curves.lines(self.followers)]
-        if not ends or by <= 0:
-            self.look.window = None
-            return
-        first, last = min(low for low, _ in ends), max(high for _, high in ends)
-        low, high = self.look.window or (first, last)
-        low = high - (high - low) / by
-        self.look.window = None if low <= first and high >= last else (max(low, first), high)
-
-    # ---------------------------------------------------------------- progress and log
 
     def progress(self) -> dict[str, Any]:
         """The front run in figures and one sentence."""
@@ -238,24 +236,6 @@ class Watching:
         if run is None:
             return {"run": "", "state": "", "words": "No run is followed."}
         return progress_of(self.followers[run.name], self._verdicts[run.name])
-
-    def _tail(self) -> list[str]:
-        run = self.front
-        return [] if run is None else self.followers[run.name].log_tail(_LOG_LINES)
-
-    def _news_of_log(self) -> Iterable[Message]:
-        run = self.front
-        if run is None or (self._log and not self._verdicts[run.name].alive):
-            return
-        lines = self._tail()
-        if lines == self._log:
-            return
-        known = overlap(self._log, lines)
-        self._log, fresh = lines, lines[known:]
-        more = known > 0
-        while sum(map(len, fresh)) > _LOG_BYTES and more:
-            fresh = fresh[1:]
-        yield Message({"type": "log", "lines": fresh, "more": more})
 
 
 def _window(ends: Any) -> tuple[float, float] | None:

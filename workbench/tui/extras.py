@@ -10,7 +10,7 @@ from workbench.tui.pages.watch import Extra
 if TYPE_CHECKING:
     from workbench.runs.directory import RunDir
     from workbench.runs.follow import Follower
-    from workbench.runs.usage import Usage
+    from workbench.usage import Usage
 
 _LOG_LINES = 2_000
 _SAMPLES = 40
@@ -67,7 +67,7 @@ class Extras:
 
     def _system(self, run: RunDir, follower: Follower) -> Extra:
         del follower
-        from workbench.runs.usage import Usage
+        from workbench.usage import Usage
 
         if self._usage is None or self._usage.run.path != run.path:
             self._usage = Usage(run)

@@ -64,7 +64,6 @@ class Study:
         self.trouble: WorkbenchError | None = None
         self.changed: Callable[[], None] = lambda: None
         self.cells = {cell.id: CellState(cell.source) for cell in lesson.cells}
-        self.note = ""
         self._kernel: Kernel | None = None
         self._queue: list[str] = []
         self._task: asyncio.Task[None] | None = None
@@ -138,9 +137,9 @@ class Study:
     @property
     def passed(self) -> tuple[int, int]:
         """Checks that are passed, and all."""
-        checks = self.lesson.checks
-        done = sum(self.cells[name].verdict.get("status") == "pass" for name in checks)
-        return done, len(checks)
+        asking = [cell.id for cell in self.lesson.cells if cell.is_check]
+        done = sum(self.cells[name].verdict.get("status") == "pass" for name in asking)
+        return done, len(asking)
 
     def section_of(self, cell_id: str) -> int:
         """The section that a cell is in."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from tests.lessons.gate import Mutant
 
 _HEAVY = """\
-%%config heavy.yaml lesson --max_steps 12 --warmup_steps 2 --eval_steps 12 --save_steps 12
+%%config heavy.yaml lesson
 model:
   hidden_size: 256
 training:
@@ -15,7 +15,6 @@ training:
 SOLUTION = {
     "your-bytes": "optimizer_bytes = 2 * 4 * plan.size.total",
     "heavy-layer": _HEAVY,
-    "your-heavy": 'learn.launch("heavy", config="heavy.yaml")',
     "your-q1": 'answer_q1 = "b"',
 }
 
@@ -32,8 +31,8 @@ MUTANTS = (
     ),
     Mutant(
         "heavy",
-        {"heavy-layer": _HEAVY.replace("size: 256", "size: 384")},
-        why="was not launched from heavy.yaml as it is now",
+        {"heavy-layer": _HEAVY + "data:\n  max_length: 32\n"},
+        why="changes data.max_length too",
     ),
     Mutant("q1", {"your-q1": 'answer_q1 = "a"'}, why="how much of the peak"),
 )

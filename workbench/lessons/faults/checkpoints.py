@@ -95,17 +95,12 @@ def killed_in_a_save(stage: Stage) -> None:
     stage.waits(lambda: lab.newest(run) >= 16, "a first checkpoint is written")
     trainer = lab.trainer(stage, run)
 
-    def caught() -> bool:
-        if not any(run.checkpoints_dir.glob(".tmp-*")):
-            return False
-        # Halted first and looked at again: a save that was just over goes on, and is not counted.
-        lab.signal_quietly(stage, trainer, signal.SIGSTOP)
-        if any(run.checkpoints_dir.glob(".tmp-*")):
-            return True
-        lab.signal_quietly(stage, trainer, signal.SIGCONT)
-        return False
-
-    stage.waits(caught, "the trainer is caught in a save")
+    lab.halts(
+        stage,
+        trainer,
+        lambda: any(run.checkpoints_dir.glob(".tmp-*")),
+        "the trainer is caught in a save",
+    )
     stage.kills(signal.SIGKILL, *trainer)
     state = stage.waits_for_end(run)
     stage.sees("")

@@ -10,6 +10,7 @@ import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from workbench.errors import WorkbenchError
 from workbench.runs import process
 from workbench.runs.control import import_path
 
@@ -17,9 +18,14 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 STATE: Final = "AVA_STATE_DIR"
+TEMPORARY: Final = ".tmp"
 COLUMNS: Final = 76
 """What is left of a terminal of 80 columns beside the margin of a report."""
 _LIMIT_SECONDS: Final = 300.0
+
+
+class NotAsSaidError(WorkbenchError):
+    """The story cannot go on, because something did not happen."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +111,7 @@ def environment(folder: Path) -> dict[str, str]:
     kept = {name: value for name, value in os.environ.items() if name != process.MARKER}
     return kept | {
         STATE: state(folder),
+        "TMPDIR": str(folder / TEMPORARY),  # torch leaves a folder of its own there
         "PYTHONPATH": import_path(),
         "COLUMNS": str(COLUMNS),
         # The faults are those of a CPU, so that they are the same ones everywhere.

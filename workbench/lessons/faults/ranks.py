@@ -36,6 +36,7 @@ def killed_rank(stage: Stage) -> None:
     stage.breaks("A training of two processes, each with half of every step. One gets kill -9.")
     run = _launched(stage)
     both = lab.ranks(run)
+    lab.halts_past_a_checkpoint(stage, run, both[1])
     stage.kills(signal.SIGKILL, *both[1])
     seen = stage.waits_for(run, "restarting")
     left = [rank for rank in both if not lab.is_gone(stage, rank)]
@@ -135,7 +136,7 @@ def port_taken(stage: Stage) -> None:
 def _launched(stage: Stage) -> RunDir:
     stage.ava(f"launch lesson --name pair {lab.LONG} {_TWO}")
     run = stage.run("pair")
-    lab.past_a_checkpoint(stage, run)
+    lab.waits_past_a_checkpoint(stage, run)
     stage.waits(lambda: len(lab.ranks(run)) == 2, "both processes are there")
     return run
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from typing import TYPE_CHECKING, Final
 
 from workbench.lessons.faults import commands
@@ -12,7 +13,7 @@ from workbench.runs.restarts import newest_step
 from workbench.runs.status import verdict
 
 if TYPE_CHECKING:
-    import signal
+    from collections.abc import Callable
 
     from workbench.lessons.faults.stage import Stage
     from workbench.runs.directory import RunDir
@@ -60,29 +61,46 @@ def last_step(run: RunDir) -> int:
     return verdict(run).step
 
 
-def past_a_checkpoint(stage: Stage, run: RunDir) -> None:
-    """Wait until a run has a checkpoint, and some steps after it that a crash would lose."""
-    stage.waits(
-        lambda: newest(run) > 0 and newest(run) + 3 <= last_step(run),
-        "the run has a checkpoint and steps after it",
-    )
+def past_a_checkpoint(run: RunDir) -> bool:
+    """Whether a run has a checkpoint, and steps after it that a crash would lose."""
+    return newest(run) > 0 and newest(run) + 3 <= last_step(run)
+
+
+def waits_past_a_checkpoint(stage: Stage, run: RunDir) -> None:
+    """Wait until a run has a checkpoint, and steps after it."""
+    stage.waits(lambda: past_a_checkpoint(run), "the run has a checkpoint and steps after it")
+
+
+def halts(stage: Stage, who: tuple[int, int], when: Callable[[], bool], for_what: str) -> None:
+    """Halt a process at a moment at which something is so, and is still so when it stands."""
+
+    def caught() -> bool:
+        if not when():
+            return False
+        signal_quietly(stage, who, signal.SIGSTOP)
+        if when():
+            return True
+        signal_quietly(stage, who, signal.SIGCONT)  # it was over just then: at the next one
+        return False
+
+    stage.waits(caught, for_what)
+
+
+def halts_past_a_checkpoint(stage: Stage, run: RunDir, who: tuple[int, int]) -> None:
+    """Halt a training process where a kill costs some steps."""
+    what = "the training is halted between two checkpoints"
+    halts(stage, who, lambda: past_a_checkpoint(run), what)
 
 
 def trainer(stage: Stage, run: RunDir) -> tuple[int, int]:
     """The process that trains: pid and start ticks."""
     stage.waits(lambda: verdict(run).pid is not None, "the trainer is there")
-    pid = verdict(run).pid
-    ticks = commands.living(stage.folder).get(pid or 0)
-    assert pid is not None
-    assert ticks is not None, "the trainer belongs to this stage"
-    return pid, ticks
+    return process_of(stage, verdict(run).pid or 0)
 
 
-def supervisor(run: RunDir) -> tuple[int, int]:
+def supervisor(stage: Stage, run: RunDir) -> tuple[int, int]:
     """The process that holds the run: pid and start ticks."""
-    holder = process.Identity.from_dict(read_json(run.lock_path))
-    assert holder is not None, "a run that lives has a holder"
-    return holder.pid, holder.start_ticks
+    return process_of(stage, int(read_json(run.lock_path).get("pid") or 0))
 
 
 def signal_quietly(stage: Stage, who: tuple[int, int], number: signal.Signals) -> None:
@@ -119,9 +137,14 @@ def complete(stage: Stage, run: RunDir) -> None:
 
 
 def process_of(stage: Stage, pid: int) -> tuple[int, int]:
-    """A process of the stage by its pid: pid and start ticks."""
+    """A process of the stage by its pid: pid and start ticks.
+
+    Raises:
+        NotAsSaidError: There is none.
+    """
     ticks = commands.living(stage.folder).get(pid)
-    assert ticks is not None, "the process belongs to this stage"
+    if ticks is None:
+        raise commands.NotAsSaidError(f"process {pid} is at work for the lab")
     return pid, ticks
 
 

@@ -9,8 +9,8 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
-from workbench.errors import WorkbenchError
 from workbench.lessons.faults import commands
+from workbench.lessons.faults.commands import NotAsSaidError
 from workbench.lessons.faults.excerpts import excerpt
 from workbench.lessons.faults.report import Curve, Phase, Step
 from workbench.lessons.faults.runs import HEALTHY, series
@@ -29,10 +29,6 @@ if TYPE_CHECKING:
 
 _POLL_SECONDS: Final = 0.002
 _PATIENCE_SECONDS: Final = 300.0  # for a machine that has much else to do
-
-
-class NotAsSaidError(WorkbenchError):
-    """The story cannot go on, because something did not happen."""
 
 
 @dataclass(slots=True)
@@ -55,6 +51,9 @@ class Stage:
     steps: list[Step] = field(default_factory=list)
     afterwards: list[Callable[[], None]] = field(default_factory=list)
     _phase: Phase = "break"
+
+    def __post_init__(self) -> None:
+        (self.folder / commands.TEMPORARY).mkdir(exist_ok=True)
 
     # What is said.
 

@@ -41,6 +41,19 @@ ava.chart = (channel) => {
     };
   };
 
+  // A piece of the line, as it is drawn.
+  const sample = (look) => {
+    const names = "http://www.w3.org/2000/svg";
+    const svg = document.createElementNS(names, "svg");
+    const line = document.createElementNS(names, "line");
+    for (const [name, value] of Object.entries({ width: 28, height: 8 })) svg.setAttribute(name, value);
+    for (const [name, value] of Object.entries({
+      x1: 0, x2: 28, y1: 4, y2: 4, stroke: look.stroke, "stroke-width": look.width + 0.5, "stroke-dasharray": look.dash.join(" "),
+    })) line.setAttribute(name, value);
+    svg.append(line);
+    return svg;
+  };
+
   const joined = () => {
     const tables = lines.map((line) => [line.x, state.log ? line.y.map((y) => (y > 0 ? y : null)) : line.y]);
     return tables.length ? uPlot.join(tables) : [[]];
@@ -55,12 +68,11 @@ ava.chart = (channel) => {
       return at >= 0 ? Number(data[at]).toPrecision(4) : "–";
     });
     const step = place === null || place === undefined ? "" : `step ${plot?.data?.[0]?.[place]}`;
-    ava.redraw(legend, [lines.map((line) => [line.name, line.role, line.colour]), values, step], () => [
+    const looks = lines.map(paint);
+    ava.redraw(legend, [lines.map((line) => line.name), looks, values, step], () => [
       ...[...lines.keys()].reverse().map((index) => {
-        const look = paint(lines[index]);
-        const key = h("span", { class: "ava-key" });
-        key.style.borderTop = `${look.width + 1}px ${look.dash.length ? "dashed" : "solid"} ${look.stroke}`;
-        return h("span", { class: "ava-entry" }, key, h("span", { text: lines[index].name }), h("b", { text: values[index] }));
+        return h("span", { class: "ava-entry" }, sample(looks[index]),
+          h("span", { text: lines[index].name }), h("b", { text: values[index] }));
       }),
       h("span", { class: "ava-dim", text: step }),
     ]);

@@ -16,6 +16,7 @@
 //                           data-drawn (points in the picture), data-lags (JSON: seconds from the
 //                           newest row's time to its paint, the last 200)
 //   [data-ava=runs] tr[data-run=NAME]   the table of runs; data-state, data-shown
+//   [data-ava=lost]         shown while no kernel answers; [data-ava=metric|smoothing|log-axis|name|file]
 //   [data-act=…]            buttons: launch, stop, stop-now, resume, undo, redo, keep, save, fix,
 //                           reset, table, zoom-in, zoom-out, zoom-all, compare, follow, yes, no
 const ava = {};

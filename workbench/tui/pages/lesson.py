@@ -26,6 +26,15 @@ _STATUS = {
 }
 
 
+def _folded(line: str, width: int) -> list[str]:
+    """A line of output in pieces: a sentence between words, a table or a picture as it comes."""
+    body = line.strip()
+    if "  " in body or not any(letter.isalpha() for letter in body):
+        return fold(line, width)
+    indent = " " * (len(line) - len(line.lstrip()))
+    return [indent + row[0][0] for row in wrap(body, max(width - len(indent), 1))]
+
+
 class Place(NamedTuple):
     """Where a cell stands on the page, in rows: its title, its code, and what follows."""
 
@@ -117,7 +126,7 @@ class SectionPage:
                 continue
             style = "error" if is_error else "sample"
             for line in learner.shown(output).splitlines():
-                rows += [[("  ", ""), (part, style)] for part in fold(line, width - 2)]
+                rows += [[("  ", ""), (part, style)] for part in _folded(line, width - 2)]
         hidden = len(rows) - _MOST_ROWS
         if hidden > 0:
             rows = [[(f"  {hidden:,} rows above", "dim")], *rows[hidden:]]

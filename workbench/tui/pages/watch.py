@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from workbench.runs.predicted import Beside
-    from workbench.runs.usage import Sample
+    from workbench.usage import Sample
 
 _BARS = "▁▂▃▄▅▆▇█"
 
