@@ -127,7 +127,7 @@ async def test_jump_to_a_key_in_build(runs_dir: Path) -> None:
         await pilot.press("e")
         await see(pilot, "One step")
         await pilot.press("ctrl+o")
-        shown = await see(pilot, "F2")
+        shown = await see(pilot, "aa2 Learn")
         line = next(line for line in shown.splitlines() if "hidden_size" in line)
         await pilot.press(*line.strip()[:2])
         await until(pilot, lambda: app.screen.form.chosen == "model.hidden_size")  # type: ignore[attr-defined]

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
 
-from tests.tui.driving import see, until
+from tests.tui.driving import screen_text, see, until
 from tests.tui.terminal import AVA_TUI, Terminal
 from tests.tui.tmux import wait
 from workbench import plan
@@ -140,7 +140,14 @@ async def ask_to_stop(pilot: Pilot[Any], run: RunDir, *, now: bool) -> None:
     if not verdict(run).alive:
         return
     await pilot.press("f5")
-    await see(pilot, "● running" if verdict(run).state == "running" else "it")
+    # The key is there as soon as the list knows that the run is live; it may end meanwhile.
+    await until(
+        pilot,
+        lambda: "s stop" in screen_text(pilot.app) or not verdict(run).alive,  # type: ignore[arg-type]
+        "the key",
+    )
+    if not verdict(run).alive:
+        return
     await pilot.press("s")
     await see(pilot, "Stop and save")
     await pilot.press("k" if now else "enter")
@@ -181,7 +188,7 @@ async def in_the_face(scenario: Scenario, folder: Path) -> None:
             await until(pilot, lambda: not verdict(run).alive, "the stop")
             attempts = len(run.attempts())
             await pilot.press("f5")
-            await see(pilot, "■ stopped")
+            await see(pilot, "r resume")
             await pilot.press("r")
             await until(pilot, lambda: len(run.attempts()) > attempts, "the next attempt")
             await see(pilot, "attempt 2")

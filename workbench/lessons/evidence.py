@@ -15,7 +15,6 @@ write a verdict into ``.ava/replays.json``. Receipts are for learning, not for e
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any
 
 from workbench.lessons.evidence_run import RunEvidence
@@ -120,14 +119,6 @@ class Work:
         if path is None:
             return None
         return plan_of(path, options_of(self.folder, name), folder=self.folder)
-
-    def results(self, name: str) -> dict[str, Any]:
-        """What a JSON file of the lesson's folder holds; empty when there is none."""
-        try:
-            data = json.loads(self.text(name) or "{}")
-        except ValueError:
-            return {}
-        return data if isinstance(data, dict) else {}
 
 
 def _code(text: str) -> list[str]:

@@ -52,7 +52,11 @@ class Table:
     notes: Sequence[str] = field(default=())
 
     def to_dataframe(self) -> Any:
-        """The table for pandas, where that is installed."""
+        """The table for pandas.
+
+        Raises:
+            ImportError: pandas is not installed; it is no requirement of ours.
+        """
         import pandas as pd  # type: ignore[import-untyped, unused-ignore]
 
         return pd.DataFrame([list(row) for row in self.rows], columns=list(self.headings))

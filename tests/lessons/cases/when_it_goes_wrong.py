@@ -64,7 +64,11 @@ MUTANTS = (
     Mutant("fits", {"fits": FITS.replace("size: 16", "size: 32")}, why="not the same step"),
     Mutant(
         "fits",
-        {"fits": FITS.replace("size: 16", "size: 32").replace("steps: 4", "steps: 2")},
+        {
+            "fits": FITS.replace("size: 16", "size: 64").replace(
+                "steps: 4", "steps: 1 # all at once"
+            )
+        },
         why="it does not fit yet",
     ),
 )

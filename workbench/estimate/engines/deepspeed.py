@@ -153,9 +153,9 @@ def moments(net: Sized, base: Standing, zero: Zero, updates: Updates) -> list[Mo
         lines = (*extra, after, moved)
         found.append(moment("gradients on their way", net, passes, grown, lines))
         return found + _update(net, base, zero, updates, pieces, owned)
-    for flush, kept in ((sent.early, ()), (sent.late, (owned,))):
+    for flush, before in ((sent.early, ()), (sent.late, (owned,))):
         if flush is not None:
-            lines = (*extra, *kept, row(flush), _alone(flush, width))
+            lines = (*extra, *before, row(flush), _alone(flush, width))
             parts = _at(net, flush.left)
             found.append(moment("gradients on their way between blocks", net, passes, parts, lines))
     last = (row(sent.last), owned) if sent.owns_at >= 0 else (_larger(row(sent.last), owned),)

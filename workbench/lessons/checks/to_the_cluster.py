@@ -136,18 +136,19 @@ def _other_steps(here: dict[str, Any], there: dict[str, Any]) -> str:
 def nodes(work: Work, cheapest: object = None, fastest: object = None) -> Outcome:
     """Which numbers of nodes cost least money and least time, by the estimate itself."""
     del work
-    money, time = number(cheapest), number(fastest)
+    money = number(cheapest)
     if isinstance(money, Outcome):
         return money
+    time = number(fastest)
     if isinstance(time, Outcome):
         return time
     hours, dollars = _table()
-    best = min(dollars, key=dollars.__getitem__), min(hours, key=hours.__getitem__)
-    if (money, time) == best:
-        return passed(f"{best[0]} costs least, {best[1]} is done first: you have to choose")
-    if (time, money) == best:
+    cheap, quick = min(dollars, key=dollars.__getitem__), min(hours, key=hours.__getitem__)
+    if money == cheap and time == quick:
+        return passed(f"{cheap} costs least, {quick} is done first: you have to choose")
+    if money == quick and time == cheap:
         return fail("these two are the other way round")
-    wrong, what = (money, "cost") if money != best[0] else (time, "hours")
+    wrong, what = (money, "cost") if money != cheap else (time, "hours")
     return fail(f"{wrong:g} nodes do not have the smallest number in the column {what}")
 
 

@@ -91,8 +91,8 @@ ava.chart = (channel) => {
     plot = new uPlot({
       ...size(),
       legend: { show: false },
-      cursor: { drag: { x: true, y: false }, points: { size: 7 } },
-      scales: { x: { time: false }, y: { distr: state.log ? 3 : 1 } },
+      cursor: { drag: { x: true, y: false, setScale: false }, points: { size: 7 } },
+      scales: { x: { time: false, range: (_, low, high) => state.window || [low, high] }, y: { distr: state.log ? 3 : 1 } },
       axes: [{ ...axis, size: 32, values: (_, ticks) => ticks.map((tick) => (tick === null ? "" : tick.toLocaleString("en"))) },
         { ...axis, size: 62, values: (_, ticks) => ticks.map((tick) => (tick === null ? "" : ava.short(tick))) }],
       series: [{}, ...lines.map((line) => {
@@ -105,14 +105,21 @@ ava.chart = (channel) => {
         setSelect: [(u) => {
           if (u.select.width < 4) return;
           const ends = [u.posToVal(u.select.left, "x"), u.posToVal(u.select.left + u.select.width, "x")];
-          channel.send("window", { ends });
+          u.setSelect({ left: 0, top: 0, width: 0, height: 0 }, false);
+          look(ends);
         }],
         draw: [painted],
       },
     }, joined(), box);
-    // uPlot zooms out by itself on a double click; the samples outside of the window are the kernel's.
-    plot.over.addEventListener("dblclick", () => channel.send("window", { ends: null }));
+    plot.over.addEventListener("dblclick", () => look(null));
     readout(null);
+  };
+
+  // At once with the samples that are here; the kernel answers with all that the window shows.
+  const look = (ends) => {
+    state.window = ends;
+    plot?.setData(joined());
+    channel.send("window", { ends });
   };
 
   const painted = (u) => {
