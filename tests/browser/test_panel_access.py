@@ -38,7 +38,7 @@ async def test_everything_is_done_by_keyboard(page: Page, lab: LabProcess) -> No
     await tab_to(page, "[data-ava=search]")
     await page.keyboard.type("training.batch_size")
     batch = "[data-key='training.batch_size'] [data-input]"
-    await page.locator(batch).wait_for()
+    await expect(panel.root.locator("[data-ava=found]")).to_contain_text("found")
     await tab_to(page, batch)
     await page.keyboard.press("Control+A")
     await page.keyboard.type("4")

@@ -146,7 +146,9 @@ async def test_the_tour_is_five_lines_and_comes_once(
 ) -> None:
     app = AvaTui(tour=True)
     async with app.run_test(size=size) as pilot:
-        shown = await see(pilot, "Welcome", "any key goes on", "tokens per step")
+        shown = await see(
+            pilot, "Welcome", "any key goes on", "data.path" if size[1] > 24 else "batch_size"
+        )
         check(f"tour-{size[0]}x{size[1]}", shown)
         await pilot.press("x")
         await until(pilot, lambda: isinstance(app.screen, Main))

@@ -55,7 +55,7 @@ def main() -> None:
     _keep_own_defaults(place)
 
     # Jupyter reads these variables when it is imported.
-    from jupyterlab.labapp import LabApp  # type: ignore[import-untyped]
+    from jupyterlab.labapp import LabApp
 
     threading.Thread(target=_end_with_starter, daemon=True).start()
     LabApp.launch_instance(argv=options(place, int(asked["port"]), str(asked["token"])))
@@ -79,7 +79,7 @@ def _keep_own_defaults(place: Place) -> None:
     """Take over the defaults that this installation's administrator has given to JupyterLab."""
     import shutil
 
-    from jupyterlab.commands import get_app_dir  # type: ignore[import-untyped]
+    from jupyterlab.commands import get_app_dir
 
     theirs = Path(get_app_dir()) / "settings"
     if theirs.is_dir():

@@ -64,8 +64,8 @@ _RUN, _LIST = "With a run", "In the list"
 KEYS: tuple[Key, ...] = (
     _key("up k", "move(-1)", "", "one up", group=_LIST),
     _key("down j", "move(1)", "", "one down", group=_LIST),
-    _key("w", "go('run')", "watch", "to the newest run", "recipe runs", _LIST),
-    _key("l", "go('recipe')", "recipes", "to the recipes", "run list", _LIST),
+    _key("w", "go('run')", "", "to the newest run", "recipe runs", _LIST),
+    _key("l", "go('recipe')", "", "to the recipes", "run list", _LIST),
     _key(
         "enter", "launch", "launch", "launch the recipe: it asks for a name first", "recipe", _LIST
     ),
