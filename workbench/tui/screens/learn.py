@@ -136,7 +136,7 @@ class Learn(Place[None]):
     def on_click(self, event: events.Click) -> None:
         """Choose the lesson that was clicked; a click on the chosen one opens it."""
         canvas = self.query_one("#lessons", Canvas)
-        if event.widget is not canvas:
+        if not self._over_list(event):
             return
         row = event.screen_y - canvas.content_region.y
         index = self._places[row] if 0 <= row < len(self._places) else None
@@ -145,14 +145,18 @@ class Learn(Place[None]):
         elif index is not None:
             self._choose(index)
 
+    def _over_list(self, event: events.MouseEvent) -> bool:
+        region = self.query_one("#lessons", Canvas).content_region
+        return region.contains(int(event.screen_x), int(event.screen_y))
+
     def on_mouse_scroll_down(self, event: events.MouseScrollDown) -> None:
         """The wheel moves the choice."""
-        if event.widget is self.query_one("#lessons"):
+        if self._over_list(event):
             self.action_move(1)
 
     def on_mouse_scroll_up(self, event: events.MouseScrollUp) -> None:
         """The wheel moves the choice."""
-        if event.widget is self.query_one("#lessons"):
+        if self._over_list(event):
             self.action_move(-1)
 
     def _choose(self, index: int) -> None:
