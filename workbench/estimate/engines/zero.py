@@ -90,3 +90,8 @@ class Zero:
     def finds_gradients(self) -> bool:
         """Whether a backward pass leaves no new gradients: they are taken, or added to others."""
         return not self.gradients_stay or self.accumulating
+
+    @property
+    def sends_meanwhile(self) -> bool:
+        """Whether gradients are sent while the backward pass goes on."""
+        return self.stage == 2 or (self.stage == 1 and self.buckets > 1)

@@ -161,6 +161,9 @@ class Flushes:
         last: The last time, when all gradients are there.
         owns_at: Numbers of the gradients that have yet to come when the device first has something
             of its own; -1 where that is at the last time.
+        large: Of each gradient that is larger than the bucket: its numbers, and those of the
+            gradients that have yet to come after it.
+        total: Numbers of all gradients.
     """
 
     first: Flush
@@ -168,6 +171,16 @@ class Flushes:
     late: Flush | None
     last: Flush
     owns_at: int
+    large: tuple[tuple[int, int], ...]
+    total: int
+
+    def large_before(self, left: int) -> int:
+        """Numbers of the gradients larger than the bucket that came before the last ``left``."""
+        return sum(numbers for numbers, after in self.large if after >= left)
+
+    def fitting_before(self, left: int) -> int:
+        """Numbers of the other gradients that came before the last ``left``."""
+        return self.total - left - self.large_before(left)
 
 
 @lru_cache(maxsize=256)
@@ -191,6 +204,7 @@ def flushes(
     early: Flush | None = None
     late: Flush | None = None
     owns_at = -1
+    large: list[tuple[int, int]] = []
     held = _Bucket(bucket)
     for each, times in reversed(rows) if backwards else rows:
         sizes = each[::-1] if backwards else each
@@ -209,8 +223,10 @@ def flushes(
                 begins = total[group] - seen[group] - numbers if backwards else seen[group]
                 held.add(numbers, begins, own[group])
                 seen[group] += numbers
+                if numbers > bucket:
+                    large.append((numbers, sum(total) - sum(seen)))
     last = held.sent(0)
-    return Flushes(first or last, early, late, last, owns_at)
+    return Flushes(first or last, early, late, last, owns_at, tuple(large), sum(total))
 
 
 class _Bucket:
