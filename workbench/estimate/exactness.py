@@ -22,22 +22,6 @@ def why_rough(config: Config) -> str | None:
             "with the optimizer on the host, memory was up to 15 % off in comparisons: DeepSpeed's "
             "copies of gradients on their way are not all counted"
         )
-    if deepspeed.enabled and deepspeed.zero_stage in (1, 2) and _largest(config) > _bucket(config):
-        return (
-            "a weight is larger than deepspeed.reduce_bucket_size: where one was, memory was up to "
-            "14 % off in comparisons; a larger bucket makes it exact"
-        )
     if lora.enabled and config.parallel.strategy == "fsdp":
         return "adapters under FSDP: of some shapes memory was up to 25 % off in comparisons"
     return None
-
-
-def _bucket(config: Config) -> int:
-    return int(config.deepspeed.reduce_bucket_size)
-
-
-def _largest(config: Config) -> int:
-    """Numbers in the largest weight."""
-    model = config.model
-    inner = model.intermediate_size * max(1, model.num_experts)
-    return model.hidden_size * max(model.vocab_size, inner)

@@ -123,9 +123,10 @@ def moments(net: Sized, base: Standing, zero: Zero, updates: Updates) -> list[Mo
         found = single.moments(net, passes, updates=updates, buckets=extra, updated=False)
         return found + _stage_0(net, passes, zero, updates, grown)
     width = zero.gradient if zero.gradients_stay else zero.width
-    rows = pieces.in_groups if zero.gradients_stay else pieces.together
+    meanwhile = zero.sends_meanwhile
+    rows = pieces.together if meanwhile else pieces.in_groups
     bucket = zero.bucket if zero.contiguous else pieces.numbers
-    sent = flushes(rows, bucket, (pieces.first, pieces.second), backwards=not zero.gradients_stay)
+    sent = flushes(rows, bucket, (pieces.first, pieces.second), backwards=meanwhile)
     own = up(width * pieces.whole, alignment) if zero.optimizer_on == "none" else 0
     owned = _line("gradients that begin in this device's pieces", f"{width} P_own", own)
     copies = zero.devices > 1 and zero.scatters
@@ -136,14 +137,27 @@ def moments(net: Sized, base: Standing, zero: Zero, updates: Updates) -> list[Mo
         size = up(width * flush.row, alignment) if copies else 0
         return _line(name, formula, size, "communication")
 
+    def elsewhere(left: int) -> Line:
+        """Gradients in other memory than while they waited, when so many have yet to come."""
+        if zero.gradients_stay:
+            name = "gradients that are in the bucket, or were"
+            numbers = sent.fitting_before(left)
+            return _line(name, f"-{width} × their numbers", -width * numbers)
+        # Stage 1 keeps every gradient to the end; only those in the bucket give their memory up.
+        numbers = sent.large_before(left) if zero.stage == 1 else 0
+        name = "gradients that are larger than the bucket"
+        return _line(name, f"{width} × their numbers", width * numbers)
+
     def kept(coming: int) -> tuple[Line, ...]:
-        """What of the gradients is this device's, from when the first bucket with some is sent."""
-        return (owned,) if not zero.gradients_stay and coming < sent.owns_at else ()
+        """What there is of the gradients that have come."""
+        mine = (owned,) if coming < sent.owns_at else ()
+        return (*mine, elsewhere(coming))
 
     found = single.moments(
-        net, passes, updates=updates, buckets=extra, kept=kept if own else None, updated=False
-    )
-    if zero.gradients_stay:
+        net, passes, updates=updates, buckets=extra, kept=kept if meanwhile else None,
+        updated=False,
+    )  # fmt: skip
+    if not meanwhile:
         # Gradients leave their own memory as they enter the bucket.
         found.append(moment("gradients, to the bucket", net, passes, grown, extra))
         name = "gradients that are in the bucket"
@@ -153,14 +167,16 @@ def moments(net: Sized, base: Standing, zero: Zero, updates: Updates) -> list[Mo
         lines = (*extra, after, moved)
         found.append(moment("gradients on their way", net, passes, grown, lines))
         return found + _update(net, base, zero, updates, pieces, owned)
-    for flush, before in ((sent.early, ()), (sent.late, (owned,))):
+    alone = zero.stage == 2
+    for flush, mine in ((sent.early, ()), (sent.late, (owned,))):
         if flush is not None:
-            lines = (*extra, *before, row(flush), _alone(flush, width))
+            size = _alone(flush, width) if alone else elsewhere(flush.left)
+            lines = (*extra, *mine, row(flush), size)
             parts = _at(net, flush.left)
             found.append(moment("gradients on their way between blocks", net, passes, parts, lines))
     last = (row(sent.last), owned) if sent.owns_at >= 0 else (_larger(row(sent.last), owned),)
-    lines = (*extra, *last, _alone(sent.last, width))
-    found.append(moment("gradients on their way", net, passes, [], lines))
+    size = _alone(sent.last, width) if alone else elsewhere(0)
+    found.append(moment("gradients on their way", net, passes, [], (*extra, *last, size)))
     return found + _update(net, base, zero, updates, pieces, owned)
 
 
