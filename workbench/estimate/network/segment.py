@@ -330,10 +330,15 @@ def _phases(moments: list[int], marks: dict[str, int]) -> tuple[list[int], list[
 
 
 def _trained(parameters: list[Parameter]) -> dict[str, tuple[Tally, ...]]:
-    """The weights that learn, whole and cut."""
+    """The weights that learn, whole (as gradients that wait have their sizes) and cut."""
     found = _weights([each for each in parameters if each.trained])
+    waiting = tuple(
+        each._replace(label=f"gradient of {each.label}", category="gradients")
+        for tally in found["weights"]
+        for each in tally.entries
+    )
     return {
-        "trained": found["weights"],
+        "trained": (Tally(waiting),),
         "trained_shard": found["shard"],
         "trained_whole": found["whole"],
     }
