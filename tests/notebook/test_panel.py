@@ -348,7 +348,7 @@ def test_a_real_run_is_launched_followed_and_stopped(wire: Wire, still: Look, fo
     wire.say(panel, "stop", run="first")
     assert wait_for_end(run, 60).state == "stopped"
     still(panel, 20)
-    facts = (wire.of("points") or wire.of("curve"))[-1].content["facts"]
+    facts = [each for each in wire.sent if "facts" in each.content][-1].content["facts"]
     assert facts["state"] == "stopped"
     assert run.meta()["command"][:3] == ["ava", "train", "lesson"]
     # Another panel, as after a restart of the kernel, knows it.

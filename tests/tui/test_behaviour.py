@@ -250,7 +250,7 @@ async def test_the_mouse_works_too(fake_plan: FakePlan, runs_dir: Path) -> None:
         await pilot.click(offset=(5, row))
         await see(pilot, "All 400 steps are done")
         footer = screen_text(pilot.app).splitlines()[23]
-        await pilot.click(offset=(footer.index("wide"), 23))
+        await pilot.click(offset=(footer.index("open"), 23))
         await see(pilot, "esc list")
 
 

@@ -28,6 +28,7 @@ def terminal(tmp_path: Path) -> Iterator[Terminal]:
 def assert_works(terminal: Terminal) -> None:
     """It still answers to keys, and leaves in order."""
     since = len(terminal.output)
+    terminal.send(b"\x1bOS")  # F4: some of what came before may have been keys
     terminal.send(b"t")
     terminal.see(b"48;2;255;255;255", since=since)  # the background of the light theme
     terminal.send(b"q")

@@ -144,7 +144,7 @@ class Build(BuildSteps):
         self.query_one("#panel").display = not narrow or self._over
         self.query_one("#left").display = not narrow or not self._over
         self.query_one("#brief").styles.height = 9 if narrow else 5
-        self.call_after_refresh(self.refresh_all)
+        self.when_drawn(self.refresh_all)
 
     def on_resize(self) -> None:
         """Arrange the parts for the new size."""
@@ -200,7 +200,7 @@ class Build(BuildSteps):
         self.query_one("#editor").display = True
         prompt = self.query_one("#prompt", Canvas)
         prompt.styles.width = min(len(what.rpartition(".")[2]) + 4, 30) if what != "/" else 10
-        self.call_after_refresh(prompt.redraw, everything=True)
+        self.when_drawn(prompt.redraw, everything=True)
         field = self.query_one("#field", Input)
         field.placeholder = hint
         with field.prevent(field.Changed):

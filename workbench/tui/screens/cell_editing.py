@@ -65,7 +65,7 @@ class CellEditing(Place[None]):
         field.display = True
         self.refresh_all()
         self.reveal()
-        self.call_after_refresh(self.place_editor)
+        self.when_drawn(self.place_editor)
         field.focus()
 
     @property

@@ -72,7 +72,7 @@ class Learn(Place[None]):
 
     def on_screen_resume(self) -> None:
         """Read lessons and progress anew: a lesson may have been worked through meanwhile."""
-        self.call_after_refresh(self._read)
+        self.when_drawn(self._read)
 
     def _read(self) -> None:
         if not self.is_current:

@@ -85,11 +85,11 @@ class Main(RunActs):
         try:
             found = plan.recipes()
         except (WorkbenchError, OSError) as error:
-            self.call_after_refresh(self.post_message, Trouble(as_error(error)))
+            self.when_drawn(self.post_message, Trouble(as_error(error)))
             found = []
         self._recipes = {item.name: item for item in found}
         self.choices.set_recipes([item for item in found if item.featured])
-        self.call_after_refresh(self._begin)
+        self.when_drawn(self._begin)
 
     def _begin(self) -> None:
         if not gc.isenabled():  # `main` has put it off until now
@@ -261,7 +261,7 @@ class Main(RunActs):
             at_end = self.view.page == "log" and self.detail.scroll_y >= self.detail.max_scroll_y
             self.refresh_page()
             if at_end:
-                self.call_after_refresh(self.detail.scroll_end, animate=False)
+                self.when_drawn(self.detail.scroll_end, animate=False)
 
     def on_choices_chosen(self) -> None:
         """Another item is chosen."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar, TypeVar, cast
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, cast
 
 from rich.cells import cell_len
 from textual.screen import Screen
@@ -11,6 +11,8 @@ from workbench.tui import keymap, look
 from workbench.tui.rows import Row, columns, fit
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from workbench.tui.app import AvaTui
     from workbench.tui.keymap import Key
 
@@ -51,6 +53,15 @@ class Place(Screen[Result]):
         del parameters
         lines = [key for key in self.TABLE if key.action.partition("(")[0] == action]
         return not lines or any(key.when <= self.facts for key in lines)
+
+    def when_drawn(self, act: Callable[..., object], *args: Any, **options: Any) -> None:
+        """Call something after the next refresh, unless the screen has been left by then."""
+
+        def unless_left() -> None:
+            if self.is_running and self.is_attached and self.children:
+                act(*args, **options)
+
+        self.call_after_refresh(unless_left)
 
     def places_row(self, width: int, right: Row | None = None) -> Row:
         """The five places with their keys, the one that is open marked; the same everywhere."""

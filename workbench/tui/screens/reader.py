@@ -136,7 +136,7 @@ class Reader(CellEditing):
 
     def on_resize(self) -> None:
         """The page is laid out anew."""
-        self.call_after_refresh(self.place_editor)
+        self.when_drawn(self.place_editor)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """An action is there when one of its keys is; none of them while a cell is edited."""
