@@ -69,7 +69,7 @@ def test_from_the_start_to_a_finished_run_with_the_keys_alone(folder: Path) -> N
     with Tmux(SIZE, folder, []) as tmux:
         tmux.see("tiny_cpu", "tokens per step", "none yet")
         tmux.press("e")
-        tmux.see("Build", "One step")
+        tmux.see("as it is", "One step")
         for name, value in (
             ("max_steps", "20"), ("warmup_steps", "5"), ("eval_steps", "10"), ("save_steps", "10"),
         ):  # fmt: skip
@@ -106,7 +106,7 @@ def test_from_the_start_to_a_finished_run_with_the_mouse_alone(folder: Path) -> 
         tmux.see("tiny_cpu", "tokens per step", "none yet")
         tmux.click("tiny_cpu")
         tmux.click(" edit")
-        tmux.see("Build", "One step")
+        tmux.see("as it is", "One step")  # of Build, and not of the recipe
         tmux.click("max_steps  ")
         tmux.see("training.max_steps  a whole")
         for steps in ("500", "250", "125", "62", "31", "15"):
@@ -118,6 +118,7 @@ def test_from_the_start_to_a_finished_run_with_the_mouse_alone(folder: Path) -> 
             tmux.click(" - ")
             tmux.see(f"{steps} optimizer steps  was 100")
         tmux.click(" launch")
+        tmux.see("name of the run")
         tmux.click("Launch ", nth=2)
         tmux.see("All 15 steps are done")
         tmux.click(" curves")

@@ -79,8 +79,14 @@ class Tmux:
         """How it ended, negative for a signal; None while it runs."""
         if self._ask("pane_dead") != "1":
             return None
-        status = self._ask("pane_dead_status")
-        return int(status) if status else -int(self._ask("pane_dead_signal") or signal.SIGKILL)
+        if status := self._ask("pane_dead_status"):
+            return int(status)
+        if number := self._ask("pane_dead_signal"):
+            return -int(number)
+        # tmux 3.3 can miss the end of a child that ends while it is asked something, and reaps it
+        # with the next one.
+        self._tmux("run-shell", "true")
+        return None if Path(f"/proc/{self.pid}").exists() else -signal.SIGKILL
 
     def press(self, *keys: str) -> None:
         """Press keys, by tmux' names."""

@@ -128,7 +128,14 @@ def start(place: Place, *, port: int | None = None, first: str = "START.ipynb") 
     try:
         place.info.unlink(missing_ok=True)
         place.write()
-        return _started(place, _free_port(port), first, lock)
+        while True:
+            chosen = _free_port(port)
+            try:
+                return _started(place, chosen, first, lock)
+            except WorkbenchError:
+                if port is not None or _is_free(chosen):
+                    raise
+                # Another server took the port in the second between choosing and listening.
     finally:
         os.close(lock)  # the server holds it on
 
@@ -209,21 +216,26 @@ def _answers(port: int, token: str) -> bool:
 
 def _free_port(asked: int | None) -> int:
     for port in [asked] if asked is not None else range(FIRST_PORT, FIRST_PORT + _PORTS):
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind(("127.0.0.1", port))
-            except PermissionError:
-                raise UsageError(
-                    f"port {port} is not for users", fix="choose one above 1023, or leave --port"
-                ) from None
-            except OSError:
-                continue
-            return int(probe.getsockname()[1])
+        if _is_free(port):
+            return port
     taken = f"port {asked} is taken" if asked is not None else f"no port from {FIRST_PORT} is free"
     raise UsageError(
         taken, fix=f"choose another: --port {(asked or FIRST_PORT) + 1}, or leave --port away"
     )
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except PermissionError:
+            raise UsageError(
+                f"port {port} is not for users", fix="choose one above 1023, or leave --port"
+            ) from None
+        except OSError:
+            return False
+        return True
 
 
 def _end(server: subprocess.Popen[bytes]) -> None:
