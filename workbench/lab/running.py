@@ -128,14 +128,14 @@ def start(place: Place, *, port: int | None = None, first: str = "START.ipynb") 
     try:
         place.info.unlink(missing_ok=True)
         place.write()
+        chosen = _free_port(port)
         while True:
-            chosen = _free_port(port)
             try:
                 return _started(place, chosen, first, lock)
             except WorkbenchError:
-                if port is not None or _is_free(chosen):
+                if port is not None or not _was_taken(place, chosen):
                     raise
-                # Another server took the port in the second between choosing and listening.
+                chosen = _free_port(None, chosen + 1)
     finally:
         os.close(lock)  # the server holds it on
 
@@ -214,8 +214,14 @@ def _answers(port: int, token: str) -> bool:
         connection.close()
 
 
-def _free_port(asked: int | None) -> int:
-    for port in [asked] if asked is not None else range(FIRST_PORT, FIRST_PORT + _PORTS):
+def _was_taken(place: Place, port: int) -> bool:
+    """Whether another server was faster, in the second between choosing a port and listening."""
+    last = b"".join(tail_bytes(place.log)[-6:])
+    return f"port {port} is".encode() in last.lower()
+
+
+def _free_port(asked: int | None, first: int = FIRST_PORT) -> int:
+    for port in [asked] if asked is not None else range(first, FIRST_PORT + _PORTS):
         if _is_free(port):
             return port
     taken = f"port {asked} is taken" if asked is not None else f"no port from {FIRST_PORT} is free"

@@ -89,6 +89,7 @@ ava.form = (channel) => {
     const made = rows.get(path);
     if (!made) return;
     made.value = value;
+    if (!made.row) return; // not among the rows that are shown
     const { row, el, control, sign, unit, meta, reset } = made;
     if (row.type === "boolean") control.checked = value.on;
     else if (row.type === "choice") {
@@ -118,6 +119,8 @@ ava.form = (channel) => {
     everything.checked = message.everything;
     ava.text(count, message.words
       ? `${message.found} found${message.left ? `, ${message.left} more` : ""}` : "");
+    // Rows are made anew; who is typing in one goes on in its successor.
+    const typing = [...rows].find(([, made]) => made.control && made.control === document.activeElement);
     ava.redraw(list, message.sections, (sections) => {
       const old = new Map(rows);
       rows.clear();
@@ -133,6 +136,15 @@ ava.form = (channel) => {
         return h("div", { role: "group", "aria-label": section.path }, heading, ...made);
       });
     });
+    const now = typing && rows.get(typing[0]);
+    if (now?.control && now.control !== document.activeElement) {
+      const before = typing[1].control;
+      if (before.dataset.dirty === "yes") {
+        now.control.value = before.value;
+        now.control.dataset.dirty = "yes";
+      }
+      now.control.focus();
+    }
   });
 
   channel.on("plan", (message) => {
