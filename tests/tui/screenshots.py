@@ -34,7 +34,10 @@ _DARK, _LIGHT = (14, 18, 25), (255, 255, 255)
 
 
 class Shot(NamedTuple):
-    """One picture: its name, size, the keys that lead to it, and a word that shows it is there."""
+    """One picture: its name, size, the keys that lead to it, and a word that shows it is there.
+
+    Among the keys, ``see WORD`` waits for a word.
+    """
 
     name: str
     size: tuple[int, int]
@@ -46,6 +49,17 @@ class Shot(NamedTuple):
 _RATES = ("0.001", "0.004", "0.02")  # of the runs that are compared
 _SHORT = ("--training.max_steps", "80", "--training.warmup_steps", "8")
 _COMPARE = ("w", "Down", *("Space",) * len(_RATES), "c")  # below the live run
+
+_LESSON = (
+    "F2",
+    "see not attempted",
+    "Enter",
+    "see 1 of ",
+    "Right",
+    "see 2 of ",
+    "Enter",
+    "see done",
+)
 
 SHOTS = (
     Shot("ava-tui", (120, 36), ("w",), "It writes"),
@@ -70,7 +84,7 @@ SHOTS = (
         )
         for name, keys, word in (
             ("learn", ("F2",), "not attempted"),
-            ("lesson", ("F2", "Enter", "Right", "Enter"), "tokens per step"),
+            ("lesson", _LESSON, "● kernel"),
         )
         for size in ((80, 24), (160, 48))
         for light in (False, True)
@@ -90,14 +104,16 @@ def _until(true: Callable[[], bool], what: str) -> None:
 
 
 def _take(shot: Shot, folder: Path, runs_dir: str, run: str, out: Path) -> None:
-    arguments = ["--runs_dir", runs_dir, *(["--light"] if shot.light else [])]
+    arguments = ["--runs_dir", runs_dir, "--workspace", "my-lessons"]
+    arguments += ["--light"] if shot.light else []
     tmux = Tmux(shot.size, folder, arguments)
     try:
         tmux.see("tokens per step")
         tmux.see(run[:20])
         tmux.see("✓ tiny_cpu")
         for key in shot.keys:
-            tmux.press(key)
+            act = tmux.see if key.startswith("see ") else tmux.press
+            act(key.removeprefix("see "))
         tmux.see(shot.word)
         # What belongs together is drawn within a poll of each other: wait for two equal pictures.
         before = ""
