@@ -61,19 +61,22 @@ _LESSON = (
     "see done",
 )
 
+# Every place at the two sizes, dark and light.
+_PLACES = (
+    ("learn", ("F2",), "not attempted"),
+    ("lesson", _LESSON, "● kernel"),
+    ("build", ("e",), "tokens"),
+    ("launch", (), "tokens per step"),
+    ("watch", ("F5",), "It writes"),
+    ("compare", _COMPARE, "nats per token"),
+)
+
 SHOTS = (
     Shot("ava-tui", (120, 36), ("w",), "It writes"),
-    Shot("ava-tui-80x24", (80, 24), ("w", "Enter"), "each step"),
-    Shot("ava-tui-160x48", (160, 48), ("w",), "It writes"),
-    Shot("ava-tui-recipe", (120, 36), (), "tokens per step"),
-    Shot("ava-tui-light", (120, 36), ("w",), "It writes", light=True),
-    Shot("ava-tui-build-80x24", (80, 24), ("e",), "tokens a step"),
-    Shot("ava-tui-build-80x24-light", (80, 24), ("e",), "tokens a step", light=True),
-    Shot("ava-tui-build-160x48", (160, 48), ("e",), "Speed and money"),
-    Shot("ava-tui-build-160x48-light", (160, 48), ("e",), "Speed and money", light=True),
     Shot("ava-tui-curves", (120, 36), ("w", "v"), "nats per token"),
-    Shot("ava-tui-curves-light", (120, 36), ("w", "v"), "nats per token", light=True),
-    Shot("ava-tui-compare", (120, 36), _COMPARE, "nats per token"),
+    Shot("ava-tui-predicted", (120, 36), ("w", "p"), "median of the steps"),
+    Shot("ava-tui-system", (120, 36), ("w", "u"), "cores busy"),
+    Shot("ava-tui-compare-table", (120, 36), (*_COMPARE, "Tab"), "One thing changed"),
     *(
         Shot(
             f"ava-tui-{name}-{size[0]}x{size[1]}{'-light' if light else ''}",
@@ -82,16 +85,10 @@ SHOTS = (
             word,
             light=light,
         )
-        for name, keys, word in (
-            ("learn", ("F2",), "not attempted"),
-            ("lesson", _LESSON, "● kernel"),
-        )
+        for name, keys, word in _PLACES
         for size in ((80, 24), (160, 48))
         for light in (False, True)
     ),
-    Shot("ava-tui-predicted", (120, 36), ("w", "p"), "median of the steps"),
-    Shot("ava-tui-system", (120, 36), ("w", "u"), "cores busy"),
-    Shot("ava-tui-compare-table", (120, 36), (*_COMPARE, "Tab"), "One thing changed"),
 )
 
 
