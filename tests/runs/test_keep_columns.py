@@ -27,7 +27,7 @@ run = pathlib.Path(sys.argv[1])
 
 def test_a_long_run_leaves_its_columns(trained: Callable[..., RunDir]) -> None:
     run = trained(trainer(MANY))
-    eventually(lambda: (run.cache_path / "metrics.bin").exists())
+    eventually((run.cache_path / "metrics.bin").exists)
     parsed = load(run)
     assert parsed is not None
     assert parsed.step == WORTH_ROWS
