@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.amounts import times
 from tests.runs.conftest import end
 from tests.runs.fakes import LAUNCHER, eventually, make_run, trainer
 from workbench.errors import RunError
@@ -119,7 +120,7 @@ def scenario(runs: list[RunDir], folder: Path, number: int, chance: random.Rando
 
 
 @pytest.mark.parametrize(
-    "count", [4, pytest.param(50, marks=pytest.mark.slow)], ids=["four", "fifty"]
+    "count", [4, pytest.param(times(50), marks=pytest.mark.slow)], ids=["four", "fifty"]
 )
 def test_scenarios(runs: list[RunDir], tmp_path: Path, count: int) -> None:
     seed = random.SystemRandom().randrange(2**32)

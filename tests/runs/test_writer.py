@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.amounts import times
 from tests.runs.fakes import eventually
 from workbench.runs.files import parse_line
 from workbench.runs.follow import Follower, parse_rows
@@ -140,7 +141,7 @@ while True:
 
 @pytest.mark.parametrize(
     ("kills", "pad"),
-    [(30, 20_000), pytest.param(200, 300, marks=pytest.mark.slow)],
+    [(30, 20_000), pytest.param(times(200), 300, marks=pytest.mark.slow)],
     ids=["thirty", "two hundred"],
 )
 def test_kills_with_a_reader_tailing(run: RunDir, kills: int, pad: int) -> None:
