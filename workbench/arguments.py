@@ -41,6 +41,11 @@ class TrainOptions:
     json: bool = False
     help: bool = False
 
+    def name_hardware(self) -> None:
+        """Take ``--hardware NAME`` as ``run.hardware``, for whoever asks about a plan."""
+        if "hardware" in self.overrides:
+            self.overrides["run.hardware"] = self.overrides.pop("hardware")
+
 
 def parse(args: list[str]) -> TrainOptions:
     """Read the arguments of `ava train`.
@@ -154,6 +159,5 @@ def planned(args: list[str], command: str, examples: str) -> tuple[Plan, TrainOp
         raise UsageError("a run is resumed by ava train", fix="ava train --resume RUN")
     if options.recipe is None and not options.layers and not options.overrides:
         raise UsageError(f"nothing to {command} yet: name a recipe or a config", fix=examples)
-    if "hardware" in options.overrides:
-        options.overrides["run.hardware"] = options.overrides.pop("hardware")
+    options.name_hardware()
     return plan_from(options.recipe, layers=options.layers, overrides=options.overrides), options

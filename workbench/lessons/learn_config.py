@@ -79,8 +79,7 @@ def plan_of(
         raise UsageError(
             "a run is resumed by a command", fix='learn.shell("ava train --resume RUN")'
         )
-    if "hardware" in options.overrides:
-        options.overrides["run.hardware"] = options.overrides.pop("hardware")
+    options.name_hardware()
     layers = [_found(folder, name) for name in options.layers]
     for name, value in (keys or {}).items():
         options.overrides[name] = value if isinstance(value, str) else inline(value)
