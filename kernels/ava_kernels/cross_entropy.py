@@ -57,6 +57,14 @@ class _Plain(NamedTuple):
         return loss, grad_CV
 
 
+class _Wants(NamedTuple):
+    """Whose gradients are wanted: a frozen matrix costs no product and no memory of its size."""
+
+    x: bool
+    weight: bool
+    bias: bool
+
+
 class _LinearLoss(torch.autograd.Function):
     """Returns the sum to minimise, and the parts of a `Measure`, which have no gradient."""
 
@@ -69,14 +77,15 @@ class _LinearLoss(torch.autograd.Function):
         target_N: torch.Tensor,
         loss_of: _Plain | Measure,
         chunk: int,
-        wants_grad: bool,  # noqa: FBT001 - autograd.Function takes positional arguments only
+        wants: _Wants,
     ) -> tuple[torch.Tensor, torch.Tensor]:
+        wants_grad = any(wants)
         weight_cast_VD = weight_VD.to(x_ND.dtype)
         total = torch.zeros((), dtype=torch.float32, device=x_ND.device)
         parts_P = torch.zeros(1, dtype=torch.float32, device=x_ND.device)
-        grad_x_ND = torch.empty_like(x_ND) if wants_grad else None
-        grad_weight_VD = torch.zeros_like(weight_VD) if wants_grad else None
-        grad_bias_V = torch.zeros_like(bias_V) if wants_grad and bias_V is not None else None
+        grad_x_ND = torch.empty_like(x_ND) if wants.x else None
+        grad_weight_VD = torch.zeros_like(weight_VD) if wants.weight else None
+        grad_bias_V = torch.zeros_like(bias_V) if wants.bias and bias_V is not None else None
         for start in range(0, len(x_ND), chunk):
             x_CD = x_ND[start : start + chunk]
             target_C = target_N[start : start + chunk]
@@ -89,13 +98,15 @@ class _LinearLoss(torch.autograd.Function):
                 loss, found_P, grad_CV = _measure(loss_of, logits_CV, target_C, wants_grad)
                 parts_P = parts_P + found_P
             total += loss
-            if grad_x_ND is None or grad_weight_VD is None or grad_CV is None:
+            if grad_CV is None:
                 continue
             if grad_bias_V is not None:
                 grad_bias_V += grad_CV.sum(dim=0)
             grad_cast_CV = grad_CV.to(x_ND.dtype)
-            grad_x_ND[start : start + chunk] = grad_cast_CV @ weight_cast_VD
-            grad_weight_VD += grad_cast_CV.t() @ x_CD
+            if grad_x_ND is not None:
+                grad_x_ND[start : start + chunk] = grad_cast_CV @ weight_cast_VD
+            if grad_weight_VD is not None:
+                grad_weight_VD += grad_cast_CV.t() @ x_CD
         if wants_grad:
             ctx.save_for_backward(grad_x_ND, grad_weight_VD, grad_bias_V)
         ctx.mark_non_differentiable(parts_P)
@@ -107,10 +118,13 @@ class _LinearLoss(torch.autograd.Function):
         ctx: Any, grad: torch.Tensor, _grad_parts: torch.Tensor
     ) -> tuple[torch.Tensor | None, ...]:
         grad_x_ND, grad_weight_VD, grad_bias_V = ctx.saved_tensors
-        # In fp32: 1 / tokens rounded to bf16 first would rescale the whole gradient by up to 0.4 %.
-        grad_x = (grad_x_ND.float() * grad).to(grad_x_ND.dtype)
+        grad_x = None
+        if grad_x_ND is not None:
+            # In fp32: 1 / tokens rounded to bf16 first would rescale all of it by up to 0.4 %.
+            grad_x = (grad_x_ND.float() * grad).to(grad_x_ND.dtype)
         grad_bias = None if grad_bias_V is None else grad_bias_V * grad
-        return grad_x, grad_weight_VD * grad, grad_bias, None, None, None, None
+        grad_weight = None if grad_weight_VD is None else grad_weight_VD * grad
+        return grad_x, grad_weight, grad_bias, None, None, None, None
 
 
 def _measure(
@@ -127,11 +141,10 @@ def _measure(
     return loss.detach(), parts_P.detach(), grad_CV
 
 
-def _wants_grad(*tensors: torch.Tensor | None) -> bool:
-    # Inside forward() grad mode is off, so whether gradients are wanted is asked before.
-    return torch.is_grad_enabled() and any(
-        each is not None and each.requires_grad for each in tensors
-    )
+def _wants(*tensors: torch.Tensor | None) -> _Wants:
+    # Inside forward() grad mode is off, so whose gradients are wanted is asked before.
+    learns = torch.is_grad_enabled()
+    return _Wants(*(learns and each is not None and each.requires_grad for each in tensors))
 
 
 def _chunked(
@@ -147,7 +160,7 @@ def _chunked(
     chunk = chunk_size or max(1, _CHUNK_ELEMENTS // len(weight_VD))
     loss_of = _Plain(ignore_index, label_smoothing)
     total: torch.Tensor = _LinearLoss.apply(  # type: ignore[no-untyped-call]
-        x_ND, weight_VD, bias_V, target_N, loss_of, chunk, _wants_grad(x_ND, weight_VD, bias_V)
+        x_ND, weight_VD, bias_V, target_N, loss_of, chunk, _wants(x_ND, weight_VD, bias_V)
     )[0]
     return total
 
@@ -225,6 +238,6 @@ def linear_loss(
     total: torch.Tensor
     parts_P: torch.Tensor
     total, parts_P = _LinearLoss.apply(  # type: ignore[no-untyped-call]
-        x_ND, weight_VD, bias_V, target_N, measure, chunk, _wants_grad(x_ND, weight_VD, bias_V)
+        x_ND, weight_VD, bias_V, target_N, measure, chunk, _wants(x_ND, weight_VD, bias_V)
     )
     return total, parts_P

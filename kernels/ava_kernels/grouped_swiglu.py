@@ -45,7 +45,10 @@ class _ByExpert(torch.autograd.Function):
             torch.mm(x_ND, up_EFD[expert].to(x_RD.dtype).t(), out=up_NF)
             inner_NF = F.silu(gate_NF).mul_(up_NF)
             piece.store(torch.mm(inner_NF, down_EDF[expert].to(x_RD.dtype).t()), y_RD)
-        ctx.save_for_backward(x_RD, gate_PF, up_PF, gate_EFD, up_EFD, down_EDF)
+        _, *learns, _ = ctx.needs_input_grad
+        # The rows are for the gradients of the first two matrices alone, which may be frozen.
+        kept_RD = x_RD if any(learns[:2]) else None
+        ctx.save_for_backward(kept_RD, gate_PF, up_PF, gate_EFD, up_EFD, down_EDF)
         ctx.pieces = pieces
         return y_RD
 
@@ -53,25 +56,32 @@ class _ByExpert(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, grad_RD: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
         x_RD, gate_PF, up_PF, gate_EFD, up_EFD, down_EDF = ctx.saved_tensors
-        dtype = x_RD.dtype
-        grad_x_RD = torch.empty_like(x_RD)
-        grad_gate_EFD, grad_up_EFD, grad_down_EDF = (
-            torch.empty_like(weight) for weight in (gate_EFD, up_EFD, down_EDF)
-        )
+        dtype = grad_RD.dtype
+        grad_x_RD = grad_RD.new_empty(grad_RD.shape)
+        grad_gate_EFD, grad_up_EFD, grad_down_EDF = grads = [
+            torch.empty_like(weight) if learns else None
+            for weight, learns in zip(
+                (gate_EFD, up_EFD, down_EDF), ctx.needs_input_grad[1:4], strict=True
+            )
+        ]
         for expert, piece in enumerate(ctx.pieces):
             if not piece.rows:
-                for gradient in (grad_gate_EFD, grad_up_EFD, grad_down_EDF):
-                    gradient[expert].zero_()
+                for gradient in grads:
+                    if gradient is not None:
+                        gradient[expert].zero_()
                 continue
-            x_ND, grad_ND = piece.of(x_RD), piece.of(grad_RD)
+            x_ND, grad_ND = None if x_RD is None else piece.of(x_RD), piece.of(grad_RD)
             gate_NF, up_NF = piece.inside(gate_PF), piece.inside(up_PF)
             active_NF = F.silu(gate_NF)
-            _product(grad_ND.t(), active_NF * up_NF, into=grad_down_EDF[expert])
+            if grad_down_EDF is not None:
+                _product(grad_ND.t(), active_NF * up_NF, into=grad_down_EDF[expert])
             inner_NF = torch.mm(grad_ND, down_EDF[expert].to(dtype))
             grad_up_NF = active_NF.mul_(inner_NF)
             grad_gate_NF = torch.ops.aten.silu_backward(inner_NF.mul_(up_NF), gate_NF)
-            _product(grad_gate_NF.t(), x_ND, into=grad_gate_EFD[expert])
-            _product(grad_up_NF.t(), x_ND, into=grad_up_EFD[expert])
+            if grad_gate_EFD is not None:
+                _product(grad_gate_NF.t(), x_ND, into=grad_gate_EFD[expert])
+            if grad_up_EFD is not None:
+                _product(grad_up_NF.t(), x_ND, into=grad_up_EFD[expert])
             grad_x_ND = torch.mm(grad_gate_NF, gate_EFD[expert].to(dtype))
             piece.store(grad_x_ND.addmm_(grad_up_NF, up_EFD[expert].to(dtype)), grad_x_RD)
         return grad_x_RD, grad_gate_EFD, grad_up_EFD, grad_down_EDF, None

@@ -43,6 +43,20 @@ def test_the_runs_that_are_most_alike_tell_the_speed() -> None:
     assert speed.mfu == pytest.approx(found.mfu, rel=0.05)
 
 
+def test_of_runs_alike_the_latest_tell_the_speed_and_their_differences_how_sure_it_is() -> None:
+    config = plan()
+    size = flops_of(config).per_token
+    busy = [row(1e14, size)] * 5
+    _, found = efficiency([*busy, *[row(4e14, size)] * 3], GPU, config)
+    assert found is not None
+    assert found.mfu == pytest.approx(4e14 / GPU.peak_flops["bf16"])
+    narrow = found.spread
+    _, found = efficiency([*busy, row(4e14, size)], GPU, config)
+    assert found is not None
+    assert found.spread == pytest.approx(0.5)
+    assert narrow < 0.5
+
+
 def test_a_processor_without_a_data_sheet_has_the_speed_that_was_measured() -> None:
     config = plan(training={"mixed_precision": "no"})
     assert Estimate.of(config, CPU).speed is None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from workbench import units
 from workbench.cli.options import take_flag
@@ -55,21 +55,28 @@ def _list(args: list[str]) -> int:
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False, header_style="dim")
-    table.add_column("profile", no_wrap=True)
-    for title in ("memory", "TFLOP/s", "per node", "$/hour"):
-        table.add_column(title, justify="right", no_wrap=True)
+    rows = [_row(each) for each in found]
+    for column, title in enumerate(("profile", "memory", "TFLOP/s", "per node", "$/hour")):
+        # On a narrow terminal the titles of devices are cut, not names and figures.
+        width = max(len(title), *(len(row[column]) for row in rows))
+        justify: Literal["left", "right"] = "right" if column else "left"
+        table.add_column(title, justify=justify, no_wrap=True, min_width=width)
     table.add_column("device", no_wrap=True)
-    for each in found:
-        table.add_row(
-            each.name,
-            units.size(each.memory_bytes) if each.memory_bytes else "host's",
-            _peak(each),
-            str(each.devices_per_node),
-            f"{each.price_per_hour:.2f}" if each.price_per_hour else "–",
-            each.title,
-        )
+    for row in rows:
+        table.add_row(*row)
     console().print(table)
     return 0
+
+
+def _row(profile: HardwareProfile) -> tuple[str, ...]:
+    return (
+        profile.name,
+        units.size(profile.memory_bytes) if profile.memory_bytes else "host's",
+        _peak(profile),
+        str(profile.devices_per_node),
+        f"{profile.price_per_hour:.2f}" if profile.price_per_hour else "–",
+        profile.title,
+    )
 
 
 def _peak(profile: HardwareProfile) -> str:

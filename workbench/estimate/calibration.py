@@ -123,16 +123,19 @@ def efficiency(
         return hardware, None
     flops = flops_of(config, cpu=hardware.kind == "cpu")
     size = math.log(flops.per_token)
+    own.reverse()  # of runs of one size the latest count: the machine may have been busy before
     own.sort(key=lambda row: abs(math.log(row.flops_per_token) - size))
-    nearest = own[:_NEIGHBOURS]
-    reached = fmean(row.flops_per_second for row in nearest)
+    nearest = [row.flops_per_second for row in own[:_NEIGHBOURS]]
+    reached = fmean(nearest)
+    # Half the distance between the slowest and the fastest, as factors; always less than 1.
+    spread = max(_SPREAD, 1 - math.sqrt(min(nearest) / max(nearest)))
     runs = "1 run" if len(nearest) == 1 else f"{len(nearest)} runs of about this size"
     source = f"measured on this machine, {runs}"
     found = reach_of(config, hardware)
     if found is None:
         peaks = hardware.peak_flops | {precision: reached}
-        return replace(hardware, peak_flops=peaks), Efficiency(1.0, _SPREAD, source)
-    return hardware, Efficiency(min(1.0, reached / found[1]), _SPREAD, source)
+        return replace(hardware, peak_flops=peaks), Efficiency(1.0, spread, source)
+    return hardware, Efficiency(min(1.0, reached / found[1]), spread, source)
 
 
 def flops_reached(config: Config, step_seconds: float, *, cpu: bool) -> tuple[float, float]:

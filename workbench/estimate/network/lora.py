@@ -1,4 +1,4 @@
-"""`workbench.models.lora` on paper: which layers of which blocks have adapters.
+"""`workbench.models.lora` on paper: which layers of which parts have adapters.
 
 Frozen weights have no gradients, and where nothing before a layer learns there is no backward pass
 through it: nothing is kept for it. So blocks that are alike may differ in what they keep.
@@ -13,10 +13,11 @@ from functools import lru_cache
 from itertools import groupby
 from typing import TYPE_CHECKING, NamedTuple
 
-from workbench.config.linears import ALL_LINEAR, groups_of, has_experts
+from workbench.config.linears import ALL_LINEAR, groups_of
 from workbench.estimate.tape.tensor import Adapters
 
 if TYPE_CHECKING:
+    from workbench.config.linears import Group
     from workbench.config.schema import Config, ModelConfig
 
 LORA_MEANINGS = {"LA": "lora.r"}
@@ -32,11 +33,17 @@ class Kind(NamedTuple):
         routed: Whether it has experts.
         layers: Its layers that have an adapter.
         before: Whether anything before it learns.
+        stack: ``encoder``, ``between`` or ``decoder`` of a network with two; else empty.
+        read: Whether what the encoder has read learns.
+        last: Whether it is the last of a stack whose blocks add up gradients of what they share.
     """
 
-    routed: bool
+    routed: bool = False
     layers: frozenset[str] = NOTHING
     before: bool = True
+    stack: str = ""
+    read: bool = True
+    last: bool = False
 
 
 class LoraStructure(NamedTuple):
@@ -48,6 +55,8 @@ class LoraStructure(NamedTuple):
         bias: Which biases learn.
         dropout: Whether inputs of adapters are dropped.
         cpu: Whether CPU kernels run.
+        tail: Layers behind the blocks that have an adapter: of a head, of heads for later tokens.
+        before_the_end: Whether anything before them learns.
     """
 
     kinds: tuple[Kind, ...]
@@ -55,38 +64,55 @@ class LoraStructure(NamedTuple):
     bias: str
     dropout: bool
     cpu: bool
+    tail: frozenset[str] = NOTHING
+    before_the_end: bool = True
 
     def adapters(self, layers: frozenset[str] = NOTHING) -> Adapters:
         """What learns in a part."""
         return Adapters(layers, self.bias, self.dropout, self.cpu)
 
-    @property
-    def before_the_end(self) -> bool:
-        """Whether any block learns."""
-        last = self.kinds[self.runs[-1][0]]
-        return last.before or bool(last.layers)
+    def keeps(self, stack: str, *layers: str) -> bool:
+        """Whether an adapter of one of these layers of a stack keeps what the layer reads."""
+        names = frozenset(layers)
+        return not self.dropout and any(
+            kind.stack == stack and bool(kind.layers & names) for kind in self.kinds
+        )
+
+
+class _Place(NamedTuple):
+    """A part of the network: its stack, where it stands, and the names of its layers."""
+
+    stack: str
+    prefix: str
+    routed: bool
+    names: tuple[str, ...]
 
 
 def lora_structure_of(config: Config, *, cpu: bool) -> LoraStructure | None:
     """The adapters of a config; None where every weight learns."""
     lora, model = config.lora, config.model
-    if not lora.enabled or model.model_type != "decoder":
+    if not lora.enabled:
         return None
-    routed = tuple(has_experts(model, layer) for layer in range(model.num_layers))
-    names = {False: (), True: ()} | {
-        group.kind == "routed": tuple(linear.name for linear in group.linears)
-        for group in groups_of(model)
-    }
-    learning = lora.bias == "all" and _has_biases(model)
-    targets = tuple(lora.target_modules)
-    kinds, runs = _kinds(targets, routed, names[False], names[True], learning)
-    return LoraStructure(kinds, runs, lora.bias, lora.dropout > 0, cpu)
+    groups = tuple(
+        (group.kind, group.prefix, tuple(group.places), tuple(each.name for each in group.linears))
+        for group in groups_of(model, config.training.mtp)
+    )
+    everywhere = lora.bias == "all"
+    found = _found(
+        tuple(lora.target_modules),
+        groups,
+        model.model_type,
+        everywhere and _has_biases(model),
+        everywhere and model.model_type == "bert" and model.norm_type == "layernorm",
+    )
+    kinds, runs, tail, before = found
+    return LoraStructure(kinds, runs, lora.bias, lora.dropout > 0, cpu, tail, before)
 
 
 def _has_biases(model: ModelConfig) -> bool:
     """Whether every block has a bias, of a matrix or of a norm."""
     out = model.attention_out_bias
-    return (
+    return model.model_type != "t5" and (
         model.norm_type == "layernorm"
         or model.attention_bias
         or model.mlp_bias
@@ -95,30 +121,72 @@ def _has_biases(model: ModelConfig) -> bool:
 
 
 @lru_cache(maxsize=256)
-def _kinds(
+def _found(
     targets: tuple[str, ...],
-    routed: tuple[bool, ...],
-    dense_names: tuple[str, ...],
-    routed_names: tuple[str, ...],
+    groups: tuple[tuple[str, str, tuple[int, ...], tuple[str, ...]], ...],
+    family: str,
     biased: bool,  # noqa: FBT001 - a cached function takes positional arguments
-) -> tuple[tuple[Kind, ...], Runs]:
-    """The kinds of block and their runs."""
-    before, found = False, []
-    for layer, has in enumerate(routed):
-        names = routed_names if has else dense_names
-        layers = frozenset(_short(name) for name in names if _is_target(name, layer, targets))
-        found.append(Kind(has, layers, before))
-        before = before or biased or bool(layers)
+    front: bool,  # noqa: FBT001
+) -> tuple[tuple[Kind, ...], Runs, frozenset[str], bool]:
+    """The kinds of block and their runs, the adapters behind them, and whether a block learns.
+
+    Args:
+        targets: ``lora.target_modules``.
+        groups: Kind, prefix, places and names of the layers of each group of parts.
+        family: The family of the network.
+        biased: Whether biases of all blocks learn.
+        front: Whether something learns that comes before the first block.
+    """
+    blocks, tail = [], set[str]()
+    for kind, prefix, places, names in groups:
+        for place in places:
+            start = prefix.format(place)
+            layers = [name for name in names if _is_target(start + name, targets)]
+            if kind in ("ahead", "head"):
+                tail |= {start + _short(name) for name in layers}
+            else:
+                chosen = frozenset(map(_short, layers))
+                blocks.append((kind == "encoder", place, kind == "routed", chosen))
+    if family == "t5":
+        found, before = _two_stacks(blocks)
+    else:
+        before, found = front, []
+        for _, _, routed, layers in sorted(blocks, key=lambda each: each[1]):
+            found.append(Kind(routed, layers, before))
+            before = before or biased or bool(layers)
     kinds = tuple(dict.fromkeys(found))
     runs = tuple((kinds.index(kind), len(list(same))) for kind, same in groupby(found))
-    return kinds, runs
+    return kinds, runs, frozenset(tail), before
 
 
-def _is_target(name: str, layer: int, targets: tuple[str, ...]) -> bool:
-    whole, last = f"blocks.{layer}.{name}", name.rpartition(".")[2]
-    return any(each in (ALL_LINEAR, last) or fnmatch.fnmatchcase(whole, each) for each in targets)
+def _two_stacks(
+    blocks: list[tuple[bool, int, bool, frozenset[str]]],
+) -> tuple[list[Kind], bool]:
+    """The kinds of a t5's blocks in their order, and whether the last hidden state learns."""
+    found, before = [], False
+    for encodes, _, _, layers in blocks:
+        if encodes:
+            found.append(Kind(layers=layers, before=before, stack="encoder"))
+            before = before or bool(layers)
+    read = before
+    found.append(Kind(before=read, stack="between", read=read))
+    before, written = False, [layers for encodes, _, _, layers in blocks if not encodes]
+    for place, layers in enumerate(written, start=1):
+        last = read and place == len(written)
+        found.append(Kind(layers=layers, before=before, stack="decoder", read=read, last=last))
+        before = before or read or bool(layers)
+    return found, before
+
+
+def _is_target(name: str, targets: tuple[str, ...]) -> bool:
+    last = name.rpartition(".")[2]
+    return any(each in (ALL_LINEAR, last) or fnmatch.fnmatchcase(name, each) for each in targets)
 
 
 def _short(name: str) -> str:
-    """The name of a layer as the mirror of its block has it."""
-    return name.removeprefix("attention.").removeprefix("feed_forward.")
+    """The name of a layer as the mirror of its part has it."""
+    for owner in ("cross_attention.", "attention.", "feed_forward."):
+        if owner == "cross_attention.":
+            continue
+        name = name.replace(owner, "")
+    return name

@@ -73,7 +73,8 @@ class DeepspeedEngine:
         _restore_buffers(model, exact, device)
         if model.compute_dtype != torch.float32:
             # DeepSpeed rounds the model first and makes the fp32 weights from what is left.
-            self._masters.set_weights(iter(exact.items()), dict(model.named_parameters()))
+            weights = dict(model.named_parameters())
+            self._masters.set_weights(((name, exact[name]) for name in weights), weights)
 
     @property
     def model(self) -> LanguageModel:
