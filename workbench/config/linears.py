@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 ALL_LINEAR = "all-linear"
 GATED = ("swiglu", "geglu")
+NEVER_ADAPTED = ("output",)
+"""Layers without an adapter: the loss reads the matrix itself, and never calls the layer."""
 Kind = Literal["dense", "routed", "encoder", "decoder", "ahead", "head"]
 """Kinds of parts: blocks without and with experts, those of a t5, heads of multi-token prediction,
 and what comes after the blocks."""
@@ -81,7 +83,7 @@ def has_experts(model: ModelConfig, layer: int) -> bool:
 
 
 def groups_of(model: ModelConfig, mtp: MtpConfig | None = None) -> Iterator[Group]:
-    """The linear layers that can have an adapter; the output matrix cannot."""
+    """The linear layers, without a ``lm_head``. All but `NEVER_ADAPTED` can have an adapter."""
     if model.model_type == "t5":
         yield from _two_stacks(model)
         return
@@ -125,6 +127,8 @@ def adapter_sizes(
 def _times(group: Group, linear: Linear, targets: list[str]) -> int:
     """How many layers of that name are chosen."""
     last = linear.name.rpartition(".")[2]
+    if last in NEVER_ADAPTED:
+        return 0
     if ALL_LINEAR in targets or last in targets:
         return len(group.places)
     patterns = [each for each in targets if not each.isidentifier()]

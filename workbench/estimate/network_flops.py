@@ -284,15 +284,13 @@ class Network:
         return x
 
     def _output(self, rows: int, *, x: bool) -> None:
-        """Logits and their gradients, chunk by chunk: both gradients, wherever one is wanted."""
+        """Logits and the gradients that are wanted, chunk by chunk."""
         model, lora = self.model, self.lora
         bert = model.model_type == "bert"
         classes = model.vocab_size if not bert or model.head == "language" else model.num_labels
-        biased = bert or (model.lm_head_bias and model.model_type != "t5")
         flops = 2 * rows * model.hidden_size * classes
-        wanted = x or lora is None or (biased and lora.bias == "all")
         part = Pass(frozenset(), lora)
-        part.add("output", flops, 2 * flops * wanted)
+        part.add("output", flops, flops * (x + (lora is None)))
         self._take(part, 1, ends_in_product=False, run=False)
 
     def _ahead(self, group: Group, hidden: bool) -> None:  # noqa: FBT001

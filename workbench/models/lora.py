@@ -18,6 +18,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from workbench.config.linears import ALL_LINEAR, NEVER_ADAPTED
 from workbench.errors import ConfigError
 from workbench.models.linear import Linear
 
@@ -27,9 +28,8 @@ if TYPE_CHECKING:
     from workbench.config.schema import LoraConfig
     from workbench.models.base import LanguageModel
 
-ALL_LINEAR = "all-linear"
-# Its matrix is read by the loss, which never calls the module.
-_NEVER = ("lm_head",)
+# Their matrices are read by the loss, which never calls the modules.
+_NEVER = ("lm_head", *NEVER_ADAPTED)
 
 
 class LoraLinear(Linear):

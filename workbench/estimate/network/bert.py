@@ -11,6 +11,7 @@ from workbench.estimate.network import decoder
 from workbench.estimate.network.attention import attention
 from workbench.estimate.network.feed_forward import activate, feed_forward
 from workbench.estimate.network.linear import linear
+from workbench.estimate.network.lora import Kind, name_of
 from workbench.estimate.network.loss import cross_entropy
 from workbench.estimate.network.norm import norm
 from workbench.estimate.network.segment import Ends, Segment, record
@@ -43,19 +44,41 @@ def parts(
         return tail(tape, given, s)
 
     ends: Ends = {"accumulating": accumulating, "waiting": waiting}
-    one = record(
-        "block",
-        s,
-        block_,
-        recomputed=s.recompute != "none",
-        weight_width=s.weight_width,
-        extras=shared_mask(s),
-        **ends,
-    )
+    adapted = s.lora
+
+    def kind(each: Kind) -> Segment:
+        return record(
+            name_of(each, "block"),
+            s,
+            block_,
+            recomputed=s.recompute != "none",
+            weight_width=s.weight_width,
+            extras=shared_mask(s),
+            lora=None if adapted is None else adapted.adapters(each.layers),
+            learns_before=each.before,
+            **ends,
+        )
+
     return (
-        record("embedding", s, front_, has_input=False, **ends),
-        (one,),
-        record("loss", s, tail_, takes_input=True, extras=lent(shared_mask(s)), **ends),
+        record(
+            "embedding",
+            s,
+            front_,
+            has_input=False,
+            lora=None if adapted is None else adapted.adapters(),
+            **ends,
+        ),
+        tuple(kind(each) for each in ((Kind(),) if adapted is None else adapted.kinds)),
+        record(
+            "loss",
+            s,
+            tail_,
+            takes_input=True,
+            extras=lent(shared_mask(s)),
+            lora=None if adapted is None else adapted.adapters(adapted.tail),
+            learns_before=adapted is None or adapted.before_the_end,
+            **ends,
+        ),
     )
 
 
@@ -99,11 +122,11 @@ def tail(tape: Tape, given: list[Tensor], s: Structure) -> Tensor:
     tied = language and s.tied
     name = "embedding" if tied else "output.weight"
     shape = ("V" if language else "J", "D")
-    output = Parameter(tape, name, shape, shared=tied, narrow=tape.narrow and not tied)
+    output = Parameter(tape, name, shape, shared=tied, narrow=tape.narrow and not tied and tape.lora is None)
     if tied:
         # It waits in the autograd engine until that of the embedding has come, too.
         output.has_gradient = False
-    return cross_entropy(tape, hidden_BTD, output, s, "output_bias")
+    return cross_entropy(tape, hidden_BTD, output, s, Parameter(tape, "output_bias", shape[:1]))
 
 
 def _head(tape: Tape, x_BTD: Tensor, s: Structure) -> Tensor:

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 from workbench.estimate.network.attend import keeps_mask
 from workbench.estimate.network.attention import attention
 from workbench.estimate.network.feed_forward import feed_forward
-from workbench.estimate.network.loss import cross_entropy
+from workbench.estimate.network.loss import LossOf, cross_entropy
 from workbench.estimate.network.mla import latent_attention
 from workbench.estimate.network.moe import mixture
-from workbench.estimate.network.mtp import ahead, last_chunk, rest_of
+from workbench.estimate.network.mtp import ahead, last_chunk, rest_of, targets_of
 from workbench.estimate.network.norm import norm
 from workbench.estimate.network.segment import Extra
-from workbench.estimate.network.sight import see
+from workbench.estimate.network.sight import lent, see, shared_mask
 from workbench.estimate.tape import ops
 from workbench.estimate.tape.autograd import Node
 from workbench.estimate.tape.ops_attention import dropout
@@ -138,10 +138,18 @@ def block(
     return result, None, (found.loss,), (found.loss.detach(), *found.left)
 
 
+def behind_blocks(s: Structure) -> tuple[Extra, ...]:
+    """What the forward pass still holds when its blocks are done: the mask first."""
+    others = beside(s)
+    if s.mtp is not None and s.mtp.apart:
+        others = others[1:]  # its heads read the embedded tokens
+    return lent((*shared_mask(s), *others))
+
+
 def tail(tape: Tape, given: list[Tensor], s: Structure) -> Tensor:
     """The last norm and the loss; the model has returned when the loss begins."""
     hidden_BTD = norm(tape, given[0], "norm", s)
-    found, losses = ([], []) if s.mtp is None else _ahead(tape, hidden_BTD, s)
+    found, losses = ([], []) if s.mtp is None else _ahead(tape, hidden_BTD, s, given)
     given.clear()
     name = "embedding" if s.tied else "lm_head.weight"
     narrow = tape.narrow and not s.tied and tape.lora is None
@@ -149,21 +157,27 @@ def tail(tape: Tape, given: list[Tensor], s: Structure) -> Tensor:
     if s.tied:
         # It waits in the autograd engine until that of the embedding has come, too.
         output.has_gradient = False
+    bias = Parameter(tape, "lm_head_bias", ("V",)) if s.head_bias else None
     if s.mtp is None:
-        return cross_entropy(tape, hidden_BTD, output, s)
-    return _losses(tape, hidden_BTD, found, losses, output, s)
+        return cross_entropy(tape, hidden_BTD, output, s, bias)
+    return _losses(tape, hidden_BTD, found, losses, (output, bias), s)
 
 
-def _ahead(tape: Tape, hidden_BTD: Tensor, s: Structure) -> tuple[list[Tensor], list[Tensor]]:
+def _ahead(
+    tape: Tape, hidden_BTD: Tensor, s: Structure, given: list[Tensor]
+) -> tuple[list[Tensor], list[Tensor]]:
     """The hidden states of later tokens, and the losses of the routers on the way there."""
     assert s.mtp is not None
     routed = s.mtp.routed
     losses: list[Tensor] = []
+    mask = None
+    for each in shared_mask(s):
+        mask = Tensor(None, each.shape, each.width) if each.kept else given[1]
 
     def run(tape: Tape, x: Tensor) -> Tensor:
         path, tape.path = tape.path, f"{tape.path}block."
         try:
-            result = block(tape, x, s, shared_tables(s), routed=routed)
+            result = block(tape, x, s, shared_tables(s, mask), routed=routed)
         finally:
             tape.path = path
         if not isinstance(result, tuple):
@@ -183,28 +197,36 @@ def _losses(
     hidden_BTD: Tensor,
     found: list[Tensor],
     routers: list[Tensor],
-    output: Parameter,
+    output: tuple[Parameter, Parameter | None],
     s: Structure,
 ) -> Tensor:
     """The losses of all distances, added up; gradients of the output matrix wait for each other."""
     assert s.mtp is not None
-    weight: Tensor = output
-    if output.needs_grad:
-        weight = Tensor(None, output.shape, output.width, Node(tape, (output,), _same))
-    total = cross_entropy(tape, hidden_BTD, weight, s)
+    weight, bias = (each and _shared(tape, each) for each in output)
+    assert weight is not None
+    total = cross_entropy(tape, hidden_BTD, weight, s, bias)
     if s.mtp.weighted:
         total = ops.add(tape, total, step(tape, total, (), 4, "weighted loss"), "loss")
     for each in routers:
         total = ops.add(tape, total, step(tape, each, (), 4, "loss of a router"), "loss")
     for place, chunks in enumerate(s.mtp.chunks):
-        rest = rest_of(tape, found[place], place + 1, several=s.mtp.several)
-        targets = tape.new(("B", f"T-{place + 1}"), 8, "targets of later tokens")
-        ahead_loss = cross_entropy(tape, rest, weight, s, chunks=chunks, last=last_chunk(place + 1))
+        distance = place + 1
+        rest = rest_of(tape, found[place], distance, several=s.mtp.several)
+        targets = targets_of(tape, distance, s)
+        part = LossOf(chunks, last_chunk(distance))
+        ahead_loss = cross_entropy(tape, rest, weight, s, bias, part)
         del rest, targets
         weighted = step(tape, ahead_loss, (), 4, "weighted loss of later tokens")
         total = ops.add(tape, total, weighted, "loss")
         del ahead_loss, weighted
     return total
+
+
+def _shared(tape: Tape, weight: Parameter) -> Tensor:
+    """A weight that several losses read: it gets their gradients when the last one has come."""
+    if not weight.needs_grad:
+        return weight
+    return Tensor(None, weight.shape, weight.width, Node(tape, (weight,), _same))
 
 
 def _same(_node: Node, grad: Tensor) -> tuple[Tensor, ...]:

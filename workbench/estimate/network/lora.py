@@ -13,11 +13,10 @@ from functools import lru_cache
 from itertools import groupby
 from typing import TYPE_CHECKING, NamedTuple
 
-from workbench.config.linears import ALL_LINEAR, groups_of
+from workbench.config.linears import ALL_LINEAR, NEVER_ADAPTED, groups_of
 from workbench.estimate.tape.tensor import Adapters
 
 if TYPE_CHECKING:
-    from workbench.config.linears import Group
     from workbench.config.schema import Config, ModelConfig
 
 LORA_MEANINGS = {"LA": "lora.r"}
@@ -44,6 +43,11 @@ class Kind(NamedTuple):
     stack: str = ""
     read: bool = True
     last: bool = False
+
+
+def name_of(kind: Kind, name: str) -> str:
+    """The name of a kind of block, with adapters or without."""
+    return f"{name} with adapters" if kind.layers else name
 
 
 class LoraStructure(NamedTuple):
@@ -77,15 +81,6 @@ class LoraStructure(NamedTuple):
         return not self.dropout and any(
             kind.stack == stack and bool(kind.layers & names) for kind in self.kinds
         )
-
-
-class _Place(NamedTuple):
-    """A part of the network: its stack, where it stands, and the names of its layers."""
-
-    stack: str
-    prefix: str
-    routed: bool
-    names: tuple[str, ...]
 
 
 def lora_structure_of(config: Config, *, cpu: bool) -> LoraStructure | None:
@@ -143,9 +138,9 @@ def _found(
             start = prefix.format(place)
             layers = [name for name in names if _is_target(start + name, targets)]
             if kind in ("ahead", "head"):
-                tail |= {start + _short(name) for name in layers}
+                tail |= {start + _short(name, family) for name in layers}
             else:
-                chosen = frozenset(map(_short, layers))
+                chosen = frozenset(_short(name, family) for name in layers)
                 blocks.append((kind == "encoder", place, kind == "routed", chosen))
     if family == "t5":
         found, before = _two_stacks(blocks)
@@ -180,13 +175,13 @@ def _two_stacks(
 
 def _is_target(name: str, targets: tuple[str, ...]) -> bool:
     last = name.rpartition(".")[2]
+    if last in NEVER_ADAPTED:
+        return False
     return any(each in (ALL_LINEAR, last) or fnmatch.fnmatchcase(name, each) for each in targets)
 
 
-def _short(name: str) -> str:
+def _short(name: str, family: str) -> str:
     """The name of a layer as the mirror of its part has it."""
-    for owner in ("cross_attention.", "attention.", "feed_forward."):
-        if owner == "cross_attention.":
-            continue
-        name = name.replace(owner, "")
-    return name
+    if family == "t5":
+        return name.removeprefix("feed_forward.")
+    return name.replace("attention.", "").replace("feed_forward.", "")

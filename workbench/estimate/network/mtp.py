@@ -136,6 +136,18 @@ def rest_of(tape: Tape, hidden: Tensor, distance: int, *, several: bool) -> Tens
     )
 
 
+def targets_of(tape: Tape, distance: int, s: Structure) -> Tensor | None:
+    """`workbench.training.objective.targets_ahead`, in a row; None: a view of the targets."""
+    shape = ("B", f"T-{distance}")
+    if s.options.documents:
+        same = tape.new(shape, 1, "who is in the same document")
+        found = tape.new(shape, 8, "targets of later tokens")
+        del same
+        return found
+    assert s.mtp is not None
+    return tape.new(shape, 8, "targets of later tokens") if s.mtp.several else None
+
+
 def _same(_node: object, grad: Tensor) -> tuple[Tensor, ...]:
     return (Tensor(grad.storage, grad.shape, grad.width, None, grad.base),)
 

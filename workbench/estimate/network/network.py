@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from workbench.config.linears import has_experts
 from workbench.estimate.network import bert, decoder, t5
-from workbench.estimate.network.lora import Kind
+from workbench.estimate.network.lora import Kind, name_of
 from workbench.estimate.network.segment import Ends, Segment, Sizes, record
 from workbench.estimate.network.sight import shared_mask
 
@@ -92,11 +92,8 @@ def compiled(s: Structure, *, accumulating: bool, waiting: bool) -> Network:
     extras = (*shared_mask(s), *decoder.beside(s))
 
     def kind(each: Kind) -> Segment:
-        name = "block with experts" if each.routed else "block"
-        if s.lora is not None and each.layers:
-            name += " with adapters"
         return record(
-            name,
+            name_of(each, "block with experts" if each.routed else "block"),
             s,
             partial(block, routed=each.routed),
             recomputed=recomputed,
@@ -108,13 +105,23 @@ def compiled(s: Structure, *, accumulating: bool, waiting: bool) -> Network:
         )
 
     kinds = [Kind(routed=False)] if s.moe is None else [Kind(routed=False), Kind(routed=True)]
-    lora, before = None, True
+    lora = last = None
     if s.lora is not None:
-        kinds, lora, before = list(s.lora.kinds), s.lora.adapters(), s.lora.before_the_end
+        kinds, lora, last = list(s.lora.kinds), s.lora.adapters(), s.lora.adapters(s.lora.tail)
+    before = s.lora is None or s.lora.before_the_end
     return Network(
         record("embedding", s, front, has_input=False, lora=lora, **ends),
         tuple(kind(each) for each in kinds),
-        record("loss", s, tail, takes_input=True, lora=lora, learns_before=before, **ends),
+        record(
+            "loss",
+            s,
+            tail,
+            takes_input=True,
+            extras=decoder.behind_blocks(s),
+            lora=last,
+            learns_before=before,
+            **ends,
+        ),
     )
 
 
@@ -131,12 +138,12 @@ def sized(
     return Sized(
         network,
         symbols,
-        t5.runs(model) if s.family == "t5" else runs_of(model, s.lora),
+        t5.runs(model) if s.family == "t5" and s.lora is None else runs_of(model, s.lora),
         Sizes(*network.front.evaluate(*symbols)),
         tuple(Sizes(*block.evaluate(*symbols)) for block in network.blocks),
         Sizes(*network.tail.evaluate(*symbols)),
         (2 + s.options.documents, 1 + s.options.documents if s.family == "t5" else 0),
-        t5.MIDDLE if s.family == "t5" else None,
+        t5.middle_of(s) if s.family == "t5" else None,
     )
 
 

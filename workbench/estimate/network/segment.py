@@ -185,17 +185,18 @@ def record(
         _wait(tape)
     del left
     held = _from_later_blocks(tape, learning, extras)
-    start = [tape.new(shape, width, "gradient of the residual stream")]
-    more = [
+    more = [] if root is None else [
+        (root, tape.new(shape, width, "gradient of the residual stream"))
+    ]
+    more += [
         (node, tape.new(size, each, "gradient of what blocks share")) for node, size, each in ends
     ]
     ends.clear()
     tape.marks.clear()
-    if root is None:  # nothing learns, here or before
-        start.clear()
+    if more:
+        backward(tape, more, held=held)
+    else:  # nothing learns, here or before
         tape.cut()
-    else:
-        backward(tape, root, start.pop(), more=more, held=held)
     tape.passing.clear()
     del root
     before, in_router, last = _phases(tape.cut(), tape.marks)

@@ -15,9 +15,11 @@ from typing import TYPE_CHECKING
 from workbench.estimate.network.attend import attend, by_heads, keeps_mask
 from workbench.estimate.network.feed_forward import GATED, activate
 from workbench.estimate.network.linear import linear
+from workbench.estimate.network.lora import Kind, name_of
 from workbench.estimate.network.loss import cross_entropy
 from workbench.estimate.network.norm import rms_norm
 from workbench.estimate.network.segment import Ends, Extra, Segment, record
+from workbench.estimate.network.sight import lent
 from workbench.estimate.network.t5_sight import across, distances
 from workbench.estimate.tape import ops
 from workbench.estimate.tape.ops_attention import copied, dropout, scaled, split_heads
@@ -28,14 +30,30 @@ if TYPE_CHECKING:
     from workbench.estimate.network.structure import Structure
     from workbench.estimate.tape.tensor import Dim, Tape, Tensor
 
-MIDDLE = 2
-"""The kind of what lies between the stacks: it stands among the blocks and is none."""
+_KINDS = (
+    Kind(stack="encoder"),
+    Kind(stack="encoder", last=True),
+    Kind(stack="between"),
+    Kind(stack="decoder"),
+    Kind(stack="decoder", last=True),
+)
+"""The kinds where every weight learns."""
+
+
+def kinds_of(s: Structure) -> tuple[Kind, ...]:
+    """The kinds of block, those of the encoder first."""
+    return _KINDS if s.lora is None else s.lora.kinds
+
+
+def middle_of(s: Structure) -> int:
+    """The kind of what lies between the stacks: it stands among the blocks and is none."""
+    return next(place for place, kind in enumerate(kinds_of(s)) if kind.stack == "between")
 
 
 def runs(model: ModelConfig) -> tuple[tuple[int, int], ...]:
-    """The kinds of block in their order: encoder, what lies between, decoder."""
+    """The kinds of block in their order, every weight learning: encoder, between, decoder."""
     read, written = model.num_encoder_layers or model.num_layers, model.num_layers
-    rows = ((0, read - 1), (1, 1), (MIDDLE, 1), (3, written - 1), (4, 1))
+    rows = ((0, read - 1), (1, 1), (2, 1), (3, written - 1), (4, 1))
     return tuple((kind, count) for kind, count in rows if count)
 
 
@@ -63,45 +81,71 @@ def parts(
         return tail(tape, given, s)
 
     ends: Ends = {"accumulating": accumulating, "waiting": waiting}
+    adapted = s.lora
+    nothing = None if adapted is None else adapted.adapters()
 
-    def blocks(name: str, last: bool, run: object, length: Dim) -> Segment:  # noqa: FBT001
-        of = of_encoder(s, waits=not last) if length == "S" else of_decoder(s, waits=not last)
+    def kind(each: Kind) -> Segment:
+        if each.stack == "between":
+            return record(
+                "encoder's end",
+                s,
+                middle_,
+                takes_input=True,
+                length="S",
+                lora=nothing,
+                learns_before=each.before,
+                **ends,
+            )
+        encodes = each.stack == "encoder"
+        name = name_of(each, f"{each.stack} block")
         return record(
-            f"last {name}" if last else name,
+            f"last {name}" if each.last else name,
             s,
-            run,  # type: ignore[arg-type]
+            reads if encodes else writes,
             recomputed=s.recompute != "none",
             weight_width=s.weight_width,
-            length=length,
-            extras=of,
+            length="S" if encodes else "T",
+            extras=of_encoder(s, each) if encodes else of_decoder(s, each),
+            lora=None if adapted is None else adapted.adapters(each.layers),
+            learns_before=each.before,
             **ends,
         )
 
     return (
-        record("embedding", s, front_, has_input=False, **ends),
-        (
-            blocks("encoder block", False, reads, "S"),
-            blocks("encoder block", True, reads, "S"),
-            record("encoder's end", s, middle_, takes_input=True, length="S", **ends),
-            blocks("decoder block", False, writes, "T"),
-            blocks("decoder block", True, writes, "T"),
+        record("embedding", s, front_, has_input=False, lora=nothing, **ends),
+        tuple(kind(each) for each in kinds_of(s)),
+        record(
+            "loss",
+            s,
+            tail_,
+            takes_input=True,
+            extras=lent(of_decoder(s, kinds_of(s)[-1])),
+            lora=nothing,
+            learns_before=adapted is None or adapted.before_the_end,
+            **ends,
         ),
-        record("loss", s, tail_, takes_input=True, **ends),
     )
 
 
-def of_encoder(s: Structure, *, waits: bool) -> tuple[Extra, ...]:
+def of_encoder(s: Structure, kind: Kind) -> tuple[Extra, ...]:
     """What blocks of the encoder share: the distances; and what lies beside them meanwhile."""
-    mask = _mask(s, "S", padded=s.options.padded[1], waits=waits)
+    mask = _mask(s, "S", padded=s.options.padded[1], waits=not kind.last)
     if not s.options.documents:
         return (mask,)
     return (mask, Extra("who is in the same document", ("B", "S", "S"), 1, kept=False, read=False))
 
 
-def of_decoder(s: Structure, *, waits: bool) -> tuple[Extra, ...]:
+def of_decoder(s: Structure, kind: Kind) -> tuple[Extra, ...]:
     """What blocks of the decoder share: the distances, what was read, and who sees how much."""
-    mask = _mask(s, "T", padded=s.options.padded[0], waits=waits)
-    memory = Extra("what was read", ("B", "S", "D"), s.width, learns=True, waits=waits)
+    mask = _mask(s, "T", padded=s.options.padded[0], waits=not kind.last)
+    memory = Extra(
+        "what was read",
+        ("B", "S", "D"),
+        s.width,
+        kept=_keeps_memory(s),
+        learns=kind.read,
+        waits=kind.read and not kind.last,
+    )
     sequences: Dim = "B" if s.options.documents else 1
     earlier = Extra("who is seen", (sequences, "T", "T"), 1, kept=False, read=False)
     if not s.options.documents:
@@ -112,20 +156,28 @@ def of_decoder(s: Structure, *, waits: bool) -> tuple[Extra, ...]:
 
 def _mask(s: Structure, length: Dim, *, padded: bool, waits: bool) -> Extra:
     sequences: Dim = "B" if s.options.documents else 1
-    kept = keeps_mask(s, 4, learns=True, padded=padded)
+    learns = s.lora is None
+    kept = keeps_mask(s, 4, learns=learns, padded=padded)
     shape = (sequences, "H", length, length)
-    return Extra("distances", shape, 4, kept=kept, learns=True, waits=waits)
+    return Extra("distances", shape, 4, kept=kept, learns=learns, waits=learns and waits)
 
 
 def _keeps_seen(s: Structure) -> bool:
     return keeps_mask(s, 1)
 
 
+def _keeps_memory(s: Structure) -> bool:
+    """Whether what was read outlives the forward pass: what learns from it keeps it."""
+    if s.lora is None or s.recompute != "none":
+        return True
+    return s.lora.keeps("decoder", "cross_attention.k_proj", "cross_attention.v_proj")
+
+
 def front(tape: Tape, s: Structure) -> tuple[Tensor, list[Tensor], tuple[Tensor, ...]]:
     """The encoder's embedding and the distances that its blocks share."""
     x = _embed(tape, Parameter(tape, "embedding", ("V", "D")), s, "S")
     mask = distances(tape, s, "encoder_distances", "S")
-    kept = keeps_mask(s, 4, learns=True, padded=s.options.padded[1])
+    kept = keeps_mask(s, 4, learns=s.lora is None, padded=s.options.padded[1])
     return x, [mask] if kept else [], (mask,)
 
 
@@ -144,8 +196,8 @@ def middle(
     table.has_gradient = s.tied
     x = _embed(tape, table, s, "T")
     mask = distances(tape, s, "distances", "T")
-    left = [memory]
-    if keeps_mask(s, 4, learns=True, padded=s.options.padded[0]):
+    left = [memory] if _keeps_memory(s) else []
+    if keeps_mask(s, 4, learns=s.lora is None, padded=s.options.padded[0]):
         left.append(mask)
     seen = across(tape, s)
     if seen is not None and _keeps_seen(s):
@@ -228,7 +280,7 @@ def tail(tape: Tape, given: list[Tensor], s: Structure) -> Tensor:
         hidden = scaled(tape, hidden, "scaled hidden states")
     given.clear()
     name = "embedding" if s.tied else "lm_head.weight"
-    narrow = tape.narrow and not s.tied
+    narrow = tape.narrow and not s.tied and tape.lora is None
     output = Parameter(tape, name, ("V", "D"), shared=s.tied, narrow=narrow)
     if s.tied:
         # It waits in the autograd engine until those of the embedding have come, too.

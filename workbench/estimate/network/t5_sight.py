@@ -101,9 +101,10 @@ def _hidden(tape: Tape, mask: Tensor, visible: Tensor) -> Tensor:
     outside = tape.new(visible.shape, 1, "what is not seen")
     sequences = visible.shape[0]
     shape = (sequences, *mask.shape[1:])
-    node = Node(tape, (mask,), _hidden_back, (shape, mask.shape))
+    node = Node(tape, (mask,), _hidden_back, (shape, mask.shape)) if mask.needs_grad else None
     found = tape.new(shape, 4, "distances of what is seen", node)
-    node.save(outside)
+    if node is not None:
+        node.save(outside)
     return found
 
 

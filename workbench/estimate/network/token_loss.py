@@ -12,8 +12,15 @@ if TYPE_CHECKING:
     from workbench.estimate.tape.tensor import Tape, Tensor
 
 
-def token_loss(tape: Tape, logits: Tensor, special: Special) -> Tensor:
-    """The gradient of the loss by the logits of a chunk; the logits stay with the caller."""
+def token_loss(tape: Tape, logits: Tensor, special: Special, *, wants: bool) -> Tensor | None:
+    """The gradient of the loss by the logits of a chunk; the logits stay with the caller.
+
+    Args:
+        tape: The tape.
+        logits: The logits.
+        special: Which loss.
+        wants: Whether there is a gradient at all.
+    """
     whole = logits.shape
     plain = tape.new(whole, 4, "log-probabilities of the plain loss")
     del plain
@@ -23,6 +30,8 @@ def token_loss(tape: Tape, logits: Tensor, special: Special) -> Tensor:
     shares = tape.new(whole, 4, "probabilities of a chunk")
     product = tape.new(whole, 4, "probabilities times their logs")
     del product
+    if not wants:
+        return None
     # From the loss back to the logits: the three paths to the log-probabilities add up in place.
     spread = tape.new(whole, 4, "gradient of the spread targets") if special.smoothed else None
     total = tape.new(whole, 4, "gradient of the log-probabilities")

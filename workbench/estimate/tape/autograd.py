@@ -129,30 +129,25 @@ class Boundary(Node):
 
 def backward(
     tape: Tape,
-    root: Node,
-    gradient: Tensor,
+    begin: list[tuple[Node, Tensor]],
     *,
-    more: list[tuple[Node, Tensor]] | None = None,
     held: list[tuple[Node, Tensor]] | None = None,
 ) -> None:
-    """Run the backward pass from a node; gradients end in parameters and boundaries.
+    """Run the backward pass from some nodes; gradients end in parameters and boundaries.
 
     Args:
         tape: The tape.
-        root: Where it begins.
-        gradient: What it begins with.
-        more: Other places where it begins, and what with; emptied.
+        begin: Where it begins, and what with; emptied.
         held: What has arrived somewhere before; emptied.
     """
-    roots = [root, *(node for node, _ in more or ())]
+    roots = [node for node, _ in begin]
     waiting = _dependencies(roots)
-    buffers: dict[int, Tensor] = {id(root): gradient}
-    _hand_over(buffers, more or [])
+    buffers: dict[int, Tensor] = {}
+    _hand_over(buffers, begin)
     _hand_over(buffers, held or [])
-    del gradient
     ready = [(-each.seq, each) for each in roots if not waiting.get(id(each))]
     heapq.heapify(ready)
-    del root, roots
+    del roots
     tape.grad = False
     while ready:
         node = heapq.heappop(ready)[1]

@@ -57,7 +57,8 @@ def by_expert(tape: Tape, x: Tensor, gate: Tensor, up: Tensor, down: Tensor) -> 
     node = None
     inputs = (x, gate, up, down)
     if tape.grad and any(each.needs_grad for each in inputs):
-        memo = (x.shape, gate.shape, down.shape, gate.width)
+        learns = tuple(each.needs_grad for each in (gate, up, down))
+        memo = (x.shape, gate.shape, down.shape, gate.width, learns)
         node = Node(tape, inputs, _by_expert_back, memo)
     result = tape.new((rows, "D"), width, "results of the experts", node)
     gates = tape.new(("QP", inner), width, "gates of the experts")
@@ -75,7 +76,9 @@ def by_expert(tape: Tape, x: Tensor, gate: Tensor, up: Tensor, down: Tensor) -> 
         del cast, y
     del some, active
     if node is not None:
-        node.save(x, gates, ups)
+        if gate.needs_grad or up.needs_grad:
+            node.save(x)
+        node.save(gates, ups)
     return result
 
 
@@ -94,13 +97,14 @@ def _single(tape: Tape, shape: tuple[Dim, ...], kept: tuple[Dim, ...], width: in
 
 def _by_expert_back(node: Node, grad: Tensor) -> Gradients:
     tape, width = node.tape, grad.width
-    x_shape, shape, down_shape, weight_width = node.memo
+    x_shape, shape, down_shape, weight_width, learns = node.memo
     node.kept()
     grad_x = tape.new(x_shape, width, "gradient of the experts' rows")
     grads = [
-        tape.new(each, weight_width, "gradient of the experts")
-        for each in (shape, shape, down_shape)
+        tape.new(each, weight_width, "gradient of the experts") if learns_it else None
+        for each, learns_it in zip((shape, shape, down_shape), learns, strict=True)
     ]
+    of_gate, of_up, of_down = learns
     inner = shape[1]
     weight, turned = shape[1:], down_shape[1:]
     narrow = weight_width != width
@@ -113,19 +117,22 @@ def _by_expert_back(node: Node, grad: Tensor) -> Gradients:
     # A variable of the kernel's loop keeps its value until it gets the next one.
     for filled, padded in (("N1", "W1"), ("N2", "W2")):
         rows = (filled, inner)
-        held["x"] = tape.new((padded, "D"), width, "rows of an expert, filled up")
+        if of_gate or of_up:
+            held["x"] = tape.new((padded, "D"), width, "rows of an expert, filled up")
         held["grad"] = tape.new((padded, "D"), width, "gradient of an expert's rows, filled up")
         active = tape.new(rows, width, "activation of an expert, then the gradient of its rows")
-        gated = tape.new(rows, width, "gated product of an expert")
-        passing(turned, "gradient of an expert's weight")
-        del gated
+        if of_down:
+            gated = tape.new(rows, width, "gated product of an expert")
+            passing(turned, "gradient of an expert's weight")
+            del gated
         cast = tape.new(turned, width, "weight of an expert in the compute dtype") if narrow else 0
         held["inner"] = tape.new(rows, width, "gradient of an expert's inner rows")
         del cast
         held["up"] = active
         held["gate"] = tape.new(rows, width, "gradient of an expert's gate")
-        passing(weight, "gradient of an expert's weight")
-        passing(weight, "gradient of an expert's weight")
+        for learns_it in (of_gate, of_up):
+            if learns_it:
+                passing(weight, "gradient of an expert's weight")
         cast = tape.new(weight, width, "weight of an expert in the compute dtype") if narrow else 0
         held["result"] = tape.new((filled, "D"), width, "gradient of an expert's rows")
         del cast, active

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from workbench.lessons.checking import Outcome, check, fail, passed
-from workbench.lessons.checks.asking import besides, pair
+from workbench.lessons.checks.asking import besides, close, pair
 from workbench.lessons.quiz import quiz
 
 if TYPE_CHECKING:
@@ -13,9 +13,6 @@ if TYPE_CHECKING:
 
 _BATCH = "training.batch_size"
 _ACCUMULATION = "training.gradient_accumulation_steps"
-_STEPS, _GAP = 10, 0.02
-"""So many steps in parts have losses within so many nats of those in one go: rounding to bf16 made
-0.0002 at most when it was measured, and another text or batch makes 0.1 and more."""
 
 
 @check(
@@ -36,7 +33,7 @@ def accumulated(work: Work, run: str = "accumulated", base: str = "first") -> Ou
         _other_batch(evidence)
         or besides(evidence, first, _BATCH, _ACCUMULATION)
         or evidence.verify(work)
-        or _close(evidence, first)
+        or close(evidence, first)
     )
 
 
@@ -47,18 +44,6 @@ def _other_batch(evidence: RunEvidence) -> Outcome | None:
     if batch != 2:
         return fail(f"{batch} sequences are in the model at a time, and 2 should be")
     return None
-
-
-def _close(evidence: RunEvidence, first: RunEvidence) -> Outcome:
-    """Whether both have seen the same text, as their first losses show."""
-    pairs = list(zip(evidence.losses, first.losses, strict=False))[:_STEPS]
-    gap = max(abs(a - b) for a, b in pairs)
-    if gap > _GAP:
-        return fail(f"the first losses of {evidence.name} are {gap:.3f} away from {first.name}'s")
-    return passed(
-        f"in the first {len(pairs)} steps no loss is further than {gap:.5f} from {first.name}'s",
-        gap=gap,
-    )
 
 
 @check(

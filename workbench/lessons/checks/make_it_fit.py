@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from workbench.lessons.checking import Outcome, check, fail, passed, unattempted
-from workbench.lessons.checks.asking import besides, changed, pair
+from workbench.lessons.checks.asking import besides, changed, pair, room
 from workbench.lessons.quiz import quiz
 
 if TYPE_CHECKING:
@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from workbench.plan import Plan
 
 _AT_ONCE = 4
-_FREE = 0.03
 _LEVERS = (
     "training.batch_size",
     "training.gradient_accumulation_steps",
@@ -84,7 +83,7 @@ def fits(work: Work, file: str = "fits.yaml", base: str = "big.yaml") -> Outcome
     assert plan is not None, "a file that is not there is untouched"
     if big is None:
         return fail(f"there is no {base} to compare it with: run the cell that writes it")
-    return _another(plan, big) or _too_small(plan.config) or _room(plan)
+    return _another(plan, big) or _too_small(plan.config) or room(plan, "rtx_4090")
 
 
 def _another(plan: Plan, big: Plan) -> Outcome | None:
@@ -105,20 +104,6 @@ def _too_small(config: Config) -> Outcome | None:
     if batch < _AT_ONCE:
         return fail(f"{batch} sequences are in the model at once, and {_AT_ONCE} should be")
     return None
-
-
-def _room(plan: Plan) -> Outcome:
-    """Whether it fits, with some room to spare."""
-    estimate = plan.estimate
-    if estimate is None or estimate.capacity is None:
-        return fail("the plan names no card: --hardware rtx_4090 behind the name of the file")
-    needed, capacity = estimate.needed / 2**30, estimate.capacity / 2**30
-    if needed > (1 - _FREE) * capacity:
-        return fail(
-            f"it needs {needed:.1f} GiB, and of {capacity:.0f} GiB no more than "
-            f"{(1 - _FREE) * capacity:.1f} may be taken"
-        )
-    return passed(f"{needed:.1f} GiB of {capacity:.0f} GiB", needed=estimate.needed)
 
 
 q1 = quiz(

@@ -41,14 +41,7 @@ def killed_trainer(stage: Stage) -> None:
         "only in memory."
     )
     stage.repairs("Wait. Then stop it, for this training would go on for long.")
-    stage.waits(lambda: verdict(run).step > lost + 8 and 2 in run.attempts(), "it trains again")
-    stage.ava("runs stop victim")
-    state = stage.waits_for_end(run)
-    stage.ava("runs show victim", show=lab.HISTORY)
-    stage.proves("")
-    reason = verdict(run).reason
-    stage.expects("it stopped on request, with a checkpoint", state == "stopped", reason)
-    lab.same_again(stage, run)
+    lab.retries_and_stops(stage, run, lost)
 
 
 @fault(

@@ -51,14 +51,7 @@ def killed_rank(stage: Stage) -> None:
         "which it finds by a mark in the environment."
     )
     stage.repairs("Wait. Then stop it.")
-    stage.waits(lambda: 2 in run.attempts() and verdict(run).step > lost + 4, "it trains again")
-    stage.ava("runs stop pair")
-    state = stage.waits_for_end(run)
-    stage.ava("runs show pair", show=lab.HISTORY)
-    stage.proves("")
-    reason = verdict(run).reason
-    stage.expects("it stopped on request, with a checkpoint", state == "stopped", reason)
-    lab.same_again(stage, run)
+    lab.retries_and_stops(stage, run, lost)
 
 
 @fault(

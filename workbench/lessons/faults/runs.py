@@ -126,6 +126,18 @@ def same_again(stage: Stage, run: RunDir, before: int = 1, after: int = 2) -> No
     complete(stage, run)
 
 
+def retries_and_stops(stage: Stage, run: RunDir, lost: int) -> None:
+    """Let the second attempt pass the steps that were lost, stop it, and compare those steps."""
+    stage.waits(lambda: 2 in run.attempts() and verdict(run).step > lost + 4, "it trains again")
+    stage.ava(f"runs stop {run.name}")
+    state = stage.waits_for_end(run)
+    stage.ava(f"runs show {run.name}", show=HISTORY)
+    stage.proves("")
+    reason = verdict(run).reason
+    stage.expects("it stopped on request, with a checkpoint", state == "stopped", reason)
+    same_again(stage, run)
+
+
 def complete(stage: Stage, run: RunDir) -> None:
     """Claim that no step is missing."""
     steps = sorted(losses(run))
