@@ -130,3 +130,19 @@ async def test_panels_and_views_on_one_run_agree(page: Page, lab: LabProcess) ->
         await each.running(yes=False)
     steps = {await each.step() for each in (first, view, other)}
     assert len(steps) == 1
+
+
+async def test_a_plan_that_fits_is_picked_from_a_list(page: Page, lab: LabProcess) -> None:
+    source = code("runs-fit", hidden_size=4096, num_layers=32, batch_size=512, hardware="rtx_4090")
+    panel = await Panel(await opened(page, lab, "fit.ipynb", panel=source)).ready()
+    await expect(panel.meter).to_have_attribute("data-fits", "no")
+    offers = panel.root.locator("[data-ava=offer]")
+    await panel.act("fit").click()
+    await expect(offers.first.locator("[data-act=use]")).to_be_focused()
+    await page.keyboard.press("Escape")
+    await expect(offers).to_have_count(0)
+    await expect(panel.act("fit")).to_be_focused()
+    await panel.act("fit").press("Enter")
+    await offers.first.locator("[data-act=use]").press("Enter")
+    await expect(panel.meter).to_have_attribute("data-fits", "yes")
+    await expect(offers).to_have_count(0)

@@ -142,6 +142,21 @@ def test_a_repair_is_one_click(wire: Wire, still: Look) -> None:
     assert wire.say(panel, "fix", name=fixes[0]["name"] + "x")[0].content["type"] == "plan"
 
 
+def test_a_plan_that_fits_is_found_and_taken(wire: Wire, still: Look) -> None:
+    wide = {"hidden_size": 4096, "num_layers": 32, "batch_size": 64}
+    panel = Workbench("tiny_cpu", **wide, hardware="rtx_4090")
+    wire.say(panel, "fit")
+    offers = wire.last("offers")["offers"]
+    assert all(offer["words"] and offer["notes"] for offer in offers)
+    steps = len(panel.draft.undoable)
+    wire.say(panel, "use", number=0)
+    assert wire.last("plan")["meter"]["fits"] is True
+    assert panel.draft.undoable[steps:] == [offers[0]["words"]]
+    wire.say(panel, "use", number=1)
+    assert "before the last edit" in wire.last("trouble")["text"]
+    assert len(panel.draft.undoable) == steps + 1
+
+
 def test_the_global_batch_is_kept(wire: Wire, still: Look) -> None:
     panel = Workbench("tiny_cpu")
     wire.say(panel, "edit", path="training.batch_size", text="2", focus=1)

@@ -40,18 +40,10 @@ def fit(plan: Editable = "tiny_cpu", **keys: Any) -> FitDisplay:
         UsageError: There is no such recipe or key.
         FindingsError: The plan has errors.
     """
-    from workbench.estimate.fit import fit as search
-    from workbench.hardware.devices import device, names
-    from workbench.hardware.here import with_memory
+    from workbench.fitting import search
 
     draft = drafted(plan, keys)
-    result = search(
-        draft.plan.config,
-        with_memory(draft.hardware),
-        origins=draft.plan.composed.origins,
-        profiles=[device(name) for name in names()],
-    )
-    return FitDisplay(draft, result)
+    return FitDisplay(draft, search(draft))
 
 
 def launch(

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from workbench.draft import Draft
+    from workbench.fitting import Offer
     from workbench.notebook.session import Session
     from workbench.plan import Plan
 
@@ -54,7 +55,10 @@ class Planning:
             "section": self._section,
             "explain": self._explain,
             "save": self._save,
+            "fit": self._fit,
+            "use": self._use,
         }
+        self._offered: tuple[Plan, list[Offer]] | None = None
 
     @property
     def draft(self) -> Draft:
@@ -241,6 +245,27 @@ class Planning:
             path = path.with_name(path.name + ".yaml")
         self.draft.save(path)
         return [said(f"saved as {path}")]
+
+    def _fit(self, asked: dict[str, Any]) -> Iterable[Message]:
+        """Plans that fit, to the view that asks."""
+        from workbench.fitting import offers
+
+        found = offers(self.draft)
+        self._offered = self.draft.plan, found
+        shown = {"type": "offers", "to": asked.get("view"), "offers": planview.offers_view(found)}
+        return [Message(shown)]
+
+    def _use(self, asked: dict[str, Any]) -> Iterable[Message]:
+        """Take one of them."""
+        plan, found = self._offered or (None, [])
+        number = asked.get("number")
+        if plan is not self.draft.plan or not isinstance(number, int) or number >= len(found):
+            raise WorkbenchError(
+                "these plans were found for the plan before the last edit",
+                fix="press Make it fit again",
+            )
+        words, _, _, edits = found[number]
+        return [*self._do(lambda: self.draft.put(edits, words)), said(f"done: {words}")]
 
 
 def _path(asked: dict[str, Any]) -> str:

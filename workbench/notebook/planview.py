@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from workbench.config.keys import Key
     from workbench.estimate.estimate import Estimate
     from workbench.estimate.speed import Interval
+    from workbench.fitting import Offer
     from workbench.forms import Shown
     from workbench.outlook import Figures, Outlook
 
@@ -221,6 +222,13 @@ def figures_view(outlook: Outlook) -> list[dict[str, str]]:
 
 def _energy(kilowatt_hours: float) -> str:
     return f"{kilowatt_hours:,.0f} kWh" if kilowatt_hours >= 100 else f"{kilowatt_hours:.3g} kWh"
+
+
+def offers_view(offers: list[Offer]) -> list[dict[str, Any]]:
+    """Plans that fit: what each changes, and what it comes to."""
+    return [
+        {"words": each.words, "notes": " · ".join(each.notes), "fits": each.fits} for each in offers
+    ]
 
 
 def ready_view(outlook: Outlook) -> dict[str, Any]:

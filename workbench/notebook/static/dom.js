@@ -11,6 +11,7 @@
 //   [data-ava=help]         what is known about the key that has the focus
 //   [data-ava=meter]        role=meter, with aria-valuenow and aria-valuemax in GiB, data-fits
 //   [data-ava=verdict|equation|figures|findings|why|notice|status|progress|log]
+//   [data-ava=offers] [data-ava=offer]  the list of plans that fit, while it is open
 //   [data-ava=finding]      a finding, data-severity; its repairs are [data-act=fix]
 //   [data-ava=chart]        role=img; data-n (samples of the front line, data-step its newest step),
 //                           data-drawn (points in the picture), data-lags (JSON: seconds from the
@@ -18,7 +19,8 @@
 //   [data-ava=runs] tr[data-run=NAME]   the table of runs; data-state, data-shown
 //   [data-ava=lost]         shown while no kernel answers; [data-ava=metric|smoothing|log-axis|name|file]
 //   [data-act=…]            buttons: launch, stop, stop-now, resume, undo, redo, keep, save, fix,
-//                           reset, table, zoom-in, zoom-out, zoom-all, compare, follow, yes, no
+//                           fit (find plans that fit), use (take one), reset, table, zoom-in,
+//                           zoom-out, zoom-all, compare, follow, yes, no
 const ava = {};
 
 ava.h = (tag, props = {}, ...children) => {

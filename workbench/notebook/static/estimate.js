@@ -44,8 +44,35 @@ ava.meter = (channel) => {
   return h("div", { class: "ava-memory" }, verdict, bar, legend, peak);
 };
 
+// Plans that fit lie over the findings until one is taken, or the list is left.
+ava.offers = (channel) => {
+  const { h } = ava;
+  const list = h("ul", { class: "ava-findings" });
+  const title = h("h4", { text: "Plans that fit, the fastest first" });
+  title.id = ava.id("offers");
+  const box = h("div", { class: "ava-offers", role: "dialog", "aria-labelledby": title.id, "data-ava": "offers", hidden: true });
+  let asker = null;
+  const close = () => { box.hidden = true; list.replaceChildren(); asker?.focus(); };
+  box.append(h("div", { class: "ava-title-row" }, title,
+    ava.button("no", "Leave it", close, { class: "ava-quiet" })), list);
+  channel.on("offers", ({ offers }) => {
+    list.replaceChildren(...offers.map((each, number) => h("li", { "data-ava": "offer" },
+      h("span", { class: "ava-mark", "aria-hidden": "true", text: each.fits ? "✓" : "?" }),
+      h("span", { class: "ava-fixes" },
+        ava.button("use", each.words, () => { channel.send("use", { number }); close(); }, { class: "ava-quiet" }),
+        h("span", { class: "ava-dim", text: each.notes })))));
+    box.hidden = false;
+    list.querySelector("button")?.focus();
+  });
+  box.addEventListener("keydown", (event) => { if (event.key === "Escape") close(); });
+  const ask = ava.button("fit", "Make it fit", () => channel.send("fit"), { class: "ava-quiet", "aria-haspopup": "dialog" });
+  asker = ask;
+  return { ask, box };
+};
+
 ava.estimate = (channel) => {
   const { h } = ava;
+  const offers = ava.offers(channel);
   const equation = h("div", { class: "ava-equation", "data-ava": "equation" });
   const keep = ava.button("keep", "Keep the global batch", () => channel.send("keep"),
     { class: "ava-quiet" });
@@ -56,7 +83,7 @@ ava.estimate = (channel) => {
   channel.on("plan", (message) => {
     ava.redraw(equation, message.equation, ({ terms, result }) => !terms.length ? [] : [
       ...terms.flatMap((each, place) => (place ? [op("×"), term(each)] : [term(each)])),
-      op("="), ...result.flatMap((each, place) => (place ? [op("→"), term(each)] : [term(each)])),
+      op("="), ...result.flatMap((each, place) => (place ? [h("span", { class: "ava-nowrap" }, op("→"), term(each))] : [term(each)])),
     ]);
     equation.setAttribute("aria-label", message.equation.words || "no batch");
     const kept = message.equation.kept;
@@ -71,8 +98,9 @@ ava.estimate = (channel) => {
   });
   return h("div", { role: "group", class: "ava-card ava-estimate", "aria-label": "Estimate" },
     ava.meter(channel),
-    h("div", { class: "ava-title-row" }, h("h4", { text: "One step" }), keep), equation,
-    h("h4", { text: "Speed and cost" }), figures);
+    h("div", { class: "ava-title-row" }, h("h4", { text: "One step" }),
+      h("span", { class: "ava-acts" }, keep, offers.ask)), equation,
+    h("h4", { text: "Speed and cost" }), figures, offers.box);
 };
 
 ava.findings = (channel) => {

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from workbench.config.keys import Key
     from workbench.config.profile import HardwareProfile
     from workbench.draft import Draft
-    from workbench.estimate.fit.result import Proposal
+    from workbench.fitting import Offer
     from workbench.tui.form import Shown
     from workbench.tui.widgets.canvas import Page
 
@@ -103,75 +103,33 @@ def fit(draft: Draft) -> Choice:
     """Plans that fit, the fastest first; where none does, other hardware that would.
 
     Raises:
-        WorkbenchError: The plan has a value that is none.
+        FindingsError: The plan has errors.
+        WorkbenchError: Nothing was found.
     """
-    from workbench.errors import WorkbenchError
-    from workbench.estimate.fit import fit as search
-    from workbench.hardware.devices import device, names
+    from workbench.fitting import offers
 
-    config = draft.config
-    if config is None:
-        raise WorkbenchError("a value of the plan is none", fix="repair it first: it is marked ✗")
-    profile = draft.hardware
-    capacity = None
-    if profile is None:
-        from workbench.machine import total_memory
-
-        capacity = total_memory()
-    result = search(
-        config,
-        profile,
-        origins=draft.plan.composed.origins,
-        profiles=[device(name) for name in names()],
-        capacity=capacity,
-    )
-    listed: list[tuple[str, Proposal]] = [("", each) for each in result.proposals]
-    listed += [
-        (
-            f"{remedy.devices} × {remedy.best.hardware.name if remedy.best.hardware else '?'}: ",
-            remedy.best,
-        )
-        for remedy in result.remedies
-    ]
-    if not listed:
-        why = result.notes[0] if result.notes else "nothing that the search may change makes it fit"
-        raise WorkbenchError(
-            "no plan was found that fits", why=why, fix="try another device: key h"
-        )
     items, edits, titles = [], {}, {}
-    for number, (prefix, proposal) in enumerate(listed):
-        words = prefix + (", ".join(proposal.changes) or "the plan as it is")
+    for number, offer in enumerate(offers(draft)):
         value = str(number)
-        role = "good" if proposal.fits else "warn"
-        items.append(Item(value, words, _pace(proposal), role, _preview(proposal, draft)))
-        edits[value], titles[value] = proposal.edits, words
+        role = "good" if offer.fits else "warn"
+        notes = "  ".join(offer.notes)
+        items.append(Item(value, offer.words, notes, role, _preview(offer, draft)))
+        edits[value], titles[value] = offer.edits, offer.words
     return Choice(Picker("Plans that fit", items, wide=True), edits, titles)
 
 
-def _pace(proposal: Proposal) -> str:
-    parts = []
-    pace = proposal.pace
-    if proposal.headroom is not None:
-        parts.append(f"{units.size(proposal.headroom)} free")
-    if pace.tokens_per_second is not None:
-        parts.append(f"{units.count(pace.tokens_per_second)} tok/s")
-    if pace.dollars is not None:
-        parts.append(dollars(pace.dollars))
-    return "  ".join(parts)
-
-
-def _preview(proposal: Proposal, draft: Draft) -> Page:
+def _preview(offer: Offer, draft: Draft) -> Page:
     """What a plan would set."""
 
     def page(width: int, height: int) -> list[Row]:
         del height
         rows: list[Row] = [heading("It sets", width)]
-        for path, value in proposal.edits.items():
+        for path, value in offer.edits.items():
             now = value_text(draft.value(path))
             rows.append(
                 [(f"{path}  ", ""), (now, "dim"), (" → ", "dim"), (value_text(value), "value")]
             )
-        return rows if proposal.edits else [*rows, [("nothing: the plan fits as it is", "good")]]
+        return rows if offer.edits else [*rows, [("nothing: the plan fits as it is", "good")]]
 
     return page
 
