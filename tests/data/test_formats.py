@@ -178,7 +178,7 @@ def test_text_to_evaluate_on_is_never_trained_on(tmp_path: Path, *, streaming: b
 
 def test_a_large_text_is_sent_elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = jsonl(tmp_path / "a.jsonl")
-    monkeypatch.setattr("workbench.data.corpus._available_memory", lambda: 10_000)
+    monkeypatch.setattr("workbench.machine.available_memory", lambda: 10_000)
     with pytest.raises(DataError, match="do not fit into memory") as caught:
         opened({"path": str(path)})
     assert "ava data prepare" in str(caught.value.fix)

@@ -14,7 +14,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from workbench import units
+from workbench import machine, units
 from workbench.config.schema.data import DataConfig
 from workbench.data.huggingface import documents_of, is_saved_dataset, open_named, open_saved
 from workbench.data.reading import (
@@ -269,7 +269,7 @@ def _matches(name: str, pattern: str) -> bool:
 def _refuse_more_than_memory(paths: list[Path]) -> None:
     """Say it before the kernel has to end the process without a word."""
     size = sum(path.stat().st_size for path in paths if path.is_file())
-    free = _available_memory()
+    free = machine.available_memory()
     # The text once as bytes, once as a string, once as tokens.
     if free is not None and 3 * size > free:
         raise DataError(
@@ -279,16 +279,6 @@ def _refuse_more_than_memory(paths: list[Path]) -> None:
             fix="prepare it once, and train on the result: ava data prepare TEXT --out DIR\n"
             "or read it while training: --data.streaming true",
         )
-
-
-def _available_memory() -> int | None:
-    try:
-        for line in Path("/proc/meminfo").read_text().splitlines():
-            if line.startswith("MemAvailable:"):
-                return int(line.split()[1]) * 1024
-    except (OSError, ValueError, IndexError):
-        pass
-    return None
 
 
 def _walk(root: Path, skipped: list[Skipped]) -> Iterator[Path]:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import platform
-import re
 import subprocess
 import sys
 import time
@@ -18,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from workbench import machine
 from workbench.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ def describe(device: torch.device, threads: int) -> dict[str, Any]:
         "python": platform.python_version(),
         "platform": platform.platform(),
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
-        "cpu": cpu_model(),
+        "cpu": machine.cpu_model(),
         "cores": len(os.sched_getaffinity(0)),
         "threads": threads,
         "git": git_revision(),
@@ -101,15 +101,6 @@ def differences(recorded: dict[str, Any], now: dict[str, Any]) -> list[str]:
         for what in ("torch", "cpu", "device", "git")
         if what in recorded and recorded[what] != now[what]
     ]
-
-
-def cpu_model() -> str:
-    """The name of the processor."""
-    try:
-        match = re.search(r"model name\s*:\s*(.+)", Path("/proc/cpuinfo").read_text())
-    except OSError:
-        match = None
-    return match[1].strip() if match else platform.processor() or platform.machine()
 
 
 def git_revision() -> str | None:
@@ -129,12 +120,3 @@ def git_revision() -> str | None:
         return git("rev-parse", "HEAD") + ("+" if changed else "")
     except (OSError, subprocess.SubprocessError):
         return None
-
-
-def available_memory() -> int | None:
-    """Bytes that programs can still take without swapping; None when Linux does not say."""
-    try:
-        match = re.search(r"MemAvailable:\s*(\d+) kB", Path("/proc/meminfo").read_text())
-    except OSError:
-        return None
-    return int(match[1]) * 1024 if match else None

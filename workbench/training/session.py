@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 import torch
 from pydantic import ValidationError
 
-from workbench import units
+from workbench import machine, units
 from workbench.config.schema import Config
 from workbench.data.opening import Opened, open_source
 from workbench.errors import CheckpointError, ConfigError, RunError, TrainingError
@@ -336,7 +336,7 @@ def _fill(model: LanguageModel, config: Config, device: torch.device, world: Wor
 
 def _check_memory(model: LanguageModel, device: torch.device, copies: int) -> None:
     """Refuse what cannot fit before the kernel has to kill the process without a word."""
-    free = environment.available_memory()
+    free = machine.available_memory()
     needed = model.num_parameters() * _BYTES_PER_PARAMETER * copies
     if device.type == "cpu" and free is not None and needed > free:
         raise TrainingError(

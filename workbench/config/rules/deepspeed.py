@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from workbench import units
 from workbench.config.degrees import Degrees
 from workbench.config.keys import keys, value_at
+from workbench.config.offload import asked_optimizer_place, asked_parameters_place
 from workbench.config.rules.base import Problem, Subject, drop, put, rule
 
 if TYPE_CHECKING:
@@ -44,26 +45,6 @@ def engine(subject: Subject) -> DeepspeedConfig | None:
     return None if off else deepspeed
 
 
-def optimizer_place(deepspeed: DeepspeedConfig) -> str:
-    """Where the optimizer lives: none, cpu or nvme."""
-    if deepspeed.offload_optimizer.device is not None:
-        return deepspeed.offload_optimizer.device
-    if deepspeed.nvme_offload:
-        return "nvme"
-    return "cpu" if deepspeed.cpu_offload else "none"
-
-
-def param_place(deepspeed: DeepspeedConfig) -> str:
-    """Where the parameters wait with stage 3: none, cpu or nvme."""
-    if deepspeed.offload_param.device is not None:
-        return deepspeed.offload_param.device
-    if deepspeed.zero_stage != 3:
-        return "none"
-    if deepspeed.nvme_offload:
-        return "nvme"
-    return "cpu" if deepspeed.cpu_offload else "none"
-
-
 @rule("nvme-needs-cpu-offload", "error")
 def nvme_needs_cpu_offload(subject: Subject) -> Iterator[Problem]:
     """deepspeed.nvme_offload goes through host memory, so it needs cpu_offload."""
@@ -83,8 +64,8 @@ def nvme_needs_path(subject: Subject) -> Iterator[Problem]:
     if not deepspeed:
         return
     for name, place, section in (
-        ("offload_optimizer", optimizer_place(deepspeed), deepspeed.offload_optimizer),
-        ("offload_param", param_place(deepspeed), deepspeed.offload_param),
+        ("offload_optimizer", asked_optimizer_place(deepspeed), deepspeed.offload_optimizer),
+        ("offload_param", asked_parameters_place(deepspeed), deepspeed.offload_param),
     ):
         if place == "nvme" and section.nvme_path is None:
             yield Problem(
@@ -104,7 +85,7 @@ def nvme_needs_path(subject: Subject) -> Iterator[Problem]:
 def nvme_needs_stage_3(subject: Subject) -> Iterator[Problem]:
     """Offload to NVMe needs ZeRO stage 3; below it everything silently stays in memory."""
     deepspeed = engine(subject)
-    if deepspeed and optimizer_place(deepspeed) == "nvme" and deepspeed.zero_stage < 3:
+    if deepspeed and asked_optimizer_place(deepspeed) == "nvme" and deepspeed.zero_stage < 3:
         yield Problem(
             subject.blame("deepspeed.offload_optimizer.device", "deepspeed.nvme_offload"),
             f"with ZeRO stage {deepspeed.zero_stage} DeepSpeed writes nothing to the drive: the "
@@ -126,7 +107,7 @@ def nvme_needs_stage_3(subject: Subject) -> Iterator[Problem]:
 def param_offload_needs_stage_3(subject: Subject) -> Iterator[Problem]:
     """deepspeed.offload_param needs ZeRO stage 3; below it DeepSpeed ignores it."""
     deepspeed = engine(subject)
-    if deepspeed and param_place(deepspeed) != "none" and deepspeed.zero_stage < 3:
+    if deepspeed and asked_parameters_place(deepspeed) != "none" and deepspeed.zero_stage < 3:
         yield Problem(
             "deepspeed.offload_param.device",
             f"with ZeRO stage {deepspeed.zero_stage} DeepSpeed ignores offload_param: parameters "
@@ -142,7 +123,7 @@ def param_offload_needs_stage_3(subject: Subject) -> Iterator[Problem]:
 def offload_needs_zero(subject: Subject) -> Iterator[Problem]:
     """Offload of the optimizer needs ZeRO stage 1 or higher."""
     deepspeed = engine(subject)
-    if deepspeed and deepspeed.zero_stage == 0 and optimizer_place(deepspeed) == "cpu":
+    if deepspeed and deepspeed.zero_stage == 0 and asked_optimizer_place(deepspeed) == "cpu":
         yield Problem(
             subject.blame("deepspeed.offload_optimizer.device", "deepspeed.cpu_offload"),
             "offload is a part of ZeRO: with zero_stage 0 there is nothing to offload",
@@ -238,7 +219,7 @@ def offload_needs_cpu_optimizer(subject: Subject) -> Iterator[Problem]:
     if (
         deepspeed
         and deepspeed.zero_stage > 0
-        and optimizer_place(deepspeed) != "none"
+        and asked_optimizer_place(deepspeed) != "none"
         and deepspeed.zero_force_ds_cpu_optimizer
         and optimizer not in (*_ON_CPU, *_ONE_BIT)
     ):
@@ -414,7 +395,7 @@ def deepspeed_needs_gpu(subject: Subject) -> Iterator[Problem]:
                 f"DeepSpeed has {name} for GPUs only, and run.device is cpu",
                 (put(f"deepspeed.{name}", False),),
             )
-    kept = optimizer_place(deepspeed) == "none"  # offloaded, Lion has a CPU version
+    kept = asked_optimizer_place(deepspeed) == "none"  # offloaded, Lion has a CPU version
     if deepspeed.enabled and kept and config.training.optimizer in ("lamb", "lion"):
         yield Problem(
             "training.optimizer",

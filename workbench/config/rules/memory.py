@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 from workbench import units
 from workbench.config.degrees import Degrees
+from workbench.config.offload import optimizer_place, parameters_place
 from workbench.config.rules.base import Problem, Repair, Subject, put, rule
-from workbench.config.rules.deepspeed import optimizer_place, param_place
 from workbench.config.size import size_of
 
 if TYPE_CHECKING:
@@ -37,11 +37,11 @@ def resident_bytes(config: Config) -> float:
     if deepspeed.enabled:
         stage, half = deepspeed.zero_stage, config.training.mixed_precision != "no"
         each = 2 if half else 4
-        away = stage > 0 and optimizer_place(deepspeed) != "none"
+        away = optimizer_place(deepspeed) != "none"
         optimizer = (share if stage > 0 else local) * (state + (4 if half else 0))
         gradients = (share if stage > 1 else local) * each
         weights = (share if stage > 2 else local) * each
-        if stage == 3 and param_place(deepspeed) != "none":
+        if parameters_place(deepspeed) != "none":
             weights = 0
         if away:
             optimizer, gradients = 0, 0 if stage > 1 else gradients

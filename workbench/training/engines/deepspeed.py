@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from workbench.config.offload import asked_optimizer_place
 from workbench.training.engines.base import all_tensors, named_tensors
 from workbench.training.engines.deepspeed_masters import masters_of
-from workbench.training.engines.deepspeed_settings import deepspeed_settings, optimizer_place
+from workbench.training.engines.deepspeed_settings import deepspeed_settings
 from workbench.training.engines.deepspeed_start import load_deepspeed, refused
 from workbench.training.engines.host import kept_on_host
 from workbench.training.optim import make_optimizer
@@ -53,7 +54,7 @@ class DeepspeedEngine:
         self._skeleton = copy.deepcopy(model).to("meta")
         exact = {name: value.detach().cpu().clone() for name, value in all_tensors(model).items()}
         settings = deepspeed_settings(config, world.size, _PRECISION[model.compute_dtype])
-        if optimizer_place(config.deepspeed) != "none" and device.type == "cpu":
+        if asked_optimizer_place(config.deepspeed) != "none" and device.type == "cpu":
             # DeepSpeed's CPU optimizers are compiled at their first use, for a minute; where the
             # device is the host anyway, torch's do the same.
             settings["zero_force_ds_cpu_optimizer"] = False

@@ -11,6 +11,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from workbench.config.offload import asked_optimizer_place, parameters_place
 from workbench.errors import ConfigError
 from workbench.estimate.batch import Batch
 
@@ -65,29 +66,13 @@ def deepspeed_settings(config: Config, world_size: int, precision: str) -> dict[
 def _refuse_bf16_optimizer(section: DeepspeedConfig, precision: str) -> None:
     """Stage 1 would take another optimizer for this, which keeps its gradients out of sight."""
     wide = section.grad_accum_dtype == "fp32" and precision == "bf16"
-    if wide and section.zero_stage == 1 and optimizer_place(section) == "none":
+    if wide and section.zero_stage == 1 and asked_optimizer_place(section) == "none":
         raise ConfigError(
             "ZeRO stage 1 cannot add up bf16 gradients in fp32 here",
             where="deepspeed.grad_accum_dtype",
             why="DeepSpeed's engine for it shows the gradient to nobody before the update",
             fix="use --deepspeed.zero_stage 2, or --deepspeed.grad_accum_dtype null",
         )
-
-
-def optimizer_place(section: DeepspeedConfig) -> str:
-    """Where the optimizer's state lives: ``none`` (the device), ``cpu`` or ``nvme``."""
-    if section.offload_optimizer.device is not None:
-        return section.offload_optimizer.device
-    return "nvme" if section.nvme_offload else "cpu" if section.cpu_offload else "none"
-
-
-def param_place(section: DeepspeedConfig) -> str:
-    """The same for the parameters, which only stage 3 can move."""
-    if section.zero_stage < 3:
-        return "none"
-    if section.offload_param.device is not None:
-        return section.offload_param.device
-    return "nvme" if section.nvme_offload else "cpu" if section.cpu_offload else "none"
 
 
 def _zero(section: DeepspeedConfig) -> dict[str, Any]:
@@ -98,7 +83,7 @@ def _zero(section: DeepspeedConfig) -> dict[str, Any]:
     )  # fmt: skip
     zero: dict[str, Any] = {"stage": section.zero_stage}
     zero |= {name: getattr(section, name) for name in same}
-    if (place := optimizer_place(section)) != "none" and section.zero_stage > 0:
+    if (place := asked_optimizer_place(section)) != "none" and section.zero_stage > 0:
         zero["offload_optimizer"] = _offload(section.offload_optimizer.model_dump(), place)
     if section.zero_stage < 3:
         return zero
@@ -112,7 +97,7 @@ def _zero(section: DeepspeedConfig) -> dict[str, Any]:
     zero |= {name: getattr(section, name) for name in stage_3}
     if section.stage3_model_persistence_threshold is not None:
         zero["stage3_model_persistence_threshold"] = section.stage3_model_persistence_threshold
-    if (place := param_place(section)) != "none":
+    if (place := parameters_place(section)) != "none":
         zero["offload_param"] = _offload(section.offload_param.model_dump(), place)
     return zero
 
