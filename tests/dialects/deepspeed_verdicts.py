@@ -8,6 +8,7 @@ it builds anything.
 from __future__ import annotations
 
 import copy
+import inspect
 import json
 import logging
 import sys
@@ -69,6 +70,7 @@ def engine_of(config: DeepSpeedConfig) -> Any:
         client_lr_scheduler=None,
         pipeline_parallelism=False,
         global_rank=1,
+        zenflow=False,
     )
     return engine
 
@@ -90,10 +92,41 @@ def ask(tree: dict[str, Any], world: int) -> list[str] | None:
     return None
 
 
+def check_arguments(engine: Any) -> None:
+    """Whether the optimizer that the engine would make takes the parameters of the file."""
+    name, params = engine.optimizer_name(), dict(engine.optimizer_params() or {})
+    if name is None or name.startswith("mu"):
+        return
+    if name in ("adam", "adamw"):
+        decoupled = params.pop("adam_w_mode", True)
+        kind, more = engine.get_optimizer_configuration(params, name == "adamw" or decoupled)
+        params |= more
+    else:
+        kind = class_of(engine, name)
+    try:
+        inspect.signature(kind.__init__).bind(None, [], **params)
+    except TypeError as error:
+        raise TypeError(f"{kind.__name__}.__init__() {error}") from None
+
+
+def class_of(engine: Any, name: str) -> Any:
+    from deepspeed.ops.adagrad import DeepSpeedCPUAdagrad
+    from deepspeed.ops.lamb import FusedLamb
+    from deepspeed.ops.lion import DeepSpeedCPULion, FusedLion
+
+    on_cpu = engine.zero_use_cpu_optimizer()
+    if name == "adagrad":
+        return DeepSpeedCPUAdagrad if on_cpu else torch.optim.Adagrad
+    if name == "lion":
+        return DeepSpeedCPULion if on_cpu else FusedLion
+    return FusedLamb if name == "lamb" else getattr(torch.optim, name)
+
+
 def check_engine(engine: Any) -> None:
     engine._do_sanity_check()
     if "max_grad_norm" in (engine.optimizer_params() or {}):
         engine._configure_basic_optimizer([])
+    check_arguments(engine)
     # Without one in the file, the script brings its own.
     engine._do_optimizer_sanity_check(optimizer_of(engine.optimizer_name() or "AdamW"))
     weight = torch.nn.Parameter(torch.zeros(1))

@@ -122,3 +122,24 @@ def test_what_runs_and_why() -> None:
     assert grouped_swiglu.implementations[0].refuse(*on_meta, ends_E) == (
         "only a CPU wants one expert after another"
     )
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
+@pytest.mark.parametrize("frozen", [(1, 2, 3), (1,), (2, 3)], ids=str)
+def test_frozen_matrices_change_nothing_else(
+    frozen: tuple[int, ...], dtype: torch.dtype, way: str
+) -> None:
+    wanted = gradients(dtype, way)
+    tensors, ends_E = problem(dtype)
+    for place in frozen:
+        tensors[place].requires_grad_(False)
+    y_RD = grouped_swiglu(*tensors, ends_E, implementation=way)
+    (y_RD.float() * torch.linspace(-1, 1, 24)).sum().backward()
+    assert torch.equal(y_RD, wanted[0])
+    for place, tensor in enumerate(tensors):
+        if place in frozen:
+            assert tensor.grad is None
+        else:
+            assert tensor.grad is not None
+            assert torch.equal(tensor.grad, wanted[place + 1])

@@ -166,3 +166,47 @@ def test_it_says_what_ran_and_why() -> None:
         linear_cross_entropy(x_ND, weight_VD, target_N, implementation="triton")
     with pytest.raises(ValueError, match="cannot run here: fp64"):
         linear_cross_entropy(x_ND.double(), weight_VD.double(), target_N, implementation="chunked")
+
+
+def loss_and_gradients(
+    dtype: torch.dtype, wanted: set[str], *, own_loss: bool
+) -> tuple[torch.Tensor, dict[str, torch.Tensor | None]]:
+    """A loss, and the gradients of what is not frozen."""
+    x_ND, weight_VD, target_N = problem(64, 24, 50, dtype)
+    target_N[::5] = -100
+    bias_V = torch.linspace(-1, 1, 50)
+    inputs = {"x": x_ND, "weight": weight_VD, "bias": bias_V}
+    for name, each in inputs.items():
+        each.requires_grad_(name in wanted)
+    if own_loss:
+        loss = linear_loss(x_ND, weight_VD, target_N, bias_V, squares, chunk_size=7)[0]
+    else:
+        loss = linear_cross_entropy(x_ND, weight_VD, target_N, bias_V, chunk_size=7)
+    if wanted:
+        (loss / 51).backward()  # type: ignore[no-untyped-call]
+    return loss.detach(), {name: each.grad for name, each in inputs.items()}
+
+
+def squares(logits_CV: torch.Tensor, target_C: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Some other loss."""
+    total = (logits_CV.square().sum(dim=-1) * (target_C != -100)).sum()
+    return total, total[None]
+
+
+@pytest.mark.parametrize("own_loss", [False, True])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
+@pytest.mark.parametrize("wanted", ["x", "weight", "bias", "x bias", ""])
+def test_what_is_frozen_changes_nothing_else(
+    wanted: str, dtype: torch.dtype, *, own_loss: bool
+) -> None:
+    loss, gradients = loss_and_gradients(dtype, {"x", "weight", "bias"}, own_loss=own_loss)
+    found, others = loss_and_gradients(dtype, set(wanted.split()), own_loss=own_loss)
+    assert torch.equal(loss, found)
+    for name, gradient in others.items():
+        if name in wanted.split():
+            wanted_gradient = gradients[name]
+            assert gradient is not None
+            assert wanted_gradient is not None
+            assert torch.equal(gradient, wanted_gradient)
+        else:
+            assert gradient is None

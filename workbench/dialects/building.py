@@ -195,6 +195,13 @@ class Builder:
             places = self._places.setdefault(dotted(path), [])
             places += [each for each in ours if each not in places]
 
+    def give_up(self, path: Path, reason: str) -> None:
+        """Make a key residue that had been understood: another one counts, or it is no good."""
+        leaf = names(path)
+        self._places.pop(dotted(path), None)
+        self._left.pop(leaf, None)
+        self._residue.append(Residue(leaf, self.value(leaf), reason, self.line(leaf)))
+
     def keep(self, path: Path, reason: str, *, verdict: Verdict | None = None) -> None:
         """Make a foreign key, or all leaves of a section, residue."""
         for leaf in self._below(path):

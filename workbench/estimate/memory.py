@@ -107,13 +107,10 @@ class Memory:
 
 def why_unknown(config: Config) -> list[str]:
     """What of a config the ledger has no lines for."""
-    model, parallel, lora = config.model, config.parallel, config.lora
+    parallel, lora = config.parallel, config.lora
     missing = {
         f"training.mtp with {parallel.strategy}": config.training.mtp.enabled
         and (parallel.strategy == "fsdp" or config.deepspeed.enabled),
-        "training.mtp with lora": config.training.mtp.enabled and lora.enabled,
-        f"lora with model.model_type: {model.model_type}": lora.enabled
-        and model.model_type != "decoder",
         "lora with deepspeed": lora.enabled and config.deepspeed.enabled,
         "deepspeed.activation_checkpointing.cpu_checkpointing": (
             config.deepspeed.enabled

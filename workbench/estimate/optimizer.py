@@ -60,6 +60,7 @@ class Rule:
         states: The states of one tensor where they depend on its shape.
         passing: Bytes on the side while one tensor is moved, by the tensor and the alignment.
         together: fp32 numbers on the side for each weight where all are moved at once.
+        leaves: Bytes that moving a tensor leaves behind until the next one of its group is done.
     """
 
     name: str
@@ -69,6 +70,7 @@ class Rule:
     states: Callable[[Weight, int], Kept] | None = None
     passing: Callable[[Weight, int], int] | None = None
     together: int = 0
+    leaves: Callable[[Weight, int], int] | None = None
 
     @property
     def plain(self) -> bool:
@@ -110,7 +112,7 @@ _MOMENTS = "mean and mean square of each gradient"
 
 
 def _one_copy(weight: Weight, alignment: int) -> int:
-    """Lion: the direction."""
+    """Lion: the direction. Adagrad: the root, which its loop holds until it has the next."""
     return up(4 * weight.numbers, alignment)
 
 
@@ -119,23 +121,17 @@ def _two_copies(weight: Weight, alignment: int) -> int:
     return 2 * up(4 * weight.numbers, alignment)
 
 
-def _three_copies(weight: Weight, alignment: int) -> int:
-    """Adagrad one by one: gradient with decay, root, and the root of the tensor before."""
-    largest = up(4 * weight.numbers, alignment)
-    return largest + _roots(weight, alignment) if weight.is_matrix else largest
-
-
-def _roots(weight: Weight, alignment: int) -> int:
-    """Adagrad's root, and that of the tensor before."""
-    return (1 if weight.alone else 2) * up(4 * weight.numbers, alignment)
+def _root_and_gradient(weight: Weight, alignment: int) -> int:
+    """Adagrad one by one: the root, and the gradient with decay."""
+    return (2 if weight.is_matrix else 1) * up(4 * weight.numbers, alignment)
 
 
 def _adagrad(training: TrainingConfig, *, cpu: bool) -> Rule:
     text = "sum of the squares of each gradient"
     if not cpu:
         return Rule("adagrad", 1, 1, text, together=2)
-    passing = _three_copies if training.weight_decay > 0 else _roots
-    return Rule("adagrad", 1, 1, text, passing=passing)
+    passing = _root_and_gradient if training.weight_decay > 0 else _one_copy
+    return Rule("adagrad", 1, 1, text, passing=passing, leaves=_one_copy)
 
 
 def _sgd(training: TrainingConfig, *, cpu: bool, sharded: bool) -> Rule:

@@ -26,7 +26,6 @@ class Weight(NamedTuple):
         whole: Sizes of all of it.
         kept: Bytes of an element between steps.
         trained: Whether it learns.
-        single: Whether an optimizer of its own moves it.
     """
 
     name: str
@@ -36,7 +35,6 @@ class Weight(NamedTuple):
     whole: tuple[int, ...]
     kept: int
     trained: bool = True
-    single: bool = False
 
     @property
     def numbers(self) -> int:
@@ -57,11 +55,6 @@ class Weight(NamedTuple):
     def is_matrix(self) -> bool:
         """Whether weight decay applies to it: no norm, no bias, no stack of biases."""
         return len(self.whole) > 1 and not self.name.endswith("bias")
-
-    @property
-    def alone(self) -> bool:
-        """Whether no other tensor of its size comes before it in an optimizer that goes on."""
-        return self.part == "front" or self.single
 
 
 def weights_of(net: Sized, shards: int = 1) -> list[Weight]:

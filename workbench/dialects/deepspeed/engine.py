@@ -5,6 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from workbench.dialects.deepspeed.judging import TORCH, WIDE, Refusal, enabled, stage_of
+from workbench.dialects.deepspeed.parameters import (
+    OPTIMIZERS as CLASSES,
+)
+from workbench.dialects.deepspeed.parameters import (
+    SCHEDULES,
+    TAKEN_OUT,
+    TORCH_SCHEDULES,
+    Takes,
+    optimizer_class,
+)
 from workbench.dialects.deepspeed.strict import number_of
 
 if TYPE_CHECKING:
@@ -20,72 +30,6 @@ TORCH_OPTIMIZERS = (
 
 
 ZERO_OPTIMIZERS = ("adam", "adamw", "adagrad", "lion", "muon", "Adam", "AdamW", "Adagrad")
-
-
-SCHEDULERS: dict[str, frozenset[str]] = {
-    "LRRangeTest": frozenset(
-        [
-            "lr_range_test_min_lr",
-            "lr_range_test_step_size",
-            "lr_range_test_step_rate",
-            "lr_range_test_staircase",
-            "last_batch_iteration",
-        ]
-    ),
-    "OneCycle": frozenset(
-        [
-            "cycle_min_lr",
-            "cycle_max_lr",
-            "decay_lr_rate",
-            "cycle_first_step_size",
-            "cycle_second_step_size",
-            "cycle_first_stair_count",
-            "cycle_second_stair_count",
-            "decay_step_size",
-            "cycle_momentum",
-            "cycle_min_mom",
-            "cycle_max_mom",
-            "decay_mom_rate",
-            "last_batch_iteration",
-        ]
-    ),
-    "WarmupLR": frozenset(
-        [
-            "warmup_min_lr",
-            "warmup_max_lr",
-            "warmup_num_steps",
-            "warmup_type",
-            "last_batch_iteration",
-        ]
-    ),
-    "WarmupDecayLR": frozenset(
-        [
-            "total_num_steps",
-            "warmup_min_lr",
-            "warmup_max_lr",
-            "warmup_num_steps",
-            "warmup_type",
-            "last_batch_iteration",
-        ]
-    ),
-    "WarmupCosineLR": frozenset(
-        [
-            "total_num_steps",
-            "warmup_min_ratio",
-            "warmup_num_steps",
-            "cos_min_ratio",
-            "warmup_type",
-            "last_batch_iteration",
-        ]
-    ),
-}
-
-
-REQUIRED = {
-    "OneCycle": ("cycle_min_lr", "cycle_max_lr"),
-    "WarmupDecayLR": ("total_num_steps",),
-    "WarmupCosineLR": ("total_num_steps",),
-}
 
 
 def engine_refusals(tree: dict[str, Any]) -> list[Refusal]:
@@ -116,6 +60,7 @@ def _optimizer(tree: dict[str, Any]) -> Iterator[Refusal]:
             "engine",
         )
     known = name.lower() if name.lower() in OPTIMIZERS else name
+    yield from _arguments(known, params, tree)
     scale = number_of(tree.get("fp16", {}).get("loss_scale", 0))
     if known == "lamb" and scale:
         yield Refusal(
@@ -133,24 +78,57 @@ def _optimizer(tree: dict[str, Any]) -> Iterator[Refusal]:
         )
 
 
-def _scheduler(tree: dict[str, Any]) -> Iterator[Refusal]:
-    section = tree.get("scheduler", {})
-    name, params = section.get("type"), section.get("params")
-    if name is None or name not in SCHEDULERS:
-        if name is not None and not name.endswith(("LR", "Restarts", "Plateau", "Lambda")):
-            yield Refusal(
-                ("scheduler", "type"), f"DeepSpeed does not recognize LR scheduler {name}", "engine"
-            )
+def _arguments(name: str, params: dict[str, Any], tree: dict[str, Any]) -> Iterator[Refusal]:
+    """Keys of ``optimizer.params`` that the class made for it does not take."""
+    zero = tree.get("zero_optimization")
+    offload = zero.get("offload_optimizer") if isinstance(zero, dict) else None
+    place = offload.get("device") if isinstance(offload, dict) else None
+    kind = optimizer_class(name, params, on_cpu=place in ("cpu", "nvme"))
+    if kind not in CLASSES:
         return
-    given = params or {}
+    taken = TAKEN_OUT if name in ("adam", "adamw") else ()
+    given = [key for key in params if key not in (*taken[: None if "torch_adam" in params else 3],
+                                                  "max_grad_norm")]  # fmt: skip
     for key in given:
-        if key not in SCHEDULERS[name]:
+        if key not in CLASSES[kind].names:
             yield Refusal(
-                ("scheduler", "params", key),
-                f"{name}.__init__() got an unexpected keyword argument '{key}'",
+                ("optimizer", "params", key),
+                f"{kind}.__init__() got an unexpected keyword argument '{key}'",
                 "engine",
             )
-    missing = [key for key in REQUIRED.get(name, ()) if key not in given]
+
+
+def _scheduler(tree: dict[str, Any]) -> Iterator[Refusal]:
+    section = tree.get("scheduler", {})
+    name, given = section.get("type"), section.get("params")
+    if name is None:
+        return
+    takes = SCHEDULES.get(name) or TORCH_SCHEDULES.get(name)
+    if takes is None:
+        yield Refusal(
+            ("scheduler", "type"), f"DeepSpeed does not recognize LR scheduler {name}", "engine"
+        )
+    elif given is None:
+        yield Refusal(
+            ("scheduler",), f"{name}() argument after ** must be a mapping, not NoneType", "engine"
+        )
+    else:
+        yield from _taken(name, given, takes)
+        if name in SCHEDULES:
+            yield from _figures(name, given)
+
+
+def _taken(name: str, given: dict[str, Any], takes: Takes) -> Iterator[Refusal]:
+    """What a schedule does not take, lacks, or cannot compute with."""
+    for key, value in given.items():
+        path = ("scheduler", "params", key)
+        if key not in takes.names:
+            yield Refusal(
+                path, f"{name}.__init__() got an unexpected keyword argument '{key}'", "engine"
+            )
+        elif key in takes.numbers and isinstance(value, str | list | dict):
+            yield Refusal(path, f"{name} computes with {key}: {value!r} is no number", "engine")
+    missing = [key for key in takes.needed if key not in given]
     if missing:
         yield Refusal(
             ("scheduler", "params"),
@@ -158,22 +136,33 @@ def _scheduler(tree: dict[str, Any]) -> Iterator[Refusal]:
             f"{'s' if len(missing) > 1 else ''}: {' and '.join(map(repr, missing))}",
             "engine",
         )
-    steps = given.get("warmup_num_steps", 1000)
-    if name.startswith("Warmup") and (
-        isinstance(steps, bool) or not isinstance(steps, int) or steps <= 0
+
+
+def _figures(name: str, given: dict[str, Any]) -> Iterator[Refusal]:
+    """The numbers of steps that DeepSpeed's schedules check."""
+    key = "lr_range_test_step_size" if name == "LRRangeTest" else "warmup_num_steps"
+    steps = given.get(key, 1000)
+    if name != "OneCycle" and (not isinstance(steps, int) or steps <= 0):
+        yield Refusal(
+            ("scheduler", "params", key), f"{key} must be a positive integer, got {steps}", "engine"
+        )
+    for key, least, words in (
+        ("cycle_first_step_size", 1e-300, "positive"),
+        ("cycle_second_step_size", 0, "non-negative"),
     ):
-        yield Refusal(
-            ("scheduler", "params", "warmup_num_steps"),
-            f"warmup_num_steps must be a positive integer, got {steps}",
-            "engine",
-        )
-    first = given.get("cycle_first_step_size", 2000)
-    if name == "OneCycle" and isinstance(first, int | float) and first <= 0:
-        yield Refusal(
-            ("scheduler", "params", "cycle_first_step_size"),
-            f"cycle_first_step_size must be positive, got {float(first)}",
-            "engine",
-        )
+        if name != "OneCycle" or key not in given:
+            continue
+        size = number_of(given[key])
+        if size is None and (given[key] is not None or words == "positive"):
+            yield Refusal(
+                ("scheduler", "params", key), f"{key}: {given[key]!r} is no number", "engine"
+            )
+        elif size is not None and size < least:
+            yield Refusal(
+                ("scheduler", "params", key),
+                f"{key} must be {words}, got {float(size)}",
+                "engine",
+            )
 
 
 def _data_types(tree: dict[str, Any]) -> Iterator[Refusal]:

@@ -9,7 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-Kind: TypeAlias = Literal["bool", "int", "float", "text", "list", "texts", "mapping", "any"]
+Kind: TypeAlias = Literal[
+    "bool", "int", "float", "text", "list", "texts", "mapping", "dtype", "any"
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,7 +161,7 @@ HYBRID_ENGINE: Section = {
     "max_out_tokens": Field("int", gt=0),
 }
 TENSOR_PARALLEL: Section = {
-    "dtype": Field(),
+    "dtype": Field("dtype"),
     "autotp_size": Field("int"),
     **_each("bool", "tp_overlap_comm keep_module_on_host replace_with_kernel_inject kernel_inject"),
     "vocab_parallel_lm_head": Field("bool", optional=True),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from typing import TYPE_CHECKING, Any
 
-from workbench.dialects.building import Builder
+from workbench.dialects.building import Builder, plant
 from workbench.dialects.deepspeed.batch import read_batch
 from workbench.dialects.deepspeed.fields import TOP_LEVEL
 from workbench.dialects.deepspeed.models import named
@@ -22,7 +22,12 @@ from workbench.dialects.deepspeed.tables import (
     TOP,
     ZERO,
 )
-from workbench.dialects.deepspeed.training import read_optimizer, read_precision, read_scheduler
+from workbench.dialects.deepspeed.training import (
+    OPTIMIZERS,
+    read_optimizer,
+    read_precision,
+    read_scheduler,
+)
 from workbench.dialects.parsing import parse
 
 if TYPE_CHECKING:
@@ -58,7 +63,29 @@ def read_json(foreign: Foreign) -> Reading:
     read_scheduler(builder)
     _judge(builder, document.tree, world)
     _leave(builder)
-    return builder.reading()
+    return _with_spellings(builder.reading(), document.tree)
+
+
+def _with_spellings(reading: Reading, tree: dict[str, Any]) -> Reading:
+    """What a writer could not guess travels along: switches that are off, the optimizer's name."""
+    travel: dict[tuple[str, ...], Any] = {}
+    chosen = reading.layer.tree.get("training", {}).get("mixed_precision")
+    for section in ("bf16", "bfloat16", "fp16"):
+        inner = tree.get(section)
+        usual = section == chosen and isinstance(inner, dict) and inner.get("enabled") is True
+        if f"{section}.enabled" in reading.places and isinstance(inner, dict) and not usual:
+            travel[section, "enabled"] = inner["enabled"]
+    if "optimizer.type" in reading.places:
+        kind = tree["optimizer"]["type"]
+        if kind not in OPTIMIZERS.values() or kind == "Adam":
+            travel["optimizer", "type"] = kind
+    if "optimizer.params.adam_w_mode" in reading.places:
+        travel["optimizer", "params", "adam_w_mode"] = tree["optimizer"]["params"]["adam_w_mode"]
+    if travel:
+        kept = reading.layer.tree["imported"].setdefault("keys", {})
+        for path, value in travel.items():
+            plant(kept, path, value)
+    return reading
 
 
 def _read_model(builder: Builder, stem: str) -> None:

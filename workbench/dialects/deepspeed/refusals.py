@@ -23,8 +23,15 @@ if TYPE_CHECKING:
 _MAPPINGS = (
     "optimizer", "scheduler", "activation_checkpointing", "flops_profiler", "autotuning",
     "pipeline", "data_efficiency", "checkpoint", "data_types", "torch_autocast", "timers",
-    "expert_parallel",
+    "expert_parallel", "aio",
 )  # fmt: skip
+
+_INNER = (
+    ("timers", "throughput"),
+    ("data_efficiency", "data_sampling"),
+    ("data_efficiency", "data_routing"),
+    ("checkpoint", "parallel_write"),
+)
 
 
 def refusals(tree: dict[str, Any], world: int) -> list[Refusal]:
@@ -52,16 +59,31 @@ def _shape(tree: dict[str, Any]) -> Iterator[Refusal]:
         value = tree.get(name, {})
         if isinstance(value, dict):
             continue
-        if name == "zero_optimization" and isinstance(value, bool):
-            continue  # as files of 2020 have it
-        if value is None and name in ("bf16", "bfloat16", "checkpoint", "expert_parallel"):
+        if _is_borne(name, value):
             continue
         kind = "NoneType" if value is None else type(value).__name__
         yield Refusal((name,), f"{name} must be a mapping, not {kind}")
+    for name, inner in _INNER:
+        section = tree.get(name)
+        value = section.get(inner, {}) if isinstance(section, dict) else {}
+        if not isinstance(value, dict):
+            kind = type(value).__name__
+            yield Refusal((name, inner), f"{name}.{inner} must be a mapping, not {kind}")
     for name in ("optimizer", "scheduler"):
         section = tree.get(name)
         if isinstance(section, dict):
             yield from _shape_of_choice(name, section)
+
+
+def _is_borne(name: str, value: Any) -> bool:
+    """Whether DeepSpeed bears something else than a mapping there."""
+    if name == "zero_optimization":
+        return isinstance(value, bool)  # as files of 2020 have it
+    if name == "expert_parallel":
+        return not value
+    if name == "timers":
+        return isinstance(value, str | list) and "throughput" not in value
+    return value is None and name in ("bf16", "bfloat16", "checkpoint", "aio")
 
 
 def _shape_of_choice(name: str, section: dict[str, Any]) -> Iterator[Refusal]:
@@ -93,10 +115,10 @@ def _strict(tree: dict[str, Any]) -> Iterator[Refusal]:
         for path, message in complaints(section, value, (name,)):
             if path[-1] not in known:
                 yield Refusal(path, _with_meant(path, message, section))
-    throughput = tree.get("timers", {}).get("throughput", {})
-    if isinstance(throughput, dict):
-        for path, message in complaints(THROUGHPUT, throughput, ("timers", "throughput")):
-            yield Refusal(path, message)
+    timers = tree.get("timers")
+    throughput = timers.get("throughput", {}) if isinstance(timers, dict) else {}
+    for path, message in complaints(THROUGHPUT, throughput, ("timers", "throughput")):
+        yield Refusal(path, message)
     yield from _zero(tree)
 
 
@@ -316,9 +338,18 @@ def _sections(tree: dict[str, Any]) -> Iterator[Refusal]:
     dtype = tree.get("torch_autocast", {}).get("dtype")
     if dtype is not None and (not isinstance(dtype, str) or dtype not in WIDE):
         yield Refusal(("torch_autocast", "dtype"), f"'{dtype}' is not a valid DtypeEnum")
+    modules = tree.get("torch_autocast", {}).get("lower_precision_safe_modules", [])
+    if not (isinstance(modules, list | str | dict) and all(isinstance(m, str) for m in modules)):
+        words = (
+            f"Invalid module names for torch autocast: {modules}. Expected list of strings."
+            if isinstance(modules, list)
+            else f"'{type(modules).__name__}' object is not iterable"
+        )
+        yield Refusal(("torch_autocast", "lower_precision_safe_modules"), words)
+    size = tree.get("vocabulary_size")
+    if size and not isinstance(size, int | float):
+        yield Refusal(("vocabulary_size",), f"it must be a number, not {type(size).__name__}")
     sampling = tree.get("data_efficiency", {}).get("data_sampling", {})
-    if not isinstance(sampling, dict):
-        return
     for name, needed, words in (
         ("curriculum_learning", "curriculum_metrics", "Curriculum learning is enabled,"),
         ("dynamic_batching", "max_tokens", "Dynamic batching is enabled, so"),

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from workbench.dialects.deepspeed.training import OPTIMIZERS, SCHEDULES
+from workbench.dialects.deepspeed.training import OPTIMIZERS, SCHEDULES, WITHOUT_EPS, meaning
 
 if TYPE_CHECKING:
     from workbench.dialects.telling import Teller
 
 _ONE_BIT = ("onebitadam", "onebitlamb", "zerooneadam")
 _WITH_BETAS = ("adamw", "adam", "lamb", "lion", *_ONE_BIT)
-_WITHOUT_EPS = ("sgd", "lion", "muon")
+_WITH_RATE = ("WarmupLR", "WarmupDecayLR", "OneCycle")
 _SHAPES = {ours: theirs for theirs, ours in SCHEDULES.items()} | {"constant": "WarmupLR"}
 
 
@@ -23,13 +23,12 @@ def say_optimizer(teller: Teller, *, everything: bool) -> None:
     if word not in OPTIMIZERS:
         teller.lose("training.optimizer", f"DeepSpeed has no optimizer {word}")
         return
-    teller.say("optimizer.type", OPTIMIZERS[word], ours="training.optimizer")
-    if word == "adam":
-        teller.say("optimizer.params.adam_w_mode", value=False)
+    _say_type(teller, word)
     says = _Params(teller, "optimizer", everything=everything)
-    says("lr", "training.learning_rate")
+    if not _rate_of_its_own(teller):
+        says("lr", "training.learning_rate")
     says("weight_decay", "training.weight_decay")
-    if word not in _WITHOUT_EPS:
+    if word not in WITHOUT_EPS:
         says("eps", "training.eps")
     betas = ("training.beta1", "training.beta2")
     if word in _WITH_BETAS and (everything or set(betas) & teller.chosen):
@@ -43,6 +42,32 @@ def say_optimizer(teller: Teller, *, everything: bool) -> None:
         for name in ("freeze_step", "cuda_aware", "comm_backend_name"):
             says.chosen(name, f"deepspeed.one_bit.{name}")
     teller.tree["optimizer"].setdefault("params", {})
+
+
+def _say_type(teller: Teller, word: str) -> None:
+    """The optimizer by the name that an imported file has for it, or by DeepSpeed's."""
+    optimizer = teller.tree.get("optimizer")
+    before = optimizer.get("type") if isinstance(optimizer, dict) else None
+    params = optimizer.get("params") if isinstance(optimizer, dict) else None
+    mode = params.get("adam_w_mode") if isinstance(params, dict) else None
+    if isinstance(before, str) and meaning(before, mode) == word:
+        teller.said("training.optimizer")
+        return
+    teller.say("optimizer.type", OPTIMIZERS[word], ours="training.optimizer")
+    if meaning(OPTIMIZERS[word], mode) == word:
+        return
+    teller.tree["optimizer"].setdefault("params", {}).pop("adam_w_mode", None)
+    if word == "adam":
+        teller.say("optimizer.params.adam_w_mode", value=False)
+
+
+def _rate_of_its_own(teller: Teller) -> bool:
+    """Whether an imported file has another rate there than the schedule's, which counts."""
+    optimizer = teller.tree.get("optimizer")
+    params = optimizer.get("params") if isinstance(optimizer, dict) else None
+    shape = _SHAPES.get(teller.our("training.lr_scheduler_type"))
+    scheduled = "training.lr_scheduler_type" in teller.chosen and shape in _WITH_RATE
+    return isinstance(params, dict) and "lr" in params and scheduled
 
 
 def say_scheduler(teller: Teller, *, everything: bool) -> None:
@@ -72,8 +97,9 @@ def say_scheduler(teller: Teller, *, everything: bool) -> None:
 
 def _say_warmup(teller: Teller, says: _Params, kind: str) -> None:
     training = teller.config.training
-    # DeepSpeed refuses 0 steps of warm-up.
-    says("warmup_num_steps", "training.warmup_steps", max(1, training.warmup_steps))
+    # DeepSpeed refuses 0 steps of warm-up; a file that has them anyway gets them back.
+    least = 0 if teller.tree["scheduler"]["params"].get("warmup_num_steps") == 0 else 1
+    says("warmup_num_steps", "training.warmup_steps", max(least, training.warmup_steps))
     _say_warmup_shape(teller, says)
     if kind == "WarmupCosineLR":
         _say_cosine(teller, says)

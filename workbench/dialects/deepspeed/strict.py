@@ -90,6 +90,10 @@ def _mapping(_field: Field, value: Any) -> str | None:
     return None if isinstance(value, dict) else "Input should be a valid dictionary"
 
 
+def _dtype(_field: Field, _value: Any) -> str:
+    return "Input should be an instance of dtype"  # which no JSON value is
+
+
 def _list(field: Field, value: Any) -> str | None:
     if not isinstance(value, list):
         return "Input should be a valid list"
@@ -116,9 +120,12 @@ def _number(field: Field, value: Any) -> str | None:
         return f"Input should be a valid {name}" + (unable if isinstance(value, str) else "")
     if whole and (not math.isfinite(number) or number != int(number)):
         return "Input should be a valid integer, got a number with a fractional part"
+    if whole and isinstance(value, float) and abs(value) >= _LARGEST:
+        return "Unable to parse input string as an integer, exceeded maximum size"
     return _outside(field, number)
 
 
+_LARGEST = 2**63
 _WHOLE = re.compile(r"[+-]?[0-9][0-9_]*(\.0*)?")
 """``8.0`` is a whole number to pydantic, ``8e0`` is not."""
 
@@ -143,4 +150,5 @@ _CHECKS = {
     "list": _list,
     "texts": _list,
     "mapping": _mapping,
+    "dtype": _dtype,
 }

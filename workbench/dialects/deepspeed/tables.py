@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from workbench.dialects.building import Keep, NoPlace, Table, To
@@ -53,6 +54,11 @@ def _whole(value: float) -> int:
     if value != int(value):
         raise NoPlace("DeepSpeed takes whole numbers there")
     return int(value)
+
+
+def _whole_number(value: Any) -> Any:
+    number = number_of(plain(value))
+    return value if number is None or not math.isfinite(number) else _whole(number)
 
 
 _FORMATS = {
@@ -170,7 +176,7 @@ FP16: Table = {
     "loss_scale_window": To("training.loss_scaling.window", plain),
     "hysteresis": To("training.loss_scaling.hysteresis", plain),
     "consecutive_hysteresis": To("training.loss_scaling.consecutive_hysteresis", switch),
-    "min_loss_scale": To("training.loss_scaling.min_scale", plain, _whole),
+    "min_loss_scale": To("training.loss_scaling.min_scale", _whole_number, _whole),
     "auto_cast": Keep("the model casts its inputs by itself here"),
     "fp16_master_weights_and_grads": Keep("weights and optimizer stay in fp32 here"),
 }

@@ -28,6 +28,8 @@ OPTIMIZERS = {
 """Our word for an optimizer and DeepSpeed's."""
 
 _ADAMS = ("adamw", "adam", "onebitadam", "zerooneadam", "lamb", "onebitlamb")
+WITHOUT_EPS = ("sgd", "lion", "muon")
+WITHOUT_BETAS = ("sgd", "adagrad", "adafactor", "muon")
 _DEFAULTS: dict[str, Any] = {
     "training.beta1": 0.9,
     "training.beta2": 0.999,
@@ -87,12 +89,19 @@ def read_optimizer(builder: Builder) -> None:
     kind = builder.value("optimizer.type")
     if not isinstance(kind, str):
         return
-    word = kind.lower()
+    path = "optimizer.params.adam_w_mode"
+    word = meaning(kind, builder.value(path, None))
     if word not in OPTIMIZERS:
         builder.keep("optimizer.type", f"the optimizer {kind} is not built")
         return
-    if word == "adam":
-        word = _read_adam(builder)
+    if kind.lower() in ("adam", "adamw") and builder.has(path):
+        builder.understood(path, "training.optimizer")
+    if (kind.lower(), word) == ("adam", "adamw"):
+        builder.remark(
+            "optimizer.type",
+            "translated",
+            "adamw: DeepSpeed's Adam decouples weight decay unless adam_w_mode is false",
+        )
     builder.put("training.optimizer", word, source="optimizer.type")
     for name, ours in (
         ("lr", "learning_rate"),
@@ -106,27 +115,28 @@ def read_optimizer(builder: Builder) -> None:
         ("comm_backend_name", "deepspeed.one_bit.comm_backend_name"),
     ):
         path = f"optimizer.params.{name}"
-        if builder.has(path):
+        if name == "eps" and word in WITHOUT_EPS:
+            _keep_idle(builder, path, kind)
+        elif builder.has(path):
             target = ours if "." in ours else f"training.{ours}"
             _put(builder, target, builder.value(path), path)
-    _read_betas(builder)
+    if word in WITHOUT_BETAS:
+        _keep_idle(builder, "optimizer.params.betas", kind)
+    else:
+        _read_betas(builder)
     if word in _ADAMS:
         _read_defaults(builder)
 
 
-def _read_adam(builder: Builder) -> str:
-    """DeepSpeed's Adam is an AdamW, unless ``adam_w_mode`` is false."""
-    path = "optimizer.params.adam_w_mode"
-    decoupled = truth_of(builder.value(path, True)) is not False
+def _keep_idle(builder: Builder, path: str, kind: str) -> None:
     if builder.has(path):
-        builder.understood(path, "training.optimizer")
-    if decoupled:
-        builder.remark(
-            "optimizer.type",
-            "translated",
-            "adamw: DeepSpeed's Adam decouples weight decay unless adam_w_mode is false",
-        )
-    return "adamw" if decoupled else "adam"
+        builder.keep(path, f"{kind} has no such setting")
+
+
+def meaning(kind: str, mode: Any) -> str:
+    """Our word for ``optimizer.type``; an Adam is an AdamW, unless ``adam_w_mode`` is false."""
+    word = kind.lower()
+    return "adamw" if word == "adam" and truth_of(mode) is not False else word
 
 
 def _read_betas(builder: Builder) -> None:
@@ -172,11 +182,11 @@ def read_scheduler(builder: Builder) -> None:
         builder.keep("scheduler", f"the schedule {kind} is not built")
         return
     builder.put("training.lr_scheduler_type", SCHEDULES[kind], source="scheduler.type")
-    _compare_rates(builder)
     for name, ours in _WARMUP.items():
         path = f"scheduler.params.{name}"
         if builder.has(path):
             _put(builder, ours, builder.value(path), path)
+    _compare_rates(builder)
     _read_ratio(builder)
     if kind.startswith("Warmup"):
         _read_warmup(builder, kind)
@@ -207,6 +217,9 @@ def _read_warmup(builder: Builder, kind: str) -> None:
             "scheduler.params.cos_min_ratio",
             "training.lr_end_ratio: 1.0e-04, DeepSpeed's default",
         )
+    if builder.value("scheduler.params.warmup_num_steps", None) == 0:
+        path = "scheduler.params.warmup_num_steps"
+        builder.give_up(path, "DeepSpeed refuses 0 steps of warm-up; here it means none")
     if (steps := builder.ours("training.lr_decay_steps")) is not None:
         builder.put("training.max_steps", steps)
         builder.assume(
@@ -228,16 +241,16 @@ def _read_ratio(builder: Builder) -> None:
 
 
 def _compare_rates(builder: Builder) -> None:
-    rate = builder.value("optimizer.params.lr")
+    """The rate of the optimizer stays as it is where the schedule sets another in every step."""
+    path = "optimizer.params.lr"
+    rate = builder.value(path)
     for name in ("warmup_max_lr", "cycle_max_lr"):
         peak = builder.value(f"scheduler.params.{name}")
         numbers = isinstance(rate, int | float) and isinstance(peak, int | float)
-        if numbers and rate != peak:
-            builder.ignored(
-                "optimizer.params.lr",
-                f"the schedule sets the rate in every step: {name} {peak} counts, lr {rate} does "
-                "not",
-            )
+        if numbers and rate != peak and builder.ours("training.learning_rate") == peak:
+            words = f"the schedule sets the rate in every step: {name} {peak} counts, lr {rate} "
+            builder.ignored(path, f"{words}does not")
+            builder.give_up(path, f"{name} counts: the schedule sets the rate in every step")
 
 
 def _put(builder: Builder, ours: str, value: Any, path: str) -> None:

@@ -15,6 +15,7 @@ from workbench.config.offload import optimizer_place, parameters_place
 from workbench.dialects.deepspeed.hostfile import write_hostfile
 from workbench.dialects.deepspeed.judging import BATCH
 from workbench.dialects.deepspeed.saying import say_optimizer, say_scheduler
+from workbench.dialects.deepspeed.strict import truth_of
 from workbench.dialects.deepspeed.tables import (
     ACTIVATIONS,
     AIO,
@@ -102,8 +103,13 @@ def _hosts(hosts: dict[str, Any], config: Config) -> dict[str, int]:
 def _batch(teller: Teller, world: int, *, everything: bool) -> None:
     training = teller.config.training
     whole = training.batch_size * training.gradient_accumulation_steps * world
-    if not everything and "training.batch_size" not in teller.chosen:
-        whole = training.global_batch_size or whole  # the file leaves the other two open
+    said = training.global_batch_size
+    open_yet = "training.batch_size" not in teller.chosen
+    never = said and said % (training.batch_size * training.gradient_accumulation_steps)
+    if not everything and (open_yet or never):
+        # The file leaves the other two open; or it fits no number of devices, which is its own
+        # affair: DeepSpeed says so, and no figure is changed in silence.
+        whole = said or whole
     figures = (
         whole,
         training.batch_size,
@@ -118,12 +124,16 @@ def _batch(teller: Teller, world: int, *, everything: bool) -> None:
 def _precision(teller: Teller, *, everything: bool) -> None:
     word = teller.our("training.mixed_precision")
     chosen = _left_open(teller) if word == "auto" else word
+    bf16 = "bfloat16" if "bfloat16" in teller.tree and "bf16" not in teller.tree else "bf16"
     if everything or "training.mixed_precision" in teller.chosen:
-        for name in ("bf16", "fp16"):
-            inner = teller.tree.get(name)
-            other = isinstance(inner, dict) and "enabled" not in inner
+        for name, section in (("bf16", bf16), ("fp16", "fp16")):
+            inner = teller.tree.get(section)
+            other = isinstance(inner, dict)
+            before = truth_of(inner.get("enabled")) if other and "enabled" in inner else chosen
+            if before is (chosen == name) or (before is None and chosen != name):
+                continue  # as it stood, whatever the spelling; DeepSpeed drops auto
             if chosen == name or other or (name == "bf16" and everything):
-                teller.say((name, "enabled"), chosen == name)
+                teller.say((section, "enabled"), chosen == name)
         if chosen in ("auto", "fp8"):
             teller.lose(
                 "training.mixed_precision",
@@ -131,7 +141,7 @@ def _precision(teller: Teller, *, everything: bool) -> None:
             )
         else:
             teller.said("training.mixed_precision")
-    teller.apply(BF16, below="bf16" if "bfloat16" not in teller.tree else "bfloat16")
+    teller.apply(BF16, below=bf16)
     teller.apply(FP16, below="fp16", everything=chosen == "fp16" and everything)
 
 

@@ -5,7 +5,7 @@ Which families there are is in `workbench.config.huggingface`, which reads publi
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from workbench.dialects.base import Guess
 
@@ -15,6 +15,16 @@ if TYPE_CHECKING:
 
 _TYPICAL = ("architectures", "transformers_version", "torch_dtype", "num_hidden_layers", "n_layer",
             "bos_token_id", "eos_token_id", "initializer_range", "use_cache")  # fmt: skip
+
+
+def _without_type(tree: dict[str, Any]) -> Guess | None:
+    from workbench.dialects.huggingface.families import family
+
+    if (found := family(tree)) is not None:
+        return Guess(0.6, f"it is a {found[0]}, by {found[1]}")
+    if isinstance(tree.get("architectures"), list):
+        return Guess(0.5, 'it has "architectures" at its top')
+    return None
 
 
 class HuggingFace:
@@ -33,9 +43,7 @@ class HuggingFace:
         kind = tree.get("model_type")
         typical = [key for key in _TYPICAL if key in tree]
         if not isinstance(kind, str) or not typical:
-            if "architectures" in tree and isinstance(tree["architectures"], list):
-                return Guess(0.5, 'it has "architectures" at its top')
-            return None
+            return _without_type(tree)
         score = 0.6 + 0.1 * min(4, len(typical))
         return Guess(score, f'it has "model_type": "{kind[:40]}" and "{typical[0]}" at its top')
 

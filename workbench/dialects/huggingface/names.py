@@ -75,6 +75,8 @@ REASONS: dict[str, str] = {
     "aux_loss_alpha": "of the training of the published weights",
     "task_specific_params": "settings for generation",
     "summary_type": "of a head that is not trained here",
+    "n_ctx": "an old name of n_positions, which counts",
+    "type_vocab_size": "a BERT here tells two sentences apart, as this one does",
     "num_nextn_predict_layers": "transformers drops these layers too; see training.mtp",
 }
 """Why keys have no place here."""

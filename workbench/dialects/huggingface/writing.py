@@ -60,7 +60,7 @@ def _again(teller: Teller, told: dict[str, Any], chosen: frozenset[str]) -> dict
             return kept | {key: value for key, value in said.items() if key in watched.read}
     except (ValueError, ArithmeticError, KeyError, TypeError):
         pass  # what was kept does not fit the new shape
-    return kept | told
+    return {key: value for key, value in kept.items() if key not in NAMES} | told
 
 
 def _told(model: ModelConfig, family: Any) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from workbench.estimate.network.symbols import SYMBOLS
 if TYPE_CHECKING:
     from workbench.estimate.network.network import Sized
     from workbench.estimate.network.segment import Segment, Sizes
+    from workbench.estimate.tape.compile import Tally
 
 TAPE = "the tape of workbench/estimate/network, checked against the trainer's own code"
 
@@ -157,6 +158,13 @@ def part_lines(net: Sized, part: Part) -> list[Line]:
     """The tensors of a part, each with its formula."""
     if not part.times:
         return []
+    segment = segment_of(net, part.segment)
+    where = segment.name if part.times == 1 else f"{part.times} {many(segment.name)}"
+    return tally_lines(net, segment.groups[part.group], where, part.times)
+
+
+def tally_lines(net: Sized, tallies: tuple[Tally, ...], where: str, count: int) -> list[Line]:
+    """The tensors of the largest of some moments, so many times over, each with its formula."""
     scope = dict(zip(SYMBOLS, net.symbols, strict=True))
     alignment = scope["A"]
 
@@ -164,13 +172,12 @@ def part_lines(net: Sized, part: Part) -> list[Line]:
         exact = int(eval(size, {}, scope))  # noqa: S307 - our own arithmetic
         return -(-exact // alignment) * alignment
 
-    segment = segment_of(net, part.segment)
-    tallies = segment.groups[part.group]
+    if not tallies:
+        return []
     tally = max(tallies, key=lambda each: sum(value(e.size) * e.times for e in each.entries))
-    where = segment.name if part.times == 1 else f"{part.times} {many(segment.name)}"
     lines = []
     for entry in tally.entries:
-        times = entry.times * part.times
+        times = entry.times * count
         text = entry.size.replace("*", " ")
         lines.append(
             Line(

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from workbench.estimate.engines import ddp, deepspeed, fsdp, single
+from workbench.estimate.engines.fsdp_units import Travel
 from workbench.estimate.engines.states import Updates
 from workbench.estimate.engines.zero import Zero
 from workbench.estimate.network.network import sized
@@ -94,24 +95,21 @@ def ledger_of(config: Config, setting: Setting) -> Ledger:
     net = sized(structure, config.model, symbols, accumulating=finds, waiting=waits)
     if zero is not None:
         return Ledger(net, *deepspeed.ledger(net, zero, updates), updates, zero)
+    mtp = config.training.mtp
     if strategy == "fsdp":
-        base = fsdp.standing(
-            net, updates, accumulating=accumulating, on_host=offloads, cpu=setting.cpu
-        )
-        reshards = config.fsdp.sharding_strategy != "shard_grad_op"
-        moments = fsdp.moments(
-            net,
-            base,
-            updates=updates,
-            width=width,
-            dtypes=fsdp.Dtypes(
-                setting.fetched,
-                4 if config.fsdp.reduce_dtype == "fp32" else 2,
-                config.fsdp.sharding_strategy in ("hybrid", "no_shard"),
-            ),
+        travel = Travel(
+            width,
+            setting.fetched,
+            4 if config.fsdp.reduce_dtype == "fp32" else 2,
+            replicated=config.fsdp.sharding_strategy in ("hybrid", "no_shard"),
             accumulating=accumulating,
-            reshard=config.fsdp.reshard_after_forward and reshards,
+            apart=offloads and not setting.cpu,
+            heads=mtp.num_future_tokens if mtp.enabled and structure.mtp is not None else 0,
         )
+        base = fsdp.standing(net, updates, travel, on_host=offloads)
+        reshards = config.fsdp.sharding_strategy != "shard_grad_op"
+        reshard = config.fsdp.reshard_after_forward and reshards
+        moments = fsdp.moments(net, base, updates=updates, travel=travel, reshard=reshard)
         return Ledger(net, base, moments, updates)
     if strategy == "ddp":
         base = ddp.standing(net, updates)

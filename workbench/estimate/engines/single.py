@@ -104,7 +104,7 @@ def moments(
         others = [Part(kind, "trained", count - 1)] if left else []
         left = left[:-1]
         if index not in notable:
-            after += _done(net, kind, count)
+            after += left_by(net, kind, count)
             done -= count
             continue
         parts = [*before, Part(kind, "saved", count - 1), Part(kind, "backward"), *after]
@@ -112,11 +112,11 @@ def moments(
         lines = (*buckets, *kept(coming + count * each)) if kept else buckets
         found.append(moment(f"{name}, backward", net, base, [*parts, *left, *others], lines))
         if count > 1:
-            parts = [*before, Part(kind, "backward"), *after, *_done(net, kind, count - 1)]
+            parts = [*before, Part(kind, "backward"), *after, *left_by(net, kind, count - 1)]
             name = f"block {done - count + 1} of {total}, backward"
             lines = (*buckets, *kept(coming + each)) if kept else buckets
             found.append(moment(name, net, base, [*parts, *left], lines))
-        after += _done(net, kind, count)
+        after += left_by(net, kind, count)
         done -= 0 if kind == net.middle else count
     parts = [Part("front", "backward"), *after]
     lines = (*buckets, *kept(coming)) if kept else buckets
@@ -134,7 +134,7 @@ def moments(
     return found
 
 
-def _done(net: Sized, kind: int, count: int) -> list[Part]:
+def left_by(net: Sized, kind: int, count: int) -> list[Part]:
     """What so many blocks have left behind."""
     found = [Part(kind, "gradients", count)]
     if net.blocks[kind].behind:

@@ -155,9 +155,35 @@ def update_lines(net: Sized, updates: Updates, *, shards: int = 1) -> tuple[Line
         name, formula = "update of all matrices at once", f"{4 * rule.together} P"
         return (Line(name, formula, rule.together * matrices, "temporaries", _UPDATE),)
     assert rule.passing is not None
-    most = max(rule.passing(each, alignment) for each in weights)
+    if rule.leaves is None:
+        most = max(rule.passing(each, alignment) for each in weights)
+    else:
+        most = _in_turn(net, weights, rule)
     name, formula = "update of the largest weight", f"{rule.name}: multiples of 4 n"
     return (Line(name, formula, most, "temporaries", _UPDATE),)
+
+
+def _in_turn(net: Sized, weights: list[Weight], rule: Rule) -> int:
+    """The most that exists while weights are moved one by one, each leaving something behind.
+
+    Matrices are a group, and all else is another.
+    """
+    assert rule.passing is not None
+    assert rule.leaves is not None
+    alignment, most = net.symbols[0], 0
+    for matrices in (True, False):
+        places: dict[str | int, list[Weight]] = {}
+        for each in weights:
+            if each.is_matrix is matrices:
+                places.setdefault(each.part, []).append(each)
+        # Heads for later tokens are the last of a network.
+        places.get("tail", []).sort(key=lambda each: each.name.startswith("mtp."))
+        behind = 0
+        for part, count in (("front", 1), *net.runs, ("tail", 1)):
+            for each in places.get(part, []) * min(count, 2):
+                most = max(most, behind + rule.passing(each, alignment))
+                behind = rule.leaves(each, alignment)
+    return most
 
 
 def _narrow(weight: Weight, updates: Updates, alignment: int) -> int:
@@ -167,7 +193,6 @@ def _narrow(weight: Weight, updates: Updates, alignment: int) -> int:
     """
     rule = updates.rule
     exact = up(4 * weight.numbers, alignment)
-    weight = weight._replace(single=True)
     inside = rule.together * exact if rule.passing is None else rule.passing(weight, alignment)
     inside += replaced(weight, rule, alignment)
     if weight.kept == 4:

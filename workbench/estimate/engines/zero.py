@@ -26,6 +26,8 @@ class Zero:
         buckets: How many there are.
         contiguous: Whether gradients are copied into them.
         scatters: Whether each device gets its part of the sums only.
+        together: Whether what goes to several devices goes in one exchange.
+        travel: Bytes of the dtype that gradients travel in.
         optimizer_on: ``none`` (the device), ``cpu`` or ``nvme``.
         weights_on: The same of the weights.
         is_pinned: Whether host memory is what a GPU can reach.
@@ -45,6 +47,8 @@ class Zero:
     buckets: int
     contiguous: bool
     scatters: bool
+    together: bool
+    travel: int
     optimizer_on: str
     weights_on: str
     is_pinned: bool
@@ -58,7 +62,7 @@ class Zero:
     def of(cls, config: Config, *, width: int, accumulating: bool, cpu: bool) -> Zero:
         """What the section comes to."""
         section = config.deepspeed
-        wanted = section.grad_accum_dtype
+        wanted, travels = section.grad_accum_dtype, section.communication_data_type
         overlaps = section.overlap_comm
         offloads = optimizer_place(section)
         return cls(
@@ -71,6 +75,8 @@ class Zero:
             buckets=2 if overlaps and section.zero_stage < 3 else 1,
             contiguous=section.contiguous_gradients or offloads != "none",
             scatters=section.reduce_scatter,
+            together=section.use_multi_rank_bucket_allreduce,
+            travel=width if travels is None else 4 if travels == "fp32" else 2,
             optimizer_on=offloads,
             weights_on=parameters_place(section),
             is_pinned=section.offload_optimizer.pin_memory and not cpu,
@@ -80,6 +86,11 @@ class Zero:
             ahead=min(section.stage3_prefetch_bucket_size, section.stage3_max_live_parameters),
             group=section.sub_group_size,
         )
+
+    @property
+    def sums(self) -> bool:
+        """Whether pieces of 16-bit gradients are added up in fp32."""
+        return self.stage > 0 and self.gradient == 4 and self.width == 2
 
     @property
     def gradients_stay(self) -> bool:

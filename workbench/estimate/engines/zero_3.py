@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from workbench.estimate.engines.base import Part, Standing, moment
 from workbench.estimate.engines.inputs import input_lines
-from workbench.estimate.engines.zero_sizes import flushes, pieces_of
+from workbench.estimate.engines.zero_sizes import pieces_of, placed
 from workbench.estimate.ledger import Line
 from workbench.estimate.rounding import pinned
 from workbench.estimate.tensors import trained_weights, weights_of
@@ -166,15 +166,25 @@ def _passes(net: Sized, zero: Zero, cut: _Cut, pieces: Pieces, base: Standing) -
     found.append(
         moment("embedding, backward", net, base, [Part("front", "backward")], (fetched(front),))
     )
-    sent = flushes(pieces.together, zero.bucket, (0, 0), backwards=True)
-    size = width * sent.last.numbers if zero.devices > 1 else 0
+    last = _last_bucket(pieces, zero.bucket)
+    size = width * last if zero.devices > 1 else 0
     row = _line("a bucket's gradients in a row", f"{width} × its numbers", size, "communication")
     alone = _line(
         "gradient that is larger than the bucket", f"{width} n",
-        0 if sent.last.fits else size, "gradients",
+        0 if last <= zero.bucket else size, "gradients",
     )  # fmt: skip
     found.append(moment("gradients on their way", net, base, [], (fetched(front), row, alone)))
     return found
+
+
+def _last_bucket(pieces: Pieces, bucket: int) -> int:
+    """Numbers that are in the bucket when all gradients have come."""
+    filled = 0
+    for each in placed(pieces.rows, arriving=True):
+        if filled and filled + each.numbers > bucket:
+            filled = 0
+        filled += each.numbers
+    return filled
 
 
 def _update(

@@ -79,7 +79,9 @@ def attend(
     return _product(tape, q, k, v, s, mask, causal=causal and mask is None, padded=padded)
 
 
-def keeps_mask(s: Structure, width: int, *, learns: bool = False, padded: bool = False) -> bool:
+def keeps_mask(
+    s: Structure, width: int, *, learns: bool = False, padded: bool = False, stack: str = ""
+) -> bool:
     """Whether a mask that all blocks share lives as long as what they keep.
 
     Args:
@@ -87,8 +89,11 @@ def keeps_mask(s: Structure, width: int, *, learns: bool = False, padded: bool =
         width: Bytes of an element of it: 1 is one of truth values.
         learns: Whether it has a gradient.
         padded: Whether its rows are filled up on CUDA, which makes a copy.
+        stack: Whose blocks they are, where there are two stacks.
     """
     options = s.options
+    if s.lora is not None and not s.lora.passes(stack):
+        return False
     if s.recompute != "none":
         return True
     if options.implementation == "eager":

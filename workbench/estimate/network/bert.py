@@ -122,7 +122,9 @@ def tail(tape: Tape, given: list[Tensor], s: Structure) -> Tensor:
     tied = language and s.tied
     name = "embedding" if tied else "output.weight"
     shape = ("V" if language else "J", "D")
-    output = Parameter(tape, name, shape, shared=tied, narrow=tape.narrow and not tied and tape.lora is None)
+    output = Parameter(
+        tape, name, shape, shared=tied, narrow=tape.narrow and not tied and tape.lora is None
+    )
     if tied:
         # It waits in the autograd engine until that of the embedding has come, too.
         output.has_gradient = False

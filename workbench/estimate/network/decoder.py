@@ -98,12 +98,22 @@ def add_positions(tape: Tape, x: Tensor, s: Structure) -> Tensor:
 def beside(s: Structure) -> tuple[Extra, ...]:
     """What the forward pass holds while its blocks run, though they do not read it."""
     found = []
-    changed = s.width != 4 or s.learned_positions or s.options.embedding_dropout
-    if changed:
+    if embeds_apart(s):
         found.append(Extra("embedded tokens", ("B", "T", "D"), 4, kept=False, read=False))
     if s.options.documents:
         found.append(Extra("what is no padding", ("B", "T"), 1, kept=False, read=False))
     return tuple(found)
+
+
+def embeds_apart(s: Structure) -> bool:
+    """Whether what came out of the embedding is not what the first block keeps."""
+    if s.width != 4 or s.learned_positions or s.options.embedding_dropout:
+        return True
+    if s.lora is None:
+        return False
+    if s.recompute != "none":
+        return not s.lora.kinds[s.lora.runs[0][0]].learns
+    return s.norm != "layernorm" or s.lora.bias != "all"
 
 
 def drop(tape: Tape, x: Tensor, s: Structure) -> Tensor:
@@ -141,7 +151,7 @@ def block(
 def behind_blocks(s: Structure) -> tuple[Extra, ...]:
     """What the forward pass still holds when its blocks are done: the mask first."""
     others = beside(s)
-    if s.mtp is not None and s.mtp.apart:
+    if s.mtp is not None and embeds_apart(s):
         others = others[1:]  # its heads read the embedded tokens
     return lent((*shared_mask(s), *others))
 
@@ -189,7 +199,7 @@ def _ahead(
             tape.left.extend(behind)
         return y
 
-    return ahead(tape, hidden_BTD, s, run), losses
+    return ahead(tape, hidden_BTD, s, run, apart=embeds_apart(s)), losses
 
 
 def _losses(

@@ -31,7 +31,8 @@ class Kind(NamedTuple):
     Attributes:
         routed: Whether it has experts.
         layers: Its layers that have an adapter.
-        before: Whether anything before it learns.
+        learns: Whether anything of it does.
+        before: Whether anything before it does.
         stack: ``encoder``, ``between`` or ``decoder`` of a network with two; else empty.
         read: Whether what the encoder has read learns.
         last: Whether it is the last of a stack whose blocks add up gradients of what they share.
@@ -39,6 +40,7 @@ class Kind(NamedTuple):
 
     routed: bool = False
     layers: frozenset[str] = NOTHING
+    learns: bool = True
     before: bool = True
     stack: str = ""
     read: bool = True
@@ -74,6 +76,14 @@ class LoraStructure(NamedTuple):
     def adapters(self, layers: frozenset[str] = NOTHING) -> Adapters:
         """What learns in a part."""
         return Adapters(layers, self.bias, self.dropout, self.cpu)
+
+    def passes(self, stack: str) -> bool:
+        """Whether gradients pass through any block of a stack."""
+        return any(
+            kind.learns or kind.before or (kind.stack == "decoder" and kind.read)
+            for kind in self.kinds
+            if kind.stack == stack
+        )
 
     def keeps(self, stack: str, *layers: str) -> bool:
         """Whether an adapter of one of these layers of a stack keeps what the layer reads."""
@@ -147,8 +157,9 @@ def _found(
     else:
         before, found = front, []
         for _, _, routed, layers in sorted(blocks, key=lambda each: each[1]):
-            found.append(Kind(routed, layers, before))
-            before = before or biased or bool(layers)
+            learns = biased or bool(layers)
+            found.append(Kind(routed, layers, learns, before))
+            before = before or learns
     kinds = tuple(dict.fromkeys(found))
     runs = tuple((kinds.index(kind), len(list(same))) for kind, same in groupby(found))
     return kinds, runs, frozenset(tail), before
@@ -161,14 +172,15 @@ def _two_stacks(
     found, before = [], False
     for encodes, _, _, layers in blocks:
         if encodes:
-            found.append(Kind(layers=layers, before=before, stack="encoder"))
+            kind = Kind(layers=layers, learns=bool(layers), before=before, stack="encoder")
+            found.append(kind)
             before = before or bool(layers)
     read = before
-    found.append(Kind(before=read, stack="between", read=read))
+    found.append(Kind(learns=False, before=read, stack="between", read=read))
     before, written = False, [layers for encodes, _, _, layers in blocks if not encodes]
     for place, layers in enumerate(written, start=1):
         last = read and place == len(written)
-        found.append(Kind(layers=layers, before=before, stack="decoder", read=read, last=last))
+        found.append(Kind(False, layers, bool(layers), before, "decoder", read, last))
         before = before or read or bool(layers)
     return found, before
 

@@ -67,22 +67,27 @@ def cross_entropy(
         tape.new(each.shape, each.width, f"gradient of the {label}") if each.needs_grad else None
         for each, label in zip(inputs, labels, strict=False)
     ]
+    # A variable of the kernel's loop keeps its value until it gets the next one.
+    held: dict[str, Tensor | None] = {}
     for index in range(chunks):
         rows: Dim = last if index == chunks - 1 else "C"
         product = tape.new((rows, outputs), width, "logits of a chunk")
-        logits = ops.cast(tape, product, 4, "fp32 logits of a chunk")
+        held["logits"] = logits = ops.cast(tape, product, 4, "fp32 logits of a chunk")
         del product
         if special is None:
             smoothing = s.options.smoothing
             slope = _log_probabilities(tape, rows, outputs, smoothing=smoothing, wants=wants)
         else:
             slope = token_loss(tape, logits, special, wants=wants)
-        if not wants:
+        held["slope"] = slope
+        del logits
+        if slope is None:
             continue
         if bias is not None and bias.needs_grad:
             added = tape.new((outputs,), 4, "gradient of the output bias from a chunk")
             del added
-        grad = ops.cast(tape, slope, width, "gradient of the logits of a chunk")
+        held["grad"] = ops.cast(tape, slope, width, "gradient of the logits of a chunk")
+        del slope
         if x.needs_grad:
             product = tape.new((rows, "D"), width, "gradient of the hidden states of a chunk")
             del product
@@ -92,7 +97,7 @@ def cross_entropy(
                 copy = tape.new(weight.shape, 4, "the same in fp32, as a CPU adds")
                 del copy
             del product
-    logits = slope = grad = None
+    held.clear()
     del cast
     if node is not None:
         node.save(*(each for each in found if each is not None))

@@ -66,7 +66,10 @@ def _fetched_again(node: Node, grad: Tensor) -> Gradients:
         unit.is_fetched = True
         if unit.reshard:
             unit.weights = node.tape.new(_WHOLE, 4, "weights of a router, fetched")
-        node.tape.mark("router, backward")
+        if node.tape.prefetch is not None:
+            node.tape.prefetch()
+        elif not node.tape.chained:
+            node.tape.mark("router, backward")
     return (Tensor(grad.storage, grad.shape, grad.width, None, grad.base),)
 
 
@@ -74,7 +77,8 @@ def _reduced(node: Node, grad: Tensor) -> Gradients:
     unit: Unit = node.memo
     tape = node.tape
     unit.weights = None
-    tape.mark("router, reduced")
+    if not tape.chained:
+        tape.mark("router, reduced")
     if unit.parameter is None or not unit.parameter.trained:
         return (Tensor(grad.storage, grad.shape, grad.width, None, grad.base),)
     tape.passing["reduced"] = tape.new(_WHOLE, 4, "fp32 buffer of a router's gradients")

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from workbench.estimate.network.linear import linear
+from workbench.estimate.network.mtp_fetch import Chain
 from workbench.estimate.network.norm import norm
 from workbench.estimate.network.segment import checkpointed
 from workbench.estimate.tape import ops
@@ -25,7 +26,9 @@ if TYPE_CHECKING:
 _BTD: tuple[Dim, ...] = ("B", "T", "D")
 
 
-def ahead(tape: Tape, hidden: Tensor, s: Structure, run: Callable[..., Tensor]) -> list[Tensor]:
+def ahead(
+    tape: Tape, hidden: Tensor, s: Structure, run: Callable[..., Tensor], *, apart: bool
+) -> list[Tensor]:
     """What each head makes of the last hidden state.
 
     Args:
@@ -33,6 +36,7 @@ def ahead(tape: Tape, hidden: Tensor, s: Structure, run: Callable[..., Tensor]) 
         hidden: The hidden state.
         s: The structure.
         run: A block of the network, without what it reports.
+        apart: Whether the embedding is a tensor of its own beside the residual stream.
     """
     m = s.mtp
     assert m is not None
@@ -42,20 +46,24 @@ def ahead(tape: Tape, hidden: Tensor, s: Structure, run: Callable[..., Tensor]) 
         source = Boundary(tape)
         tape.ends.append(source)
     exact = Tensor(None, _BTD, 4, source)
-    if m.apart:
+    if apart:
         exact = tape.new(_BTD, 4, "embedded tokens", source)
     embedded = exact
     embedded = ops.cast(tape, embedded, hidden.width, "embedded tokens in the compute dtype")
     found, known = [], hidden
+    chain = None if m.travels is None else Chain(tape, m.travels, routed=m.routed and m.kind == "block")
+    def unit(run: Callable[..., Tensor]) -> Callable[..., Tensor]:
+        return run if chain is None else chain.call(run)
+
     for place in range(len(m.chunks)):
         tape.path = f"mtp.{place}."
         if m.kind == "block":
             later = _shifted(tape, embedded, place + 1)
-            known = _call(tape, s, _join(s, run), known, later)
+            known = _call(tape, s, unit(_join(s, run)), known, later)
             del later
             found.append(known)
         else:
-            found.append(_call(tape, s, _head(s), hidden))
+            found.append(_call(tape, s, unit(_head(s)), hidden))
     tape.path = ""
     del exact, embedded
     return found

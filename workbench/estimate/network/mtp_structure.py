@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from workbench.config.linears import has_experts
+from workbench.estimate.network.mtp_fetch import Travels, travels_of
 
 if TYPE_CHECKING:
     from workbench.config.schema import Config
@@ -21,8 +22,8 @@ class MtpStructure(NamedTuple):
         dropout: Whether their results are dropped.
         routed: Whether their blocks have experts.
         several: Whether there are several sequences: then what is left of each is copied.
-        apart: Whether the embedding is a tensor of its own beside the residual stream.
         weighted: Whether the ordinary loss has a weight.
+        travels: How FSDP moves them; None with another engine.
     """
 
     chunks: tuple[int, ...]
@@ -30,12 +31,22 @@ class MtpStructure(NamedTuple):
     dropout: bool
     routed: bool
     several: bool
-    apart: bool
     weighted: bool
+    travels: Travels | None = None
 
 
-def mtp_structure_of(config: Config, length: int, chunk: int, *, width: int) -> MtpStructure | None:
-    """The heads of a config; None where there are none."""
+def mtp_structure_of(
+    config: Config, length: int, chunk: int, *, fetched: int, cpu: bool
+) -> MtpStructure | None:
+    """The heads of a config; None where there are none.
+
+    Args:
+        config: The config.
+        length: Positions.
+        chunk: Tokens of a chunk of the loss.
+        fetched: Bytes of the format in which FSDP fetches weights; 0 with another engine.
+        cpu: Whether CPUs compute.
+    """
     mtp, model = config.training.mtp, config.model
     if not mtp.enabled or model.model_type != "decoder":
         return None
@@ -47,8 +58,6 @@ def mtp_structure_of(config: Config, length: int, chunk: int, *, width: int) -> 
         dropout=mtp.head_dropout > 0,
         routed=has_experts(model, model.num_layers),
         several=batch > 1,
-        apart=width != 4
-        or model.position_embedding_type == "learned"
-        or model.embedding_dropout > 0,
         weighted=mtp.primary_loss_weight != 1,
+        travels=travels_of(config, fetched=fetched, cpu=cpu) if fetched else None,
     )

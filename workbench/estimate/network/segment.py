@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple, TypedDict
 
+from workbench.estimate.network.steps import Arrival, Steps
 from workbench.estimate.network.symbols import SYMBOLS
 from workbench.estimate.tape.autograd import Boundary, Region, backward
 from workbench.estimate.tape.compile import Entry, Tally, compile_sums, largest
@@ -70,9 +71,13 @@ class Sizes(NamedTuple):
         trained_whole: As ``whole``, of those that learn.
         arrival: The largest moment at which a gradient reaches its weight.
         forward_late: As ``forward``, once a router inside has been fetched by itself.
-        backward_router: As ``backward``, once it has been fetched again.
+        at_router: The moment of the backward pass at which it has been fetched again.
+        backward_router: As ``backward``, from then on.
         backward_late: As ``backward``, once its gradient is on its way.
         numbers: Number of weights.
+        padded: Numbers that travel when its weights are fetched: padded to N equal parts.
+        padded_trained: As ``padded``, of those that learn.
+        padded_apart: As ``padded_trained``, of those that are fetched by themselves.
     """
 
     saved: int
@@ -90,9 +95,13 @@ class Sizes(NamedTuple):
     trained_whole: int
     arrival: int
     forward_late: int
+    at_router: int
     backward_router: int
     backward_late: int
     numbers: int
+    padded: int
+    padded_trained: int
+    padded_apart: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +115,7 @@ class Segment:
         evaluate: `Sizes` as a tuple, from the symbols.
         kept: Bytes of an element of each weight between steps.
         trained: Whether each weight is.
+        steps: The backward pass gradient by gradient.
     """
 
     name: str
@@ -114,6 +124,7 @@ class Segment:
     evaluate: Callable[..., tuple[int, ...]]
     kept: tuple[int, ...] = ()
     trained: tuple[bool, ...] = ()
+    steps: Steps | None = None
 
 
 def record(
@@ -185,21 +196,25 @@ def record(
         _wait(tape)
     del left
     held = _from_later_blocks(tape, learning, extras)
-    more = [] if root is None else [
-        (root, tape.new(shape, width, "gradient of the residual stream"))
-    ]
+    more = (
+        [] if root is None else [(root, tape.new(shape, width, "gradient of the residual stream"))]
+    )
     more += [
         (node, tape.new(size, each, "gradient of what blocks share")) for node, size, each in ends
     ]
     ends.clear()
     tape.marks.clear()
     if more:
+        if tape.before_backward is not None:
+            tape.before_backward()
         backward(tape, more, held=held)
     else:  # nothing learns, here or before
         tape.cut()
     tape.passing.clear()
     del root
-    before, in_router, last = _phases(tape.cut(), tape.marks)
+    moments = tape.cut()
+    steps = Steps(tape, moments, [Arrival(*each) for each in tape.came], saved)
+    before, in_router, last = _phases(moments, tape.marks)
     handed_on = _bits(each.grad for each in (boundary, *learning) if isinstance(each, Boundary))
     after = _bits(behind)
     gradients = tape.live & ~handed_on & ~after
@@ -221,24 +236,44 @@ def record(
         **_trained(own),
         "arrival": tallies(largest(tape, tape.arrivals)),
         "forward_late": tallies(largest(tape, after_router)),
+        "at_router": tallies(before[-1:] if in_router else []),
         "backward_router": tallies(largest(tape, in_router)),
         "backward_late": tallies(largest(tape, last)),
     }
-    return _segment(name, own, groups)
+    return _segment(name, own, groups, steps)
 
 
-def _segment(name: str, own: list[Parameter], groups: dict[str, tuple[Tally, ...]]) -> Segment:
+def _segment(
+    name: str, own: list[Parameter], groups: dict[str, tuple[Tally, ...]], steps: Steps
+) -> Segment:
     """A part with closed forms of its groups."""
     groups = {field: groups[field] for field in Sizes._fields if field in groups}
-    count = "+".join(size_of_shape(each.shape, 1) for each in own) or "0"
+    whole = [each for each in own if not each.apart]
+    plain = {
+        "numbers": _sum(size_of_shape(each.shape, 1) for each in own),
+        "padded": _sum(_padded(each) for each in whole),
+        "padded_trained": _sum(_padded(each) for each in whole if each.trained),
+        "padded_apart": _sum(_padded(each) for each in own if each.apart and each.trained),
+    }
     return Segment(
         name,
         tuple((each.name, each.shape) for each in own),
         groups,
-        compile_sums(groups, SYMBOLS, {"numbers": count}),
+        compile_sums(groups, SYMBOLS, plain),
         tuple(each.kept for each in own),
         tuple(each.trained for each in own),
+        steps,
     )
+
+
+def _sum(numbers: Iterable[str]) -> str:
+    return "+".join(numbers) or "0"
+
+
+def _padded(weight: Parameter) -> str:
+    """Numbers of a weight that is cut into N equal parts along its first dimension."""
+    first, *rest = weight.shape
+    return size_of_shape((f"-(-({first})//N)", "N", *rest), 1)
 
 
 def _tape(s: Structure, lora: Adapters | None, *, accumulating: bool, weight_width: int) -> Tape:

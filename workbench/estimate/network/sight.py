@@ -33,7 +33,9 @@ def shared_mask(s: Structure) -> tuple[Extra, ...]:
 
 def lent(extras: tuple[Extra, ...]) -> tuple[Extra, ...]:
     """What the forward pass still holds when the last block is done."""
-    return tuple(each._replace(read=False) for each in extras if not each.kept)
+    return tuple(
+        each._replace(read=False, learns=False, waits=False) for each in extras if not each.kept
+    )
 
 
 def see(tape: Tape, s: Structure) -> Tensor | None:

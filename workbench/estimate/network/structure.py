@@ -159,7 +159,13 @@ def structure_of(
         family=model.model_type,
         options=options,
         lora=lora_structure_of(config, cpu=cpu),
-        mtp=mtp_structure_of(config, lengths.written, chunk_tokens(lengths.outputs), width=width),
+        mtp=mtp_structure_of(
+            config,
+            lengths.written,
+            chunk_tokens(lengths.outputs),
+            fetched=(fetched or width) if sharded else 0,
+            cpu=cpu,
+        ),
         mla=mla_structure_of(model, width=width),
         moe=moe_structure_of(config, tokens, cpu=cpu, width=width),
     )

@@ -92,6 +92,7 @@ def parts(
                 middle_,
                 takes_input=True,
                 length="S",
+                extras=lent(of_encoder(s, each)),
                 lora=nothing,
                 learns_before=each.before,
                 **ends,
@@ -129,7 +130,7 @@ def parts(
 
 def of_encoder(s: Structure, kind: Kind) -> tuple[Extra, ...]:
     """What blocks of the encoder share: the distances; and what lies beside them meanwhile."""
-    mask = _mask(s, "S", padded=s.options.padded[1], waits=not kind.last)
+    mask = _mask(s, "S", waits=not kind.last)
     if not s.options.documents:
         return (mask,)
     return (mask, Extra("who is in the same document", ("B", "S", "S"), 1, kept=False, read=False))
@@ -137,7 +138,7 @@ def of_encoder(s: Structure, kind: Kind) -> tuple[Extra, ...]:
 
 def of_decoder(s: Structure, kind: Kind) -> tuple[Extra, ...]:
     """What blocks of the decoder share: the distances, what was read, and who sees how much."""
-    mask = _mask(s, "T", padded=s.options.padded[0], waits=not kind.last)
+    mask = _mask(s, "T", waits=not kind.last)
     memory = Extra(
         "what was read",
         ("B", "S", "D"),
@@ -154,22 +155,26 @@ def of_decoder(s: Structure, kind: Kind) -> tuple[Extra, ...]:
     return (mask, memory, seen, earlier)
 
 
-def _mask(s: Structure, length: Dim, *, padded: bool, waits: bool) -> Extra:
+def _mask(s: Structure, length: Dim, *, waits: bool = False) -> Extra:
     sequences: Dim = "B" if s.options.documents else 1
     learns = s.lora is None
-    kept = keeps_mask(s, 4, learns=learns, padded=padded)
+    padded = s.options.padded[1 if length == "S" else 0]
+    stack = "encoder" if length == "S" else "decoder"
+    kept = keeps_mask(s, 4, learns=learns, padded=padded, stack=stack)
     shape = (sequences, "H", length, length)
     return Extra("distances", shape, 4, kept=kept, learns=learns, waits=learns and waits)
 
 
 def _keeps_seen(s: Structure) -> bool:
-    return keeps_mask(s, 1)
+    return keeps_mask(s, 1, stack="decoder")
 
 
 def _keeps_memory(s: Structure) -> bool:
     """Whether what was read outlives the forward pass: what learns from it keeps it."""
-    if s.lora is None or s.recompute != "none":
+    if s.lora is None:
         return True
+    if s.recompute != "none":
+        return s.lora.passes("decoder")
     return s.lora.keeps("decoder", "cross_attention.k_proj", "cross_attention.v_proj")
 
 
@@ -177,8 +182,7 @@ def front(tape: Tape, s: Structure) -> tuple[Tensor, list[Tensor], tuple[Tensor,
     """The encoder's embedding and the distances that its blocks share."""
     x = _embed(tape, Parameter(tape, "embedding", ("V", "D")), s, "S")
     mask = distances(tape, s, "encoder_distances", "S")
-    kept = keeps_mask(s, 4, learns=s.lora is None, padded=s.options.padded[1])
-    return x, [mask] if kept else [], (mask,)
+    return x, [mask] if _mask(s, "S").kept else [], (mask,)
 
 
 def middle(
@@ -197,7 +201,7 @@ def middle(
     x = _embed(tape, table, s, "T")
     mask = distances(tape, s, "distances", "T")
     left = [memory] if _keeps_memory(s) else []
-    if keeps_mask(s, 4, learns=s.lora is None, padded=s.options.padded[0]):
+    if _mask(s, "T").kept:
         left.append(mask)
     seen = across(tape, s)
     if seen is not None and _keeps_seen(s):
@@ -216,8 +220,9 @@ def block(
 ) -> Tensor:
     """Attention, over what was read besides, and a feed-forward network, each added."""
     normed = rms_norm(tape, x, "attention_norm", "D", fused=s.fused_rms_norm)
-    y = _attention(tape, normed, normed, s, "attention", mask, length, length)
-    x = ops.add(tape, x, _drop(tape, y, s), "residual stream")
+    y = _drop(tape, _attention(tape, normed, normed, s, "attention", mask, length, length), s)
+    x = ops.add(tape, x, y, "residual stream")
+    del y
     if memory is not None:
         read = rms_norm(tape, x, "cross_norm", "D", fused=s.fused_rms_norm)
         y = _attention(tape, read, memory, s, "cross_attention", seen, length, "S")

@@ -218,6 +218,8 @@ def _add(tape: Tape, buffers: dict[int, Tensor], key: int, found: Tensor) -> Non
 def _take(tape: Tape, parameter: Parameter, found: Tensor) -> None:
     """A parameter's gradient becomes the tensor that arrives first; later ones are added to it."""
     tape.arrivals.append(tape.live)
+    if not parameter.shared:
+        tape.came.append((len(tape.moments), tape.live, parameter))
     if parameter.has_gradient:
         parameter.waiting = None
         return

@@ -73,6 +73,7 @@ class Tape:
         labels: What each storage is.
         moments: ``live`` at each allocation, since `cut`.
         arrivals: ``live`` as each gradient reaches its weight.
+        came: The same for the part's own weights, with the allocations before it and the weight.
         parameters: The weights that were met.
         buffers: (name, shape, bytes per element) of what stands beside them and learns nothing.
         lora: Which weights learn; None: all of them.
@@ -87,6 +88,9 @@ class Tape:
         kept_width: Bytes of an element of a parameter between steps.
         narrow: Whether matrices are kept in 16 bits.
         path: Where in the network the next tensor is made.
+        chained: Whether units follow each other in this part, so that marks are theirs to set.
+        before_backward: What an engine does first in the backward pass.
+        prefetch: What it does once a router has been fetched again.
     """
 
     def __init__(
@@ -102,6 +106,7 @@ class Tape:
         self.labels: list[str] = []
         self.moments: list[int] = []
         self.arrivals: list[int] = []
+        self.came: list[tuple[int, int, Parameter]] = []
         self.parameters: list[Parameter] = []
         self.buffers: list[tuple[str, tuple[Dim, ...], int]] = []
         self.lora: Adapters | None = None
@@ -112,6 +117,9 @@ class Tape:
         self.grad = True
         self.region: Region | None = None
         self.path = ""
+        self.chained = False
+        self.before_backward: Callable[[], None] | None = None
+        self.prefetch: Callable[[], None] | None = None
         self.clock = 0
         self.accumulating = accumulating
         self.weight_width = weight_width

@@ -1,0 +1,231 @@
+"""The backward pass under ZeRO stages 1 and 2: what exists as each gradient comes.
+
+Between blocks of one kind the activations change in a straight line, what ZeRO holds does not; of
+all blocks of a run those are looked at that can hold the largest sum.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from workbench.estimate.engines.base import Part, part_lines, segment_of, sizes_of, tally_lines
+from workbench.estimate.engines.single import BETWEEN, left_by
+from workbench.estimate.engines.zero_flow import SIDES, Event, Flow, Held
+from workbench.estimate.engines.zero_sizes import placed
+from workbench.estimate.ledger import Line, Moment, merged
+
+if TYPE_CHECKING:
+    from workbench.estimate.engines.base import Standing
+    from workbench.estimate.engines.zero_flow import Plan, Sides
+    from workbench.estimate.engines.zero_sizes import Row
+    from workbench.estimate.network.network import Sized
+
+SOURCE = "DeepSpeed 0.19.8, runtime/zero/stage_1_and_2.py"
+ON_THEIR_WAY = "gradients on their way"
+
+
+class _At(NamedTuple):
+    """What ZeRO holds at a place of a block.
+
+    Attributes:
+        turn: Which block of its run it is, from the last one.
+        bytes: What is held, with what exists for a moment.
+        held: What is held.
+        sides: What exists for a moment.
+    """
+
+    turn: int
+    bytes: int
+    held: Held
+    sides: Sides
+
+
+Slot = tuple[_At, ...]
+"""The blocks of a run that can hold the most at one place."""
+
+
+class Passed(NamedTuple):
+    """A backward pass.
+
+    Attributes:
+        runs: For each part, from the last one: its slots, before and at each gradient, and after
+            the last of them.
+        end: When all gradients have come.
+        held: What is left then.
+    """
+
+    runs: tuple[tuple[Slot, ...], ...]
+    end: Event
+    held: Held
+
+
+@lru_cache(maxsize=512)
+def passed(rows: tuple[Row, ...], plan: Plan, standing: int) -> Passed:
+    """Let the gradients of a network come."""
+    flow = Flow(plan, standing)
+    gradients = iter(placed(rows, arriving=True))
+    runs = []
+    for row in reversed(rows):
+        slots: list[list[_At]] = [[] for _ in range(2 * len(row.arrivals) + 1)]
+        for turn in range(row.times):
+            for index in range(len(row.arrivals)):
+                event = flow.come(next(gradients))
+                slots[2 * index].append(_at(turn, event.before))
+                slots[2 * index + 1].append(_at(turn, event.held, event.sides))
+            slots[-1].append(_at(turn, flow.held))
+        runs.append(tuple(_outer(slot) for slot in slots))
+    end = flow.end()
+    return Passed(tuple(runs), end, flow.held)
+
+
+@lru_cache(maxsize=512)
+def afterwards(rows: tuple[Row, ...], plan: Plan, standing: int) -> tuple[_At, ...]:
+    """Let them come when the backward pass is over, group after group."""
+    flow = Flow(plan, standing)
+    found = [_of(flow.come(each)) for each in placed(rows, arriving=False)]
+    found.append(_of(flow.end()))
+    return (max(found, key=lambda each: each.bytes),)
+
+
+def _at(turn: int, held: Held, sides: Sides = ()) -> _At:
+    return _At(turn, held.bytes + sum(size for _, size in sides), held, sides)
+
+
+def _of(event: Event) -> _At:
+    return _at(0, event.held, event.sides)
+
+
+def _outer(slot: list[_At]) -> Slot:
+    """The upper hull: those that are largest when something linear in the turn is added."""
+    hull: list[_At] = []
+    for each in slot:
+        while len(hull) > 1 and _below(hull[-2], hull[-1], each):
+            hull.pop()
+        hull.append(each)
+    return tuple(hull)
+
+
+def _below(first: _At, middle: _At, last: _At) -> bool:
+    """Whether the middle one is no higher than the line between the others."""
+    rise = (last.bytes - first.bytes) * (middle.turn - first.turn)
+    return (middle.bytes - first.bytes) * (last.turn - first.turn) <= rise
+
+
+def moments(net: Sized, base: Standing, found: Passed, plan: Plan) -> list[Moment]:
+    """The largest moment of each part's backward pass, and the largest as a gradient comes."""
+    done_moments: list[Moment] = []
+    best = _moment(net, base, ON_THEIR_WAY, [], None, _of(found.end), plan)
+    before = [Part("front", "saved"), *(Part(kind, "saved", count) for kind, count in net.runs)]
+    after: list[Part] = []
+    place = sum(count for kind, count in net.runs if kind != net.middle)
+    total = place
+    order: list[tuple[str | int, int]] = [("tail", 1), *reversed(net.runs), ("front", 1)]
+    for (part, count), slots in zip(order, found.runs, strict=True):
+        if part == "front":
+            before = []
+        elif part != "tail":
+            before.pop()
+        quiet, busy = _largest(net, part, count, slots)
+        for index, each in (quiet, busy):
+            parts = [*before, *after]
+            if isinstance(part, int):
+                parts.append(Part(part, "saved", count - 1 - each.turn))
+                parts += left_by(net, part, each.turn)
+            if index % 2:
+                name = ON_THEIR_WAY
+            elif part == "tail":
+                name = "loss, backward"
+            elif part == "front":
+                name = "embedding, backward"
+            else:
+                name = BETWEEN if part == net.middle else f"block {place - each.turn} of {total}"
+                name += ", backward"
+            one = _moment(net, base, name, parts, (part, index), each, plan)
+            if not index % 2:
+                done_moments.append(one)
+            elif one.bytes > best.bytes:
+                best = one
+        if part == "tail":
+            after.append(Part("tail", "gradients"))
+        elif isinstance(part, int):
+            after += left_by(net, part, count)
+            place -= 0 if part == net.middle else count
+    return [*done_moments, best]
+
+
+def after_all(net: Sized, base: Standing, plan: Plan, at: tuple[_At, ...]) -> list[Moment]:
+    """The largest moments when the backward pass is over."""
+    return [_moment(net, base, ON_THEIR_WAY, [], None, each, plan) for each in at]
+
+
+def _largest(
+    net: Sized, part: str | int, count: int, slots: tuple[Slot, ...]
+) -> tuple[tuple[int, _At], tuple[int, _At]]:
+    """(slot, block) of the largest moment between gradients, and of the largest as one comes."""
+    steps = segment_of(net, part).steps
+    assert steps is not None
+    sizes = steps.evaluate(*net.symbols)
+    slope = 0
+    if count > 1:
+        own = sizes_of(net, part)
+        slope = own.gradients + own.behind - own.saved
+    most = [-1, -1]
+    best: list[Any] = [(0, slots[0][0]), (0, slots[0][0])]
+    for index, slot in enumerate(slots):
+        odd = index % 2
+        for each in slot:
+            size = sizes[index] + each.bytes + slope * each.turn
+            if size > most[odd]:
+                most[odd], best[odd] = size, (index, each)
+    return best[0], best[1]
+
+
+def _moment(
+    net: Sized,
+    base: Standing,
+    name: str,
+    parts: list[Part],
+    place: tuple[str | int, int] | None,
+    at: _At,
+    plan: Plan,
+) -> Moment:
+    total = base.bytes + at.bytes
+    for part, group, times in parts:
+        total += times * getattr(sizes_of(net, part), group)
+    if place is not None:
+        steps = segment_of(net, place[0]).steps
+        assert steps is not None
+        total += steps.evaluate(*net.symbols)[place[1]]
+
+    def explain() -> list[Line]:
+        lines = [*base.lines, *held_lines(at.held, plan), *_side_lines(at.sides)]
+        for part in parts:
+            lines += part_lines(net, part)
+        if place is not None:
+            segment = segment_of(net, place[0])
+            assert segment.steps is not None
+            tallies = list(segment.steps.groups.values())[place[1]]
+            lines += tally_lines(net, tallies, segment.name, 1)
+        return merged(lines)
+
+    return Moment(name, total, explain)
+
+
+def held_lines(held: Held, plan: Plan) -> list[Line]:
+    """What ZeRO holds of gradients."""
+    several = f"{plan.buckets} × " if plan.buckets > 1 else ""
+    rows = (
+        ("buckets of gradients", f"{several}{plan.staged} × reduce_bucket_size", held.buckets),
+        ("gradients in their own memory", f"{plan.staged} × their numbers", held.whole),
+        ("gradients that begin in this device's pieces", f"{plan.width} P_own", held.owned),
+        ("fp32 sums of this device's pieces", "4 P/N", held.exact),
+    )
+    return [
+        Line(name, formula, size, "communication" if "buckets" in name else "gradients", SOURCE)
+        for name, formula, size in rows
+    ]
+
+
+def _side_lines(sides: Sides) -> list[Line]:
+    return [Line(*SIDES[key], size, "temporaries", SOURCE) for key, size in sides]

@@ -1,0 +1,294 @@
+"""How gradients pass through ZeRO stages 1 and 2, one after the other, in bytes.
+
+Each gradient is copied into a bucket as it comes; what does not fit empties the bucket first. Then
+the sums go out, what this device owns is kept or sent to the host, and the rest is dropped. This
+file repeats the steps of `reduce_independent_p_g_buckets_and_remove_grads`, `reduce_ipg_grads` and
+`copy_grads_in_partition` with the lifetimes of their tensors (DeepSpeed 0.19.8,
+runtime/zero/stage_1_and_2.py).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from workbench.estimate.rounding import up
+
+
+class Gradient(NamedTuple):
+    """A gradient that comes.
+
+    Attributes:
+        numbers: Its size.
+        group: The group of weights that it belongs to.
+        begins: Where it begins in the group.
+    """
+
+    numbers: int
+    group: int
+    begins: int
+
+
+class Held(NamedTuple):
+    """Bytes that the optimizer holds of gradients.
+
+    Attributes:
+        buckets: The buckets themselves.
+        whole: What is in gradients' own memory.
+        owned: Copies of those that begin in this device's pieces.
+        exact: fp32 sums of this device's pieces.
+    """
+
+    buckets: int = 0
+    whole: int = 0
+    owned: int = 0
+    exact: int = 0
+
+    @property
+    def bytes(self) -> int:
+        """Their sum."""
+        return self.buckets + self.whole + self.owned + self.exact
+
+
+Sides = tuple[tuple[str, int], ...]
+"""What exists for a moment: a key of `SIDES`, and its bytes."""
+
+SIDES = {
+    "row": ("a bucket's gradients in a row", "width × its numbers"),
+    "travel": ("the same in the format in which they travel", "width × its numbers"),
+    "sum": ("fp32 copy of what is added to this device's sums", "4 n"),
+    "norm": ("fp64 copy of a gradient, for its norm", "8 n"),
+    "host": ("fp32 copy of a gradient on its way to the host", "4 n"),
+    "copy": ("copy of a gradient that is larger than the bucket", "width × n"),
+    "moved": ("gradient that is in the bucket", "-width × n"),
+}
+"""Names and formulas of what exists for a moment."""
+
+
+class Event(NamedTuple):
+    """The arrival of a gradient.
+
+    Attributes:
+        before: What is held until then.
+        held: What is held at the largest moment of its arrival.
+        sides: What exists besides at that moment.
+    """
+
+    before: Held
+    held: Held
+    sides: Sides
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What decides how gradients pass.
+
+    Attributes:
+        stage: 1 or 2.
+        width: Bytes of the compute dtype.
+        gradient: Bytes of the dtype that gradients are added up in.
+        travel: Bytes of the dtype that they travel in.
+        bucket: Numbers of a bucket.
+        buckets: How many there are.
+        overlaps: Whether gradients are sent while others come.
+        contiguous: Whether they are copied into buckets.
+        scatters: Whether each device gets its part of the sums only.
+        together: Whether what goes to several devices goes in one exchange.
+        offloads: Whether the optimizer is on the host.
+        stands: Whether every gradient has memory before the first one comes.
+        prepared: Whether the buckets have.
+        last: Whether this is the last micro-batch of a step.
+        pieces: Numbers of this device's pieces of both groups.
+        own: Numbers of the gradients that begin in them, whole.
+        alignment: What an allocator gives is a multiple of it.
+    """
+
+    stage: int
+    width: int
+    gradient: int
+    travel: int
+    bucket: int
+    buckets: int
+    overlaps: bool
+    contiguous: bool
+    scatters: bool
+    together: bool
+    offloads: bool
+    stands: bool
+    prepared: bool
+    last: bool
+    pieces: tuple[int, int]
+    own: int
+    alignment: int
+
+    @property
+    def sums(self) -> bool:
+        """Whether this device's pieces are added up in fp32 beside 16-bit gradients."""
+        return self.gradient == 4 and self.width == 2
+
+    @property
+    def staged(self) -> int:
+        """Bytes of a number of a gradient as it waits and is copied into a bucket."""
+        return self.gradient if self.stage == 1 else self.width
+
+
+class Flow:
+    """Gradients come; ask `come` for each, and `end` at last.
+
+    Args:
+        plan: How they pass.
+        standing: Bytes of those that have memory before.
+    """
+
+    def __init__(self, plan: Plan, standing: int = 0) -> None:
+        self.plan = plan
+        buckets = plan.buckets * up(plan.staged * plan.bucket, plan.alignment)
+        self._buckets = buckets if plan.contiguous else 0
+        self.held = Held(self._buckets if plan.prepared else 0, standing)
+        self._waiting: list[Gradient] = []
+        self._elements = 0
+        self._later = 0
+        self._summed = [False, False]
+        self._most: tuple[Held, Sides] = (self.held, ())
+
+    def come(self, gradient: Gradient) -> Event:
+        """A gradient has come."""
+        plan, before = self.plan, self.held
+        own = self._size(gradient.numbers)
+        self.held = self.held._replace(buckets=self._buckets)
+        self._most = (self.held, ())
+        if plan.stage == 1 and plan.sums and not plan.stands:
+            # Its fp32 copy is what waits; the gradient itself is gone.
+            self._see(("copy", own))
+        if self._elements + gradient.numbers > plan.bucket:
+            self._flush()
+        if plan.contiguous and gradient.numbers > plan.bucket and plan.offloads:
+            self._see(("copy", own))
+        stays = not plan.contiguous or gradient.numbers > plan.bucket
+        if stays and not plan.stands:
+            self._change(whole=own)
+        elif plan.stands and not stays:
+            self._change(whole=-own)
+        self._waiting.append(gradient)
+        self._elements += gradient.numbers
+        return Event(before, *self._most)
+
+    def end(self) -> Event:
+        """All have come."""
+        before = self.held
+        self._most = (self.held, ())
+        self._flush()
+        return Event(before, *self._most)
+
+    def _size(self, numbers: int) -> int:
+        return up(self.plan.staged * numbers, self.plan.alignment)
+
+    def _change(self, *, whole: int = 0, owned: int = 0, exact: int = 0) -> None:
+        held = self.held
+        self.held = held._replace(
+            whole=held.whole + whole, owned=held.owned + owned, exact=held.exact + exact
+        )
+
+    def _see(self, *sides: tuple[str, int]) -> None:
+        """What exists now, with what is there for a moment."""
+        most = self._most[0].bytes + sum(size for _, size in self._most[1])
+        if self.held.bytes + sum(size for _, size in sides) > most:
+            self._most = (self.held, tuple(each for each in sides if each[1]))
+
+    def _part(self, each: Gradient) -> int:
+        """Numbers of a gradient that are in this device's piece."""
+        return max(0, min(each.numbers, self.plan.pieces[each.group] - each.begins))
+
+    def _flush(self) -> None:
+        """Empty the bucket."""
+        plan, alignment = self.plan, self.plan.alignment
+        if plan.overlaps and not plan.contiguous:
+            self._change(whole=-self._later)
+            self._later = 0
+        if plan.sums:
+            for each in self._waiting:
+                if self._part(each) and not self._summed[each.group]:
+                    self._summed[each.group] = True
+                    self._change(exact=up(4 * plan.pieces[each.group], alignment))
+        self._send()
+        for each in self._waiting:
+            alone = not plan.contiguous or each.numbers > plan.bucket
+            size = self._size(each.numbers) if alone else 0
+            if self._part(each):
+                if plan.contiguous:
+                    self._keep(each, size)
+            elif plan.stage == 2:
+                if plan.overlaps and not plan.contiguous:
+                    self._later += size
+                else:
+                    self._change(whole=-size)
+        self._waiting.clear()
+        self._elements = 0
+
+    def _keep(self, each: Gradient, size: int) -> None:
+        """What this device owns goes to a place of its own, or to the host."""
+        plan, part = self.plan, self._part(each)
+        if plan.offloads:
+            if not plan.last:
+                return
+            self._see(("norm", up(8 * part, plan.alignment)))
+            if plan.staged == 2 and not plan.sums:
+                self._see(("host", up(4 * part, plan.alignment)))
+            self._change(whole=-size)
+        elif not plan.sums:
+            if not self.held.owned:
+                self._change(owned=up(plan.width * plan.own, plan.alignment))
+            self._see()
+            self._change(whole=-size)
+
+    def _send(self) -> None:
+        """Add up what waits over the devices."""
+        plan, alignment = self.plan, self.plan.alignment
+        for numbers, count, sums in self._rows():
+            row = up(plan.staged * numbers, alignment) if count > 1 else 0
+            travel = up(plan.travel * numbers, alignment) if plan.travel != plan.staged else 0
+            widened = up(4 * sums, alignment) if plan.travel == 2 else 0
+            self._see(("row", row), ("travel", travel), ("sum", widened))
+
+    def _rows(self) -> list[tuple[int, int, int]]:
+        """Exchanges: their numbers, of how many slices, the largest that is added to sums."""
+        plan = self.plan
+        if not plan.contiguous or not plan.scatters:
+            sums = max((self._part(each) * plan.sums for each in self._waiting), default=0)
+            return [(self._elements, 1 if plan.contiguous else len(self._waiting), sums)]
+        slices = self._slices()
+        if not plan.together:
+            by_device: dict[int, list[tuple[int, int, bool]]] = {}
+            for each in slices:
+                by_device.setdefault(each[0], []).append(each)
+            return [row for found in by_device.values() for row in self._cut(found)]
+        return self._cut(slices)
+
+    def _cut(self, slices: list[tuple[int, int, bool]]) -> list[tuple[int, int, int]]:
+        """Slices in rows: a row is complete once it is longer than a bucket."""
+        found = []
+        numbers = count = sums = 0
+        for _, size, added in slices:
+            numbers, count = numbers + size, count + 1
+            sums = max(sums, size * added)
+            if numbers > self.plan.bucket:
+                found.append((numbers, count, sums))
+                numbers = count = sums = 0
+        return [*found, (numbers, count, sums)] if count else found
+
+    def _slices(self) -> list[tuple[int, int, bool]]:
+        """(device, numbers, whether it is added to sums) of what waits, cut at the pieces' ends."""
+        found: list[tuple[int, int, bool]] = []
+        for each in self._waiting:
+            piece = self.plan.pieces[each.group]
+            place, end = each.begins, each.begins + each.numbers
+            while place < end:
+                device = place // piece
+                after = min(end, (device + 1) * piece)
+                added = self.plan.sums and device == 0
+                if found and found[-1][0] == device and not added:
+                    found[-1] = (device, found[-1][1] + after - place, added)
+                else:
+                    found.append((device, after - place, added))
+                place = after
+        return found
