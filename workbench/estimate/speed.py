@@ -188,6 +188,8 @@ def speed_of(
     degrees = Degrees.of(config)
     compute = flops / (degrees.devices * rate * reached.mfu) / _pipeline_share(config, degrees)
     share = f"{reached.mfu:.0%} of the dense {precision} peak of {rate / 1e12:,.4g} TFLOP/s"
+    if measured is not None and reached.mfu == 1:  # nobody knows the peak: what was reached is it
+        share = f"{rate / 1e9:,.4g} GFLOP/s in {precision}"
     assumptions = [f"{share}, ± {reached.spread:.0%}: {reached.source}"]
     if config.training.mixed_precision == "fp8":
         assumptions.append(f"today's trainer computes {precision} where the plan says fp8")
