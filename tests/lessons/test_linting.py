@@ -243,6 +243,13 @@ def test_a_later_lesson_is_no_prerequisite(tmp_path: Path) -> None:
     assert ("id", "51-same.md has the number 51 too") in found
 
 
+def test_a_lesson_spelt_in_another_way_is_the_same_lesson(monkeypatch: pytest.MonkeyPatch) -> None:
+    path = course_files()[0]
+    monkeypatch.chdir(path.parent)
+    for spelling in (Path(path.name), path.parent / ".." / path.parent.name / path.name):
+        assert lint([spelling]) == []
+
+
 def test_lines_are_those_of_the_file(linted: Lint) -> None:
     text = with_words("fine\nand `code\nspan` then <b>html</b>\nthen ![](x.png)")
     lines = text.split("\n")

@@ -13,9 +13,10 @@ if TYPE_CHECKING:
 
     from workbench.lessons.evidence_run import RunEvidence
 
-_NEAR: Final = 0.05
+_NEAR: Final = 0.1
 """How far the first loss may be from ln(vocabulary), as a share: the first weights are small, so
-that the first guesses are all but uniform. The lessons' model begins 2.5 % below."""
+that the first guesses are all but uniform. The lessons' model begins 2.5 % below; the widest ones
+with few tokens a step have begun 5.2 % below. The replay, which comes after, knows it exactly."""
 _SAME: Final = 1e-6
 """Relative difference that rounding may explain where the same numbers are added up again."""
 

@@ -109,18 +109,20 @@ def lint(
     files = course_files()
     wanted = files if paths is None else list(paths)
     found: list[Problem] = []
+    # One file may be spelt in several ways: it is not another lesson with the same id.
+    spelt = {each.resolve(): each for each in (*files, *wanted)}
     lessons: dict[Path, Lesson] = {}
-    for path in {*files, *wanted}:
+    for place, path in spelt.items():
         lesson, problems = _scanned(path, *_version(path))
         if lesson is not None:
-            lessons[path] = lesson
+            lessons[place] = lesson
         if path in wanted:
             found += problems
     for path in wanted:
-        if path in lessons:
-            others = tuple(lessons[each] for each in sorted(lessons) if each != path)
+        if (place := path.resolve()) in lessons:
+            others = tuple(lessons[each] for each in sorted(lessons) if each != place)
             text = path.read_text(encoding="utf-8-sig")
-            subject = Subject(lessons[path], text, others, commands)
+            subject = Subject(lessons[place], text, others, commands)
             for part in _PARTS:
                 found += part(subject)
     rank = {str(path): number for number, path in enumerate(wanted)}
