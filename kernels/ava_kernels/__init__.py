@@ -7,6 +7,7 @@ from ava_kernels.cross_entropy import linear_cross_entropy, linear_loss
 from ava_kernels.dispatch import Choice, Implementation, Operation
 from ava_kernels.grouped import grouped_matmul
 from ava_kernels.grouped_swiglu import grouped_swiglu
+from ava_kernels.linear import linear
 
 __all__ = [
     "Choice",
@@ -15,6 +16,7 @@ __all__ = [
     "causal_attention",
     "grouped_matmul",
     "grouped_swiglu",
+    "linear",
     "linear_cross_entropy",
     "linear_loss",
 ]

@@ -11,6 +11,7 @@ Shapes: N tokens, D width, V vocabulary, C tokens of one chunk, P parts.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -19,6 +20,7 @@ import torch.nn.functional as F
 from torch.autograd.function import once_differentiable
 
 from ava_kernels.dispatch import Implementation, Operation, always
+from ava_kernels.linear import by_onednn, refuse_onednn
 
 # Logits of one chunk: 16 Mi numbers, 64 MiB in fp32. With V = 65,536 that is 256 tokens, the
 # measured best of memory against time; a byte vocabulary is one chunk up to 65,536 tokens.
@@ -86,27 +88,29 @@ class _LinearLoss(torch.autograd.Function):
         grad_x_ND = torch.empty_like(x_ND) if wants.x else None
         grad_weight_VD = torch.zeros_like(weight_VD) if wants.weight else None
         grad_bias_V = torch.zeros_like(bias_V) if wants.bias and bias_V is not None else None
-        for start in range(0, len(x_ND), chunk):
-            x_CD = x_ND[start : start + chunk]
-            target_C = target_N[start : start + chunk]
-            logits_CV = F.linear(x_CD, weight_cast_VD).float()
-            if bias_V is not None:
-                logits_CV += bias_V
-            if isinstance(loss_of, _Plain):
-                loss, grad_CV = loss_of(logits_CV, target_C, wants_grad=wants_grad)
-            else:
-                loss, found_P, grad_CV = _measure(loss_of, logits_CV, target_C, wants_grad)
-                parts_P = parts_P + found_P
-            total += loss
-            if grad_CV is None:
-                continue
-            if grad_bias_V is not None:
-                grad_bias_V += grad_CV.sum(dim=0)
-            grad_cast_CV = grad_CV.to(x_ND.dtype)
-            if grad_x_ND is not None:
-                grad_x_ND[start : start + chunk] = grad_cast_CV @ weight_cast_VD
-            if grad_weight_VD is not None:
-                grad_weight_VD += grad_cast_CV.t() @ x_CD
+        onednn = refuse_onednn(x_ND[:chunk], weight_cast_VD) is None
+        with by_onednn() if onednn else contextlib.nullcontext():
+            for start in range(0, len(x_ND), chunk):
+                x_CD = x_ND[start : start + chunk]
+                target_C = target_N[start : start + chunk]
+                logits_CV = F.linear(x_CD, weight_cast_VD).float()
+                if bias_V is not None:
+                    logits_CV += bias_V
+                if isinstance(loss_of, _Plain):
+                    loss, grad_CV = loss_of(logits_CV, target_C, wants_grad=wants_grad)
+                else:
+                    loss, found_P, grad_CV = _measure(loss_of, logits_CV, target_C, wants_grad)
+                    parts_P = parts_P + found_P
+                total += loss
+                if grad_CV is None:
+                    continue
+                if grad_bias_V is not None:
+                    grad_bias_V += grad_CV.sum(dim=0)
+                grad_cast_CV = grad_CV.to(x_ND.dtype)
+                if grad_x_ND is not None:
+                    grad_x_ND[start : start + chunk] = grad_cast_CV @ weight_cast_VD
+                if grad_weight_VD is not None:
+                    grad_weight_VD += grad_cast_CV.t() @ x_CD
         if wants_grad:
             ctx.save_for_backward(grad_x_ND, grad_weight_VD, grad_bias_V)
         ctx.mark_non_differentiable(parts_P)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import shlex
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -347,6 +348,36 @@ def test_a_manifest_keeps_its_placeholders() -> None:
     assert tree == before
 
 
+def test_marks_of_a_shell_in_a_manifest_are_refused_once_and_left_out() -> None:
+    marked = yaml.safe_load(MANIFEST)
+    found = [*_lists(marked)]
+    (words,) = [
+        each for each in found if any(str(word).startswith("--hidden_width") for word in each)
+    ]
+    clean = [word for word in words if str(word).startswith("--")]
+    for index, word in enumerate(words):
+        name, equals, value = str(word).partition("=")
+        if name.startswith("--") and equals and "nproc" not in name and "nnodes" not in name:
+            words[index] = f'{name}="{value}" \\'
+    reading = read(yaml.safe_dump(marked), "job.yaml")
+    plain = read(MANIFEST, "job.yaml")
+    ours = {key: value for key, value in reading.layer.tree.items() if key != "imported"}
+    assert ours == {key: value for key, value in plain.layer.tree.items() if key != "imported"}
+    (told,) = [each.message for each in reading.remarks if each.verdict == "refused"]
+    assert "no shell reads the words" in told
+    back = text_of(written(reading))
+    assert all(str(word) in back for word in clean)
+    assert "\\" not in back
+
+
+def _lists(tree: Any) -> Iterator[list[Any]]:
+    if isinstance(tree, list):
+        yield tree
+    for inner in tree.values() if isinstance(tree, dict) else tree:
+        if isinstance(inner, dict | list):
+            yield from _lists(inner)
+
+
 def test_machines_of_a_plan_are_put_into_the_manifest() -> None:
     writing = written(
         read(MANIFEST, "job.yaml"),
@@ -378,6 +409,11 @@ spec:
     assert (config.parallel.num_nodes, config.parallel.devices_per_node) == (2, 4)
     again = read(text_of(written(reading, training__max_steps=6)), "job.yaml")
     assert config_of(again.layer).training.max_steps == 6
+
+
+def test_a_number_of_machines_beyond_all_bounds_is_none() -> None:
+    reading = read(MANIFEST.replace("replicas: $NUM_NODES", f"replicas: {'9' * 5000}"), "job.yaml")
+    assert config_of(reading.layer).parallel.num_nodes == 1
 
 
 def test_masters_and_workers_are_counted_together() -> None:

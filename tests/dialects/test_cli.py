@@ -114,6 +114,15 @@ def test_lint_says_whether_the_system_would_start(capsys: pytest.CaptureFixture[
 
 
 @pytest.mark.usefixtures("here")
+def test_nothing_is_found_about_a_model_that_no_file_names(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    Path("tp.json").write_text('{"train_batch_size": 8, "tensor_parallel": {"autotp_size": 3}}')
+    found = data(capsys, "lint", "tp.json")["findings"]
+    assert not [each for each in found if each["rule"] == "tensor-parallel-divides-heads"]
+
+
+@pytest.mark.usefixtures("here")
 def test_the_data_of_a_lint_has_every_key(capsys: pytest.CaptureFixture[str]) -> None:
     code, out, _ = run(capsys, "lint", "bad.json", "--json")
     made = json.loads(out)

@@ -17,6 +17,7 @@ from workbench.config.checking import validate
 from workbench.config.keys import keys, value_at
 from workbench.config.layers import compose
 from workbench.config.schema import Config
+from workbench.config.size import size_of
 from workbench.dialects.base import Foreign, Reading, Remark
 from workbench.dialects.deepseek_v3 import DIALECT
 from workbench.dialects.deepseek_v3.loader import stops
@@ -317,6 +318,50 @@ def test_an_accumulation_of_its_own_has_to_agree() -> None:
     for tree in (6, 9):
         given = changed(training__gradient_accumulation_steps=tree)
         assert written(read(given)) == given
+
+
+def test_an_accumulation_alone_goes_back_and_follows_the_plan() -> None:
+    alone = changed(training__global_batch_size=..., training__gradient_accumulation_steps=5)
+    reading = read(alone)
+    assert written(reading) == alone
+    edited = written(reading, training__gradient_accumulation_steps=7)
+    assert edited["training"]["gradient_accumulation_steps"] == 7
+
+
+RELEASED = {
+    "vocab_size": 129280, "dim": 7168, "inter_dim": 18432, "moe_inter_dim": 2048, "n_layers": 61,
+    "n_dense_layers": 3, "n_heads": 128, "n_routed_experts": 256, "n_shared_experts": 1,
+    "n_activated_experts": 8, "n_expert_groups": 8, "n_limited_groups": 4, "route_scale": 2.5,
+    "score_func": "sigmoid", "q_lora_rank": 1536, "kv_lora_rank": 512, "qk_nope_head_dim": 128,
+    "qk_rope_head_dim": 64, "v_head_dim": 128, "dtype": "fp8",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("change", "parameters"),
+    [
+        ({}, 671_026_404_352),
+        (
+            {"vocab_size": 102400, "dim": 2048, "inter_dim": 10944, "moe_inter_dim": 1408,
+             "n_layers": 27, "n_dense_layers": 1, "n_heads": 16, "n_routed_experts": 64,
+             "n_shared_experts": 2, "n_activated_experts": 6, "n_expert_groups": 1,
+             "n_limited_groups": 1, "route_scale": 1.0, "score_func": "softmax", "q_lora_rank": 0},
+            15_706_484_224,
+        ),
+    ],
+    ids=["V3", "V2 Lite"],
+)  # fmt: skip
+def test_a_config_of_the_inference_code_is_the_shape_of_the_network(
+    change: dict[str, Any], parameters: int
+) -> None:
+    tree = RELEASED | change
+    guess = DIALECT.recognise(Foreign(Path("config.json"), json.dumps(tree)))
+    assert guess is not None
+    assert "inference" in guess.reason
+    reading = read(tree)
+    assert size_of(config_of(reading).model).total == parameters
+    assert not [each for each in reading.remarks if each.verdict == "refused"]
+    assert written(reading) == tree
 
 
 def test_the_mixture_is_told_in_shares() -> None:

@@ -228,6 +228,60 @@ def test_old_forms_are_read_as_the_new_ones() -> None:
     assert layer({"train_batch_size": 8, "zero_optimization": True})["deepspeed.zero_stage"] == 1
 
 
+AS_IT_STOOD: dict[str, dict[str, Any]] = {
+    "a rate that the schedule overrules": {
+        "optimizer": {"type": "AdamW", "params": {"lr": 2e-4}},
+        "scheduler": {"type": "WarmupLR", "params": {"warmup_max_lr": 1e-3}},
+    },
+    "a rate for the trainer to fill in": {
+        "optimizer": {"type": "AdamW", "params": {"lr": "auto"}},
+        "scheduler": {"type": "WarmupLR", "params": {"warmup_max_lr": 1e-3}},
+    },
+    "no steps of warm-up": {
+        "scheduler": {"type": "WarmupLR", "params": {"warmup_num_steps": 0, "warmup_max_lr": 0.1}}
+    },
+    "an Adam": {"optimizer": {"type": "Adam", "params": {"lr": 0.1, "adam_w_mode": True}}},
+    "an AdamW that says so": {"optimizer": {"type": "AdamW", "params": {"adam_w_mode": True}}},
+    "an old spelling": {"optimizer": {"type": "OnebitAdam", "params": {"freeze_step": 7}}},
+    "settings that SGD has not": {
+        "optimizer": {"type": "SGD", "params": {"lr": 0.1, "betas": [0.8, 0.9], "eps": 1e-8}}
+    },
+    "switches that are off": {"fp16": {"enabled": False}, "bf16": {"enabled": False}},
+    "one on, one for the trainer": {"fp16": {"enabled": "auto"}, "bf16": {"enabled": True}},
+    "a switch as text": {"fp16": {"enabled": "true"}},
+    "bf16's old section": {"bfloat16": {"enabled": True}},
+    "half a loss scale": {"fp16": {"enabled": True, "min_loss_scale": 1e-10}},
+    "a batch for no number of devices": {
+        "train_batch_size": 1028,
+        "train_micro_batch_size_per_gpu": 12,
+        "gradient_accumulation_steps": 80,
+    },
+}
+
+
+@pytest.mark.parametrize("tree", AS_IT_STOOD.values(), ids=AS_IT_STOOD)
+def test_what_means_the_same_or_nothing_goes_back_as_it_stood(tree: dict[str, Any]) -> None:
+    reading = read(tree)
+    back, _ = written(reading.layer.tree)
+    said = dict(flat(back))
+    assert {key: said.get(key) for key, _ in flat(tree)} == dict(flat(tree))
+    assert read(back).layer.tree == reading.layer.tree
+
+
+def test_an_edit_reaches_what_travelled_along() -> None:
+    tree = read(AS_IT_STOOD["an Adam"] | AS_IT_STOOD["switches that are off"]).layer.tree
+    tree["training"] |= {"optimizer": "lamb", "mixed_precision": "bf16", "learning_rate": 0.5}
+    back, _ = written(tree)
+    assert back["optimizer"]["type"] == "Lamb"
+    assert back["optimizer"]["params"]["lr"] == 0.5
+    assert (back["bf16"]["enabled"], back["fp16"]["enabled"]) == (True, False)
+
+
+def test_degrees_alone_say_how_many_devices_there_are_at_least() -> None:
+    ours = layer({"train_batch_size": 8, "tensor_parallel": {"autotp_size": 4}})
+    assert ours["parallel.devices_per_node"] == 4
+
+
 def test_what_deepspeed_ignores_is_said_with_what_was_meant() -> None:
     reading = read({"train_batch_size": 8, "gradient_cliping": 1.0, "_comment": "mine"})
     ignored = {remark.path: remark.message for remark in reading.remarks if remark.verdict}
@@ -259,6 +313,7 @@ def test_a_hostfile_is_nodes_and_devices() -> None:
         ("a slots=4\na slots=4\n", "multiple entries for a"),
         ("a slots=4\nb: 4\n", "not formatted correctly"),
         ("a slots=0\n", "names no devices"),
+        (f"a slots={'9' * 5000}\n", "more devices than any cluster has"),
     ],
 )
 def test_a_wrong_hostfile_is_one_message(text: str, message: str) -> None:

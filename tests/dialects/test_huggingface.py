@@ -175,3 +175,90 @@ def test_what_is_no_shape_is_lost() -> None:
     assert [(each.path, "shape" in each.reason) for each in writing.lost] == [
         ("training.batch_size", True)
     ]
+
+
+LLAMA: dict[str, Any] = {
+    "model_type": "llama", "vocab_size": 512, "hidden_size": 64, "num_hidden_layers": 2,
+    "num_attention_heads": 4, "num_key_value_heads": 2, "intermediate_size": 96,
+    "max_position_embeddings": 256, "rms_norm_eps": 1e-5, "tie_word_embeddings": False,
+}  # fmt: skip
+SPELLED: dict[str, dict[str, Any]] = {
+    "today's rope": LLAMA
+    | {"rope_parameters": {"rope_type": "yarn", "factor": 4.0, "rope_theta": 1e6,
+                           "original_max_position_embeddings": 64, "mrope_section": [1, 2]}},
+    "a window that is off": LLAMA
+    | {"model_type": "qwen2", "use_sliding_window": False, "sliding_window": 4096,
+       "max_window_layers": 2},
+    "layers by kind": LLAMA | {"model_type": "qwen3", "layer_types": ["full_attention"] * 2,
+                               "head_dim": 16},
+    "an inner width left open": {
+        "model_type": "gptj", "vocab_size": 512, "n_embd": 64, "n_layer": 2, "n_head": 4,
+        "n_inner": None, "n_positions": 64, "rotary_dim": 8,
+    },
+    "another name of an activation": {
+        "model_type": "gpt_neox", "vocab_size": 512, "hidden_size": 64, "num_hidden_layers": 2,
+        "num_attention_heads": 4, "intermediate_size": 96, "max_position_embeddings": 64,
+        "hidden_act": "gelu_fast", "rotary_pct": 0.5,
+    },
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("tree", SPELLED.values(), ids=SPELLED)
+def test_a_file_s_own_spelling_goes_back(tree: dict[str, Any]) -> None:
+    reading = DIALECT.read(foreign(tree))
+    back, _ = write(reading.layer.tree)
+    assert {key: back.get(key, "lost") for key in tree} == tree
+    assert DIALECT.read(foreign(back)).layer.tree == reading.layer.tree
+
+
+def test_an_edit_overrules_a_file_s_own_spelling() -> None:
+    tree = DIALECT.read(foreign(SPELLED["today's rope"])).layer.tree
+    tree["model"]["rope_theta"] = 5e5
+    back, _ = write(tree)
+    again = DIALECT.read(foreign(back)).layer.tree["model"]
+    assert (again["rope_theta"], again["rope_scaling"]["factor"]) == (5e5, 4.0)
+
+
+@pytest.mark.parametrize(
+    ("change", "family", "words"),
+    [
+        ({"architectures": ["LlamaForCausalLM"]}, "llama", "LlamaForCausalLM"),
+        ({"type_vocab_size": 2, "tie_word_embeddings": True}, "bert", "type_vocab_size"),
+    ],
+)
+def test_a_file_without_a_type_is_known_by_what_it_has(
+    change: dict[str, Any], family: str, words: str
+) -> None:
+    text = foreign({key: value for key, value in LLAMA.items() if key != "model_type"} | change)
+    ranked = guess(text)
+    assert ranked[0][0] == "huggingface"
+    reading = DIALECT.read(text)
+    (told,) = [each.message for each in reading.remarks if "of the type" in each.message]
+    assert family in told
+    assert words in told
+    back, _ = write(reading.layer.tree)
+    assert back["model_type"] == family
+    assert DIALECT.read(foreign(back)).layer.tree["model"] == reading.layer.tree["model"]
+
+
+@pytest.mark.parametrize(
+    ("tree", "message"),
+    [
+        ({"hidden_size": 4}, "no model_type"),
+        ({"model_type": "llava", "text_config": LLAMA}, "below text_config as a file"),
+    ],
+)
+def test_why_a_model_cannot_be_read(tree: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        DIALECT.read(foreign(tree))
+    assert message in caught.value.render()
+
+
+def test_a_reason_says_whether_the_family_reads_a_key() -> None:
+    reading = DIALECT.read(foreign(LLAMA | {"sliding_window": 7, "rope_scaling": None, "own": 1}))
+    assert {each.path[0]: each.reason for each in reading.residue} == {
+        "model_type": "the family; which parts a network has follows from it",
+        "sliding_window": "a model of the type llama does not read it",
+        "rope_scaling": "null: as if it were not there",
+        "own": "no key of model says it",
+    }

@@ -528,6 +528,89 @@ checkpoint: {steps_freq: 50, save_strategy: none, keep_last_n: 3}
     assert first(written(reading)) == yaml.safe_load(text)
 
 
+EARLY = """\
+experiment_name: my-lora
+tags:
+- pytorch
+model:
+  model_id: meta-llama/Llama-3.2-1B
+  dtype: float32
+  rank: 4
+  alpha: 8
+  lora_attn_modules:
+  - q_proj
+data_loading:
+  dataset_id: someone/alpaca
+  max_length: 512
+  instruction_columns: [instruction]
+  batch_size: 2
+  train_sample: 100
+training_config:
+  epochs: 3
+  loss: CrossEntropyLoss
+  optimizer: AdamW
+  optimizer_kwargs:
+    lr: 0.001
+  run_on: mps
+"""
+
+
+def test_blacksmith_s_first_schema_is_no_tt_train() -> None:
+    reading = read(EARLY)
+    config = config_of(reading.layer)
+    assert (config.training.learning_rate, config.training.num_epochs) == (0.001, 3)
+    assert (config.lora.enabled, config.lora.r, config.training.mixed_precision) == (True, 4, "no")
+    assert size_of(config.model).total == 1_235_814_400
+    assert first(written(reading)) == yaml.safe_load(EARLY)
+    edited = first(written(reading, training__optimizer="sgd", training__learning_rate=0.5))
+    assert edited["training_config"]["optimizer"] == "SGD"
+    assert edited["training_config"]["optimizer_kwargs"] == {"lr": 0.5}
+
+
+def test_blacksmith_keeps_the_spelling_of_a_precision() -> None:
+    jax = BLACKSMITH.replace("torch.bfloat16", "jnp.float32")
+    assert "jnp.float32" in jax
+    reading = read(jax)
+    assert config_of(reading.layer).training.mixed_precision == "no"
+    assert first(written(reading))["dtype"] == "jnp.float32"
+    assert first(written(reading, training__mixed_precision="bf16"))["dtype"] == "jnp.bfloat16"
+
+
+def test_blacksmith_s_grpo_is_no_plain_fine_tuning() -> None:
+    more = "grpo_beta: 0.005\ngrpo_epsilon: 0.2\nnum_generations: 4\nmax_grad_norm: 0.1\n"
+    reading = read(BLACKSMITH + more)
+    config = config_of(reading.layer)
+    assert (config.rlhf.enabled, config.rlhf.algorithm) == (True, "grpo")
+    assert (config.rlhf.grpo.num_generations, config.rlhf.grpo.epsilon) == (4, 0.2)
+    assert config.training.max_gradient_norm == 0.1
+    back = first(written(reading))
+    assert {key: back[key] for key in yaml.safe_load(more)} == yaml.safe_load(more)
+
+
+def test_a_file_in_nanogpt_s_words_is_a_gpt_2() -> None:
+    text = """\
+model_config:
+  n_layer: 12
+  n_head: 12
+  n_embd: 768
+  block_size: 1024
+  vocab_size: 50304
+  bias: false
+data_config:
+  batch_size: 12
+training_config:
+  learning_rate: 0.0006
+  max_iters: 600000
+  warmup_iters: 2000
+  min_lr: 6.0e-05
+"""
+    reading = read(text)
+    config = config_of(reading.layer)
+    assert size_of(config.model).total == 124_373_760 + 25 * 768  # norms here have a bias
+    assert (config.training.max_steps, config.training.batch_size) == (600_000, 12)
+    assert first(written(reading)) == yaml.safe_load(text)
+
+
 def test_the_toolkit_s_trainer_does_not_accumulate() -> None:
     text = """\
 model_config: {vocab_size: 256, hidden_dim: 256, num_layers: 6, num_heads: 8, mlp_dim: 768}
@@ -580,6 +663,18 @@ def test_a_small_file_goes_back_as_it_was(text: str, name: str) -> None:
 def test_what_cannot_be_trained_here_is_one_message(text: str, what: str) -> None:
     with pytest.raises(ConfigError, match=what):
         read(text)
+
+
+@pytest.mark.parametrize(
+    ("more", "what"),
+    [
+        ("in_channels: 5\nhidden_channels: 8\nout_channels: 3\n", "a network on graphs"),
+        ("model:\n  netdepth: 8\n  netwidth: 256\n", "a radiance field"),
+    ],
+)
+def test_blacksmith_s_other_networks_are_refused(more: str, what: str) -> None:
+    with pytest.raises(ConfigError, match=what):
+        read(f"{BLACKSMITH}{more}")
 
 
 def test_an_unknown_type_of_network_is_refused_and_kept() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -66,8 +67,24 @@ def read_files(files: Sequence[str], system: str | None) -> Imported:
         readings.append(understand(foreign, system, remarks))
     joined = join([reading for reading, _ in readings])
     titles = tuple(dialect(reading.system).title for reading, _ in readings)
-    findings = tuple(Plan(compose([joined.layer])).findings)
-    return Imported(tuple(readings), titles, joined, findings)
+    findings = Plan(compose([joined.layer])).findings
+    return Imported(tuple(readings), titles, joined, _founded(findings, joined.layer.tree))
+
+
+def _founded(findings: Sequence[Finding], tree: dict[str, Any]) -> tuple[Finding, ...]:
+    """Findings without those about the sizes of a model that no file names: those are ours."""
+    if "model" in tree:
+        return tuple(findings)
+    from workbench.config.keys import keys
+
+    sizes = {path.rpartition(".")[2] for path in keys() if path.startswith("model.")}
+    return tuple(
+        finding
+        for finding in findings
+        if not finding.path.startswith("model.")
+        and not any(edit.path.startswith("model.") for fix in finding.fixes for edit in fix.edits)
+        and sizes.isdisjoint(re.findall(r"[a-z]+(?:_[a-z]+)+", finding.message))
+    )
 
 
 def to_dict(imported: Imported, wrote: str | None = None) -> dict[str, Any]:

@@ -175,9 +175,15 @@ def document(
 def too_much(depth: int, where: str) -> ConfigError:
     """The refusal of a file that goes over `MAX_DEPTH` or `MAX_NODES`."""
     if depth > MAX_DEPTH:
-        return ConfigError(f"the file is nested deeper than {MAX_DEPTH} levels", where=where)
+        return ConfigError(
+            f"the file is nested deeper than {MAX_DEPTH} levels",
+            where=where,
+            fix="no config needs so many: look for brackets that are never closed",
+        )
     return ConfigError(
-        f"the file holds more than {MAX_NODES:,} values (aliases count each time)", where=where
+        f"the file holds more than {MAX_NODES:,} values (aliases count each time)",
+        where=where,
+        fix="no config needs so many: is it the right file?",
     )
 
 

@@ -44,6 +44,7 @@ _MEANT = {
     **dict.fromkeys(("None", "Null", "NULL", "nil", "undefined", "~"), "null"),
 }
 _NOT_FINITE = {"NaN", "nan", "Infinity", "-Infinity", "inf", "-inf"}
+_CUT = "the file is cut off here: fetch it again, whole"
 _MAX_DIGITS = 4000  # int() refuses longer text
 
 
@@ -111,7 +112,9 @@ class _Reader:
             self._fail(
                 self._at,
                 'a JSON config is one object, { "training": { … } }',
-                "is it YAML? then call the file .yaml" if self._char() not in '["' else None,
+                {'"': "the first brace is missing: put { before it", "[": "this is a list"}.get(
+                    self._char(), "is it YAML? then call the file .yaml"
+                ),
             )
         root = self._object(1)
         self._skip()
@@ -168,11 +171,11 @@ class _Reader:
     def _number(self, word: str) -> int | float:
         if word.lstrip("-").isdigit():
             if len(word) > _MAX_DIGITS:
-                self._fail(self._at, f"a number of {len(word):,} digits", None)
+                self._fail(self._at, f"a number of {len(word):,} digits", "shorten it")
             return int(word)
         value = float(word)
         if value in (float("inf"), float("-inf")):
-            self._fail(self._at, f"{word} is larger than a float can be", None)
+            self._fail(self._at, f"{word} is larger than a float can be", "shorten it")
         return value
 
     def _string(self, noun: str) -> str:
@@ -277,7 +280,7 @@ class _Reader:
             shown = found[0] if found else self._text[self._at + 1 :].partition("'")[0]
             self._fail(self._at, "a key stands in double quotes", f'"{shown[:80]}"')
         what = f"{char!r} where a key should be" if char else "the file ends where a key should be"
-        self._fail(self._at, what, None)
+        self._fail(self._at, what, "remove it" if char else _CUT)
 
     def _refuse_value(self, word: str) -> NoReturn:
         char = self._char()
@@ -295,4 +298,4 @@ class _Reader:
         what = (
             f"{char!r} where a value should be" if char else "the file ends where a value should be"
         )
-        self._fail(self._at, what, None)
+        self._fail(self._at, what, "put a value before it" if char else _CUT)

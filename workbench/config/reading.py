@@ -146,7 +146,11 @@ def decode(raw: bytes, name: str) -> str:
         )
     if b"\0" in raw:
         line = raw[: raw.index(b"\0")].count(b"\n") + 1
-        raise ConfigError("the file is binary: it holds a NUL byte", where=f"{name}:{line}")
+        raise ConfigError(
+            "the file is binary: it holds a NUL byte",
+            where=f"{name}:{line}",
+            fix="is it the right file? a config is text",
+        )
     try:
         return raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:

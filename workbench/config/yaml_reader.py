@@ -113,6 +113,7 @@ class _Parser:
             raise ConfigError(
                 "a config file is a mapping of sections, such as 'training:' with keys below it",
                 where=f"{self._name}:{node.line}",
+                fix="is it the right file? its first line would be a key with a colon behind it",
             )
         return node
 

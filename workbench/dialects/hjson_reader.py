@@ -75,22 +75,27 @@ class _Reader:
     def _char(self) -> str:
         return self._text[self._at : self._at + 1]
 
-    def _skip(self, more: str = "") -> None:
-        """Move over spaces, comments and, where they separate, commas."""
-        while True:
-            found = _GAP.match(self._text, self._at)
-            self._at = found.end() if found else self._at
-            if not more or self._char() != more:
-                return
+    def _skip(self) -> None:
+        """Move over spaces and comments."""
+        found = _GAP.match(self._text, self._at)
+        self._at = found.end() if found else self._at
+        if self._text.startswith("/*", self._at):
+            self._fail("the comment '/*' is never closed")
+
+    def _skip_comma(self) -> None:
+        """Move over what stands behind a member; one comma may be there."""
+        self._skip()
+        if self._char() == ",":
             self._at += 1
+            self._skip()
 
     def _object(self, depth: int, *, braced: bool) -> MappingNode:
         self._count(depth)
         start = self._at
         self._at += braced
         entries: list[Entry] = []
+        self._skip()
         while True:
-            self._skip(",")
             char = self._char()
             if char == "}" and braced:
                 self._at += 1
@@ -102,6 +107,7 @@ class _Reader:
                     )
                 break
             entries.append(self._entry(depth))
+            self._skip_comma()
         return MappingNode(start, self._at, *self._place(start), entries, flow=True)
 
     def _entry(self, depth: int) -> Entry:
@@ -177,14 +183,15 @@ class _Reader:
         start = self._at
         self._at += 1
         items: list[Node] = []
+        self._skip()
         while True:
-            self._skip(",")
             if self._char() == "]":
                 self._at += 1
                 return ListNode(start, self._at, *self._place(start), items, flow=True)
             if not self._char():
                 self._fail_open("[", start)
             items.append(self._value(depth + 1))
+            self._skip_comma()
 
     def _scalar(self, start: int, value: Scalar, style: str) -> ScalarNode:
         return ScalarNode(start, self._at, *self._place(start), value, style)

@@ -16,12 +16,10 @@ ROUGH = 0.3
 
 def why_rough(config: Config) -> str | None:
     """What makes the memory of a plan less certain; None where it is as exact as it can be."""
-    deepspeed, lora = config.deepspeed, config.lora
+    deepspeed = config.deepspeed
     if deepspeed.enabled and deepspeed.offload_optimizer.device != "none":
         return (
             "with the optimizer on the host, memory was up to 15 % off in comparisons: DeepSpeed's "
             "copies of gradients on their way are not all counted"
         )
-    if lora.enabled and config.parallel.strategy == "fsdp":
-        return "adapters under FSDP: of some shapes memory was up to 25 % off in comparisons"
     return None

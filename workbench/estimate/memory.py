@@ -109,8 +109,7 @@ def why_unknown(config: Config) -> list[str]:
     """What of a config the ledger has no lines for."""
     parallel, lora = config.parallel, config.lora
     missing = {
-        f"training.mtp with {parallel.strategy}": config.training.mtp.enabled
-        and (parallel.strategy == "fsdp" or config.deepspeed.enabled),
+        "training.mtp with deepspeed": config.training.mtp.enabled and config.deepspeed.enabled,
         "lora with deepspeed": lora.enabled and config.deepspeed.enabled,
         "deepspeed.activation_checkpointing.cpu_checkpointing": (
             config.deepspeed.enabled

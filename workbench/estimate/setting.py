@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from workbench.estimate.widths import OTHER_HALF
+
 if TYPE_CHECKING:
     from workbench.config.profile import HardwareProfile
     from workbench.config.schema import Config
@@ -69,8 +71,14 @@ class Setting:
                 training.gradient_checkpointing_kind if training.gradient_checkpointing else "none"
             ),
             accumulating=training.gradient_accumulation_steps > 1,
-            fetched=4 if fetched == "fp32" else 2,
+            fetched=_width_of(fetched, precision),
         )
+
+
+def _width_of(fetched: str, precision: str) -> int:
+    if fetched == "fp32":
+        return 4
+    return 2 if precision in (fetched, "fp32") else OTHER_HALF
 
 
 def _shards(config: Config, devices: int) -> int:

@@ -7,7 +7,7 @@ router say ``float()`` where they need it, and everything else follows its input
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F
+from ava_kernels import linear
 from torch import nn
 
 
@@ -28,4 +28,4 @@ class Linear(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Map ``(..., in_features)`` to ``(..., out_features)``."""
         bias = None if self.bias is None else self.bias.to(x.dtype)
-        return F.linear(x, self.weight.to(x.dtype), bias)
+        return linear(x, self.weight.to(x.dtype), bias)

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from workbench.config.origins import Mark
 
 GPU: Final = "nvidia.com/gpu"
+_DIGITS: Final = 7
 _INSTANCE: Final = re.compile(
     r"\b(?:ml\.)?((?:p|g|trn|inf)\d\w*(?:-\w+)?\.(?:\d+)?(?:x?large|metal))\b"
 )
@@ -40,10 +41,12 @@ class Manifest:
     Attributes:
         tree: The manifest with a marker for the flags.
         source: The flags, and the machines that it asks for.
+        mended: Words with quotes or a backslash that only a shell would have taken away.
     """
 
     tree: dict[str, Any]
     source: Source
+    mended: tuple[str, ...] = ()
 
 
 def find_manifest(
@@ -60,8 +63,21 @@ def find_manifest(
     path, words = found
     lines = [_line(marks, (*path, index)) for index in range(len(words))]
     made = copy.deepcopy(tree)
-    source = _cut(made, path, words, lines, name)
-    return Manifest(made, Source(source.words, MARKER, _launch(tree, marks, source), {}))
+    bare = [_bare(word) for word in words]
+    source = _cut(made, path, bare, lines, name)
+    mended = tuple(str(word) for word, mine in zip(words, bare, strict=True) if word != mine)
+    return Manifest(made, Source(source.words, MARKER, _launch(tree, marks, source), {}), mended)
+
+
+def _bare(word: Any) -> Any:
+    """A flag without the quotes and the backslash of a shell, through which no word here goes."""
+    if not isinstance(word, str) or not word.startswith("--"):
+        return word
+    bare = re.sub(r"\s+\\$", "", word)
+    name, equals, value = bare.partition("=")
+    if equals and len(value) > 1 and value[0] == value[-1] and value[0] in "\"'":
+        return f"{name}={value[1:-1]}"
+    return bare
 
 
 def put_back(tree: Any, flags: list[str]) -> Any:
@@ -176,7 +192,7 @@ def _launch(tree: dict[str, Any], marks: Mapping[KeyPath, Mark], source: Source)
     """The machines: torchrun's words, else what the manifest asks for."""
     launch = source.launch
     replicas = list(_all(tree, "replicas", ()))
-    numbers = [int(str(value)) for _, value in replicas if str(value).isdecimal()]
+    numbers = [int(str(n)) for _, n in replicas if str(n).isdecimal() and len(str(n)) < _DIGITS]
     nodes = str(sum(numbers)) if numbers and len(numbers) == len(replicas) else None
     if nodes is None and replicas:
         nodes = str(replicas[0][1])

@@ -26,6 +26,7 @@ WORDS: Final = "other words"
 DOCUMENTS: Final = "other documents"
 """Names in the residue that no flag can have."""
 
+_DIGITS: Final = 7
 _BORDER: Final = re.compile(r"(?m)^---[ \t]*(?:#.*)?(?:\n|\Z)")
 
 
@@ -121,10 +122,23 @@ def read(foreign: Foreign) -> Reading:
     tree.update({name: value for name, value in apart.items() if value})
     builder = Builder("aws_fsdp", foreign, tree, given.marks, (*found.remarks, *given.remarks))
     Meaning(builder, given.broken).understand()
+    if manifest is not None and manifest.mended:
+        _say_mended(builder, manifest.mended)
     _machines(builder, source.launch, foreign)
     _keep_rest(builder, manifest)
     name_and_size(builder, manifest.tree if manifest else {}, source)
     return builder.reading(rest="the trainer has no such flag")
+
+
+def _say_mended(builder: Builder, words: tuple[str, ...]) -> None:
+    """Flags with the marks of a shell: what they do to the trainer, and that they were left out."""
+    builder.refused(
+        (),
+        f"no shell reads the words of a command, so the quotes and the backslash of {words[0]!r} "
+        "become part of its value: the parser stops at numbers and choices like that "
+        f"({len(words)} flags)",
+    )
+    builder.remark((), "repaired", "flags are read, and written by ava export, without them")
 
 
 def _machines(builder: Builder, launch: Launch, foreign: Foreign) -> None:
@@ -164,7 +178,7 @@ def devices_of(profile: str | None) -> int:
 def _number(builder: Builder, ours: str, text: str | None, what: str, assumed: int) -> None:
     text = text or ""
     least = text.partition(":")[0]
-    if least.isdecimal() and 0 < int(least) < 10**6:
+    if least.isdecimal() and len(least) < _DIGITS and int(least):
         builder.put(ours, int(least))
         if least != text:
             builder.assume((), f"between {text.replace(':', ' and ')} {what}: {least} are assumed")

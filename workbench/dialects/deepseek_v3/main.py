@@ -132,6 +132,7 @@ def _batch(builder: Builder, devices: int) -> dict[tuple[str, ...], Any]:
     if not _positive(total):
         if (given := builder.value(own)) is not ABSENT:
             derive(builder, "training.gradient_accumulation_steps", given, source=own)
+            return {own: given}
         return {}
     held = builder.ours("parallel.tensor_parallel_size", 1)
     held *= builder.ours("parallel.pipeline_parallel_size", 1)

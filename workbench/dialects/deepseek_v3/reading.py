@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from workbench.dialects.base import Guess
 from workbench.dialects.building import Builder
 from workbench.dialects.claims import UNKNOWN, finished
-from workbench.dialects.deepseek_v3 import alignment, others, remarks
+from workbench.dialects.deepseek_v3 import alignment, inference, others, remarks
 from workbench.dialects.deepseek_v3.main import derive, read_main, understand
 from workbench.dialects.deepseek_v3.placeless import KEPT
 from workbench.dialects.parsing import parse, peek
@@ -42,6 +42,7 @@ def read(foreign: Foreign) -> Reading:
 
 OTHERS: dict[str, others.Kind] = {
     "official": others.OFFICIAL,
+    "inference": inference.INFERENCE,
     "model": alignment.ALIGNED_MODEL,
     "sft": alignment.SFT,
     "dpo": alignment.DPO,
@@ -59,6 +60,12 @@ _SIGNS: tuple[tuple[str, float, str, tuple[str, ...]], ...] = (
     ("main", 0.9, "it has model.moe.use_aux_loss_free", ("model.moe.use_aux_loss_free",)),
     ("model", 1.0, "it has mla.d_latent, the latent width", ("mla.d_latent",)),
     ("official", 0.95, "it has mla.kv_lora_rank beside model", ("mla.kv_lora_rank", "model")),
+    (
+        "inference",
+        0.95,
+        "it has n_dense_layers and moe_inter_dim, as DeepSeek's inference code",
+        ("dim", "n_layers", "n_dense_layers", "moe_inter_dim"),
+    ),
     ("sft", 0.9, "it has maintain_load_balance", ("mask_prompt", "maintain_load_balance")),
     ("dpo", 0.9, "it has beta and sft_loss_weight", ("beta", "sft_loss_weight")),
     ("dpo", 0.9, "it has beta and average_log_prob", ("beta", "average_log_prob")),
@@ -98,7 +105,8 @@ def _has(tree: dict[str, Any], path: str) -> bool:
 
 def _read_other(builder: Builder, name: str) -> Reading:
     kind = OTHERS[name]
-    builder.refused("", kind.refused)
+    if kind.refused:
+        builder.refused("", kind.refused)
     if kind is others.DATA:
         travel = understand(builder)
         for path, why in KEPT.items():
@@ -115,7 +123,10 @@ def _read_other(builder: Builder, name: str) -> Reading:
 
 
 def _derive(builder: Builder, kind: others.Kind) -> None:
-    for path, value in kind.derived.items():
+    derived = dict(kind.derived)
+    if kind is inference.INFERENCE:
+        derived |= inference.routing(builder)
+    for path, value in derived.items():
         if builder.ours(path) is None:
             derive(builder, path, value)
     if kind.assumed:

@@ -44,6 +44,8 @@ def write(config: Config, chosen: frozenset[str]) -> Writing:
     for path, value in kind.derived.items():
         if teller.our(path) == value:
             teller.said(path)
+    if name == "inference":
+        teller.said("model.moe.normalize_expert_weights", "model.moe_balancing.method")
     if name == "model":
         _derived_heads(teller)
     if name == "official":
@@ -121,6 +123,9 @@ def _sequences(teller: Teller) -> None:
     stored = _at(teller.tree, "training", "global_batch_size")
     own = ("training", "gradient_accumulation_steps")
     chosen = teller.chosen
+    alone = stored is None and _at(teller.tree, *own) is not None
+    if alone and "training.global_batch_size" not in chosen:
+        plant(teller.tree, own, steps)  # the file says it so
     keys = ("training.gradient_accumulation_steps", "training.global_batch_size")
     fits = isinstance(stored, int) and max(1, stored // (micro * data)) == steps
     asked = "training.global_batch_size" in chosen or _at(teller.tree, *own) is None

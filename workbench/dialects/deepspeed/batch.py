@@ -40,7 +40,7 @@ def read_batch(builder: Builder) -> int:
         elif derived is not None and derived >= 1 and ours != "global_batch_size":
             builder.put(f"training.{ours}", int(derived))
             builder.assume(name, f"{int(derived)}: DeepSpeed derives it for {_devices(world)}")
-    if world > 1:
+    if world > 1 or _degrees(builder) > 1:
         _spread(builder, world)
     elif given[0] is not None and None in given:
         builder.assume(
@@ -76,19 +76,28 @@ def _implied(whole: int | None, micro: int | None, steps: int | None) -> int:
 
 def _spread(builder: Builder, world: int) -> None:
     """Put the implied devices into nodes of eight, as most machines have them."""
-    degrees = 1
-    for degree in ("tensor", "pipeline", "context"):
-        degrees *= builder.ours(f"parallel.{degree}_parallel_size", 1)
+    degrees = _degrees(builder)
     devices = world * degrees
     nodes = devices // _PER_NODE if devices > _PER_NODE and devices % _PER_NODE == 0 else 1
     builder.put("parallel.num_nodes", nodes)
     builder.put("parallel.devices_per_node", devices // nodes)
     where = "" if nodes == 1 else f", {nodes} nodes of {devices // nodes}"
+    if world == 1:
+        builder.assume((), f"{_devices(devices)}: the fewest that these degrees need")
+        return
     builder.assume(
         BATCH[0],
         f"{_devices(devices)}{where}: the batch figures hold for "
         f"{'this number' if degrees == 1 else f'{world} data-parallel groups'} only",
     )
+
+
+def _degrees(builder: Builder) -> int:
+    """Devices that work on the same sequences."""
+    degrees = 1
+    for degree in ("tensor", "pipeline", "context"):
+        degrees *= builder.ours(f"parallel.{degree}_parallel_size", 1)
+    return degrees
 
 
 def _devices(count: int) -> str:

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from workbench.dialects.base import Foreign, Reading
 
 LINE = re.compile(r"^([A-Za-z0-9][\w.:\-]*)\s+slots\s*=\s*(\d+)\s*$")
+_DIGITS = 7
 _MOST = 100_000  # machines times devices; no cluster has more
 
 
@@ -43,7 +44,7 @@ def read_hostfile(foreign: Foreign) -> Reading:
                 why=f"the line is {said[:60]!r}",
                 fix="one machine per line: worker-1 slots=8",
             )
-        name, slots = found[1], int(found[2])
+        name, slots = found[1], int(found[2]) if len(found[2]) < _DIGITS else _MOST + 1
         if name in hosts:
             raise ConfigError(
                 f"Hostfile contains multiple entries for {name}, unable to proceed with training.",
@@ -52,9 +53,11 @@ def read_hostfile(foreign: Foreign) -> Reading:
             )
         hosts[name] = slots
         marks["hostfile", name] = Mark(number, 1)
-    if not hosts or not 0 < sum(hosts.values()) <= _MOST:
+    if not 0 < (total := sum(hosts.values())) <= _MOST:
         raise ConfigError(
-            "the hostfile names no devices", where=str(foreign.path), fix="worker-1 slots=8"
+            f"the hostfile names {'more devices than any cluster has' if total else 'no devices'}",
+            where=str(foreign.path),
+            fix="worker-1 slots=8",
         )
     return _reading(foreign, hosts, marks)
 

@@ -56,7 +56,8 @@ def _say_type(teller: Teller, word: str) -> None:
     teller.say("optimizer.type", OPTIMIZERS[word], ours="training.optimizer")
     if meaning(OPTIMIZERS[word], mode) == word:
         return
-    teller.tree["optimizer"].setdefault("params", {}).pop("adam_w_mode", None)
+    if isinstance(params, dict):
+        params.pop("adam_w_mode", None)
     if word == "adam":
         teller.say("optimizer.params.adam_w_mode", value=False)
 
@@ -98,7 +99,8 @@ def say_scheduler(teller: Teller, *, everything: bool) -> None:
 def _say_warmup(teller: Teller, says: _Params, kind: str) -> None:
     training = teller.config.training
     # DeepSpeed refuses 0 steps of warm-up; a file that has them anyway gets them back.
-    least = 0 if teller.tree["scheduler"]["params"].get("warmup_num_steps") == 0 else 1
+    params = teller.tree["scheduler"]["params"]
+    least = 0 if isinstance(params, dict) and params.get("warmup_num_steps") == 0 else 1
     says("warmup_num_steps", "training.warmup_steps", max(least, training.warmup_steps))
     _say_warmup_shape(teller, says)
     if kind == "WarmupCosineLR":

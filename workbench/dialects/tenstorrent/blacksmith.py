@@ -24,15 +24,17 @@ def _told_strategy(value: Any) -> Any:
     return {"steps": "step", "no": "none"}.get(value, value)
 
 
-def _precision(value: Any) -> str:
-    kind = str(value).removeprefix("torch.").lower()
+def read_dtype(value: Any) -> str:
+    """A precision of torch's or JAX's as ours."""
+    kind = str(value).removeprefix("torch.").removeprefix("jnp.").lower()
     meanings = {"bfloat16": "bf16", "float16": "fp16", "float32": "no"}
     if kind not in meanings:
         raise NoPlace(f"there is no counterpart of {kind[:40]}")
     return meanings[kind]
 
 
-def _told_precision(value: Any) -> str:
+def tell_dtype(value: Any) -> str:
+    """The other way round."""
     meanings = {"bf16": "torch.bfloat16", "auto": "torch.bfloat16", "fp16": "torch.float16",
                 "no": "torch.float32"}  # fmt: skip
     if value not in meanings:
@@ -64,7 +66,7 @@ TABLE: Final = (
     Says("dataset_id", "data.dataset_name"),
     Says("model_name", "data.tokenizer_name"),
     Says("max_length", "data.max_length"),
-    Says("dtype", "training.mixed_precision", _precision, _told_precision),
+    Says("dtype", "training.mixed_precision", read_dtype, tell_dtype),
     Says("learning_rate", "training.learning_rate"),
     Says("end_learning_rate", "training.lr_end"),
     Says("gradient_accumulation_steps", "training.gradient_accumulation_steps"),
@@ -73,6 +75,7 @@ TABLE: Final = (
     Says("max_steps", "training.max_steps", negative_is_none),
     Says("warmup_steps", "training.warmup_steps"),
     Says("weight_decay", "training.weight_decay"),
+    Says("max_grad_norm", "training.max_gradient_norm"),
     Says("optim", "training.optimizer", _OPTIMS,
          lambda name: "adamw_torch" if name == "adamw" else name),
     Says("lora_r", "lora.r"),
@@ -80,6 +83,7 @@ TABLE: Final = (
     Says("lora_alpha", "lora.alpha"),
     Says("lora_dropout", "lora.dropout"),
     Says("lora_target_modules", "lora.target_modules"),
+    Says("lora_bias", "lora.bias"),
     Says("seed", "run.seed"),
     Says("deterministic", "run.deterministic"),
     *_both("log_level", "logging", "logging.level", _level, lambda level: level.upper()),
@@ -91,6 +95,7 @@ TABLE: Final = (
     *_both("wandb_log_freq", "logging", "logging.wandb.log_freq"),
     Says("steps_freq", "training.logging_steps"),
     Says("metrics.steps_freq", "training.logging_steps", shy=True),
+    Says("logging_steps", "training.logging_steps", shy=True),
     Says("checkpoint.steps_freq", "training.save_steps", shy=True),
     Says("save_steps", "training.save_steps", shy=True),
     Says("val_steps_freq", "training.eval_steps"),
@@ -102,6 +107,12 @@ TABLE: Final = (
     *_both("checkpoint_metric_mode", "checkpoint", "training.greater_is_better",
            word(min=False, max=True), lambda greater: "max" if greater else "min"),
     *_both("save_optim", "checkpoint", "checkpointing.save_optimizer_states"),
+    Says("grpo_epsilon", "rlhf.grpo.epsilon"),
+    Says("num_generations", "rlhf.grpo.num_generations"),
+    Says("num_iterations", "rlhf.grpo.num_iterations"),
+    Says("max_completion_length", "rlhf.ppo.max_gen_length"),
+    Says("temperature", "rlhf.ppo.temperature"),
+    Says("top_k", "rlhf.ppo.top_k"),
     Says("dpo_beta", "rlhf.dpo.beta"),
     Says("dpo_label_smoothing", "rlhf.dpo.label_smoothing"),
     Says("custom_dataset.train_dataset_path", "data.path"),
@@ -120,18 +131,23 @@ def read(builder: Builder) -> Reading:
         for name in ("training_model_type", "training_type"):
             if builder.value(name, None) == "lora":
                 builder.understood(name, "lora.enabled")
-    if builder.has("dpo_beta"):
+    algorithm = next((word for word in ("dpo", "grpo") if builder.has(f"{word}_beta")), None)
+    if algorithm is not None:
         builder.put("rlhf.enabled", True)
-        builder.put("rlhf.algorithm", "dpo")
-    builder.put("run.objective", "rlhf" if builder.has("dpo_beta") else "finetune")
+        builder.put("rlhf.algorithm", algorithm)
+    builder.put("run.objective", "finetune" if algorithm is None else "rlhf")
     if builder.has("steps_freq") and builder.ours("training.save_steps") is None:
         frequency = builder.ours("training.logging_steps")
         if frequency is not None:
             builder.put("training.save_steps", frequency)
             builder.understood("steps_freq", "training.logging_steps", "training.save_steps")
     _resume(builder)
-    _network(builder)
-    return builder.reading(rest="the workbench has no such key")
+    put_network(builder, "model_name")
+    reading = builder.reading(rest="the workbench has no such key")
+    kind = builder.value("dtype", "torch.")
+    if "dtype" in reading.places and not str(kind).startswith("torch."):
+        reading.layer.tree["imported"].setdefault("keys", {})["dtype"] = kind  # its spelling
+    return reading
 
 
 def _mesh(builder: Builder) -> Mesh | None:
@@ -197,17 +213,17 @@ def _resume(builder: Builder) -> None:
             )
 
 
-def _network(builder: Builder) -> None:
-    """The dimensions of the model that the name stands for."""
-    name = builder.value("model_name")
+def put_network(builder: Builder, path: str) -> None:
+    """The dimensions of the model that the name at a key stands for."""
+    name = builder.value(path)
     if not isinstance(name, str):
         return
     known = next((sizes for part, sizes in HUB.items() if part in name.lower()), None)
     if known is None:
-        builder.assume("model_name", f"the dimensions of {name} are unknown here: import its "
-                       "config.json as another layer")  # fmt: skip
+        builder.assume(path, f"the dimensions of {name} are unknown here: import its config.json "
+                       "as another layer")  # fmt: skip
         return
     for key, value in known.items():
         builder.put(f"model.{key}", value)
-    builder.assume("model_name", f"the dimensions are those that {name} has on the hub; its "
-                   "weights are loaded with model.pretrained_path")  # fmt: skip
+    builder.assume(path, f"the dimensions are those that {name} has on the hub; its weights are "
+                   "loaded with model.pretrained_path")  # fmt: skip

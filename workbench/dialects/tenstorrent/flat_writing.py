@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from workbench.config.keys import keys
-from workbench.dialects.building import ABSENT
+from workbench.dialects.building import ABSENT, NoPlace
 from workbench.dialects.telling import residue_of
-from workbench.dialects.tenstorrent import blacksmith, parts, toolkit
+from workbench.dialects.tenstorrent import blacksmith, early, parts, toolkit
 from workbench.dialects.tenstorrent.saying import held, in_order, tell
 from workbench.dialects.tenstorrent.text import block_yaml
 from workbench.dialects.tenstorrent.training import OPTIMIZERS
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 TABLES: Final[dict[str, Sequence[Says]]] = {
     "toolkit": toolkit.TABLE,
     "blacksmith": blacksmith.TABLE,
+    "early": early.TABLE,
     "bert": parts.BERT,
     "optimizer": parts.OPTIMIZER,
     "logger": parts.LOGGER,
@@ -30,7 +31,10 @@ TABLES: Final[dict[str, Sequence[Says]]] = {
 
 def write_flat(teller: Teller, order: list[str], shape: str) -> Writing:
     """Say a config in the flat schema that it was read from."""
+    spelt = teller.tree.pop("dtype", ABSENT)
     tell(teller, TABLES[shape], order)
+    if spelt is not ABSENT:
+        _respell_dtype(teller, spelt)
     _say_mesh(teller, order, shape)
     _say_more(teller, order, shape)
     teller.said("run.hardware")
@@ -70,16 +74,50 @@ def _say_more(teller: Teller, order: list[str], shape: str) -> None:
     """What one key of theirs says of several of ours."""
     if shape == "blacksmith":
         _say_blacksmith(teller, order)
+    elif shape == "early":
+        teller.said("lora.enabled", "run.objective", *_dimensions())
     elif shape == "optimizer":
         restore_type(teller, "type", residue_of(teller.config, "tenstorrent"))
     elif shape == "toolkit":
         length = max(2, teller.our("model.max_position_embeddings"))
         if teller.our("data.max_length") == length:
             teller.said("data.max_length")
+        if "model_config.n_embd" in order:
+            _say_nano_gpt(teller)
     elif shape == "bert":
         teller.said("model.model_type", "model.norm_type", "model.hidden_act",
                     "model.attention_bias", "model.mlp_bias", "model.position_embedding_type",
                     "model.attention_dropout", "model.embedding_dropout")  # fmt: skip
+
+
+def _say_nano_gpt(teller: Teller) -> None:
+    """The network of nanoGPT goes without saying: its words have none for it."""
+    model = teller.config.model
+    if model.intermediate_size == 4 * model.hidden_size:
+        teller.tree.get("model_config", {}).pop("mlp_dim", None)
+    biased = bool(held(teller.tree, "model_config.bias")) is model.mlp_bias is model.attention_bias
+    for path, holds in (
+        ("model.position_embedding_type", model.position_embedding_type == "learned"),
+        ("model.norm_type", model.norm_type == "layernorm"),
+        ("model.hidden_act", model.hidden_act == "gelu"),
+        ("model.tie_word_embeddings", model.tie_word_embeddings),
+        ("model.attention_bias", biased),
+        ("model.mlp_bias", biased),
+    ):
+        if holds:
+            teller.said(path)
+
+
+def _respell_dtype(teller: Teller, kind: Any) -> None:
+    """A precision in the spelling of the file: torch's, JAX's or neither's."""
+    try:
+        blacksmith.read_dtype(kind)
+    except NoPlace:
+        teller.tree["dtype"] = kind  # one that is none of ours
+        return
+    begin = str(kind).rpartition(".")[0]
+    name = str(teller.tree.get("dtype", kind)).rpartition(".")[2]
+    teller.tree["dtype"] = f"{begin}.{name}" if begin else name
 
 
 def _say_blacksmith(teller: Teller, order: list[str]) -> None:
@@ -89,7 +127,7 @@ def _say_blacksmith(teller: Teller, order: list[str]) -> None:
             teller.say(name, "lora", ours="lora.enabled")
     if {"lora_r", "lora_rank"} & set(order):
         teller.said("lora.enabled")
-    if "dpo_beta" in order:
+    if {"dpo_beta", "grpo_beta"} & set(order):
         teller.said("rlhf.enabled", "rlhf.algorithm")
     teller.said("run.objective")
     same = teller.our("training.save_steps") == teller.our("training.logging_steps")
@@ -100,7 +138,11 @@ def _say_blacksmith(teller: Teller, order: list[str]) -> None:
         if name in order and resume is not None:
             teller.say(name, resume, ours="checkpointing.resume_from_checkpoint")
     # The name of the model stands for its dimensions.
-    teller.said(*(path for path in keys() if path.startswith("model.")))
+    teller.said(*_dimensions())
+
+
+def _dimensions() -> list[str]:
+    return [path for path in keys() if path.startswith("model.")]
 
 
 def restore_type(teller: Teller, path: str, kept: dict[str, Any]) -> None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from workbench.dialects.building import Builder
 from workbench.dialects.parsing import parse
-from workbench.dialects.tenstorrent import blacksmith, parts, toolkit, tt_train
+from workbench.dialects.tenstorrent import blacksmith, early, parts, toolkit, tt_train
 from workbench.dialects.tenstorrent.pairing import attached
 from workbench.dialects.tenstorrent.saying import ORDER, order_of
 from workbench.dialects.tenstorrent.shapes import refuse_others, shape_of
@@ -19,6 +19,7 @@ READERS: Final = {
     "tt-train": tt_train.read,
     "toolkit": toolkit.read,
     "blacksmith": blacksmith.read,
+    "early": early.read,
     "bert": parts.read_bert,
     "optimizer": parts.read_optimizer,
     "logger": parts.read_logger,

@@ -7,7 +7,7 @@ from typing import Any, Final, Literal
 from workbench.dialects.base import Guess
 from workbench.errors import ConfigError
 
-Shape = Literal["tt-train", "toolkit", "blacksmith", "bert", "optimizer", "logger"]
+Shape = Literal["tt-train", "toolkit", "blacksmith", "early", "bert", "optimizer", "logger"]
 
 SECTIONS: Final = (
     "training_config",
@@ -37,10 +37,24 @@ _OTHER: Final = {
 }
 
 
+_BY_KEYS: Final = {
+    "a radiance field (NeRF), which makes images": ("netdepth", "netwidth"),
+    "a radiance field (NeRF) that makes images": ("N_samples", "N_importance"),
+    "a network on graphs": ("in_channels", "hidden_channels", "out_channels"),
+}
+
+
+def _has_all(tree: dict[str, Any], keys: tuple[str, ...]) -> bool:
+    """Whether the tree, or one of its sections, has all of the keys."""
+    places = [tree, *(value for value in tree.values() if isinstance(value, dict))]
+    return any(all(key in place for key in keys) for place in places)
+
+
 def shape_of(tree: dict[str, Any]) -> Shape | None:
     """The schema of a tree; None where it is none of Tenstorrent's."""
     found: tuple[tuple[Shape, bool], ...] = (
         ("toolkit", _is_toolkit(tree)),
+        ("early", _is_early(tree)),
         ("tt-train", any(isinstance(tree.get(name), dict) for name in SECTIONS)),
         ("logger", any(name in tree for name in _LOGGER)),
         ("blacksmith", _is_blacksmith(tree)),
@@ -52,6 +66,16 @@ def shape_of(tree: dict[str, Any]) -> Shape | None:
 
 def _is_toolkit(tree: dict[str, Any]) -> bool:
     return all(isinstance(tree.get(name), dict) for name in ("model_config", "training_config"))
+
+
+def _is_early(tree: dict[str, Any]) -> bool:
+    model = tree.get("model")
+    return (
+        isinstance(tree.get("data_loading"), dict)
+        and isinstance(tree.get("training_config"), dict)
+        and isinstance(model, dict)
+        and "model_id" in model
+    )
 
 
 def _is_blacksmith(tree: dict[str, Any]) -> bool:
@@ -74,6 +98,8 @@ def refuse_others(tree: dict[str, Any], name: str) -> None:
         what = _OTHER["dit_config"]
     if what is None and ("mlp_config" in named or "logging_interval" in training):
         what = _OTHER["mlp_config"]
+    if what is None:
+        what = next((text for text, keys in _BY_KEYS.items() if _has_all(tree, keys)), None)
     if what is not None:
         raise ConfigError(
             f"this trains {what}",
@@ -99,6 +125,7 @@ def recognise(tree: dict[str, Any]) -> Guess | None:
             f"the section {' and '.join(sections[:2])} of tt-train",
         ),
         "blacksmith": (0.9, f"the keys {' and '.join(known)} of tt-blacksmith"),
+        "early": (0.9, "the sections data_loading and training_config of the first tt-blacksmith"),
         "logger": (0.6, "the keys of tt-blacksmith's logger"),
         "bert": (0.5, "embedding_dim, num_blocks and num_heads, as tt-train's BERT has"),
         "optimizer": (0.4, "type and lr, as tt-train's optimizer files have"),

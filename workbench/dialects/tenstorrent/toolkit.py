@@ -23,8 +23,17 @@ TABLE: Final = (
     Says(_M + "mlp_dim", "model.intermediate_size"),
     Says(_M + "max_seq_len", "model.max_position_embeddings"),
     Says(_M + "dropout", "model.hidden_dropout"),
+    Says(_M + "n_embd", "model.hidden_size", shy=True),
+    Says(_M + "n_layer", "model.num_layers", shy=True),
+    Says(_M + "n_head", "model.num_attention_heads", shy=True),
+    Says(_M + "block_size", "model.max_position_embeddings", shy=True),
     Says(_T + "seed", "run.seed"),
     Says(_T + "batch_size", "training.batch_size"),
+    Says("data_config.batch_size", "training.batch_size", shy=True),
+    Says(_T + "max_iters", "training.max_steps", shy=True),
+    Says(_T + "warmup_iters", "training.warmup_steps", shy=True),
+    Says(_T + "lr_decay_iters", "training.lr_decay_steps", shy=True),
+    Says(_T + "min_lr", "training.lr_end", shy=True),
     Says(
         _T + "gradient_accumulation_steps",
         "training.gradient_accumulation_steps",
@@ -64,6 +73,8 @@ TABLE: Final = (
 def read(builder: Builder) -> Reading:
     """Understand the toolkit's schema."""
     understand(builder, TABLE)
+    if builder.has("model_config.n_embd"):
+        _nano_gpt(builder)
     length = builder.ours("model.max_position_embeddings")
     if length:
         builder.put("data.max_length", max(2, length))
@@ -80,3 +91,25 @@ def read(builder: Builder) -> Reading:
     builder.keep("data_config.tokenizer", "a table of characters in the toolkit's own form")
     builder.keep("output_config", "a run has its own directory; run.runs_dir says where")
     return builder.reading(rest="the workbench has no such key")
+
+
+def _nano_gpt(builder: Builder) -> None:
+    """A file in the words of nanoGPT: its network is a GPT-2, with or without biases."""
+    biased = builder.value("model_config.bias", True)
+    for key, value in (
+        ("intermediate_size", 4 * (builder.ours("model.hidden_size") or 0)),
+        ("position_embedding_type", "learned"),
+        ("norm_type", "layernorm"),
+        ("hidden_act", "gelu"),
+        ("tie_word_embeddings", True),
+        ("attention_bias", biased),
+        ("mlp_bias", biased),
+    ):
+        if value or isinstance(value, bool):
+            builder.put(f"model.{key}", value)
+    builder.keep("model_config.bias", "model.attention_bias and model.mlp_bias say it here")
+    builder.assume(
+        "model_config",
+        "the words are those of nanoGPT, so the network is a GPT-2: learned positions, GELU four "
+        "times as wide, one matrix for tokens in and out",
+    )

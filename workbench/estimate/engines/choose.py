@@ -91,7 +91,8 @@ def ledger_of(config: Config, setting: Setting) -> Ledger:
         shards=setting.shards,
         compute=width,
     )
-    waits = strategy == "ddp" and accumulating
+    micro_batches = config.training.gradient_accumulation_steps
+    waits = strategy == "ddp" and micro_batches == 2
     net = sized(structure, config.model, symbols, accumulating=finds, waiting=waits)
     if zero is not None:
         return Ledger(net, *deepspeed.ledger(net, zero, updates), updates, zero)
@@ -113,7 +114,7 @@ def ledger_of(config: Config, setting: Setting) -> Ledger:
         return Ledger(net, base, moments, updates)
     if strategy == "ddp":
         base = ddp.standing(net, updates)
-        moments = ddp.moments(net, base, updates=updates, accumulating=accumulating)
+        moments = ddp.moments(net, base, updates=updates, micro_batches=micro_batches)
         if waits and net.middle is not None:
             fresh = sized(structure, config.model, symbols, accumulating=False)
             moments += ddp.first(fresh, base, updates=updates)

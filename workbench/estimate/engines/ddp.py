@@ -10,10 +10,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from workbench.estimate.engines import single
-from workbench.estimate.engines.base import Part
+from workbench.estimate.engines.base import Part, Standing, parts_with_weights, sizes_of
+from workbench.estimate.ledger import Line
 
 if TYPE_CHECKING:
-    from workbench.estimate.engines.base import Standing
     from workbench.estimate.engines.states import Updates
     from workbench.estimate.ledger import Moment
     from workbench.estimate.network.network import Sized
@@ -27,16 +27,37 @@ def standing(net: Sized, updates: Updates) -> Standing:
     return single.standing(net, updates, accumulating=True, gradients="buckets of DDP's reducer")
 
 
-def moments(net: Sized, base: Standing, *, updates: Updates, accumulating: bool) -> list[Moment]:
+def moments(net: Sized, base: Standing, *, updates: Updates, micro_batches: int) -> list[Moment]:
     """The moments of a step, the buckets being there all the time.
 
     With several micro-batches the gradients of all but the last one lie beside the buckets, for
-    nothing is sent before the last; each is copied over when the last one has been added to it.
+    nothing is sent before the last; each is copied over when the last one has been added to it. So
+    the most is needed by one between the first and the last, where there are three.
+
+    Args:
+        net: The network, with gradients that wait where there are two micro-batches.
+        base: What stands.
+        updates: How weights are updated.
+        micro_batches: How many a step has.
     """
-    if not accumulating:
+    if micro_batches == 1:
         return single.moments(net, base, updates=updates)
-    waiting = [Part("front", "trained"), *(Part(kind, "trained", n) for kind, n in net.runs)]
-    return single.moments(net, base, updates=updates, waiting=(*waiting, Part("tail", "trained")))
+    if micro_batches == 2:
+        waiting = [Part("front", "trained"), *(Part(kind, "trained", n) for kind, n in net.runs)]
+        parts = (*waiting, Part("tail", "trained"))
+        return single.moments(net, base, updates=updates, waiting=parts)
+    earlier = [
+        Line(
+            f"gradients of {of} from earlier micro-batches",
+            "4 P" if times == 1 else f"{times} × 4 P",
+            times * sizes_of(net, part).trained,
+            "gradients",
+            "torch/csrc/distributed/c10d/reducer.cpp",
+        )
+        for of, part, times in parts_with_weights(net)
+    ]
+    before = Standing.of(*base.lines, *earlier)
+    return single.moments(net, before, updates=updates, at_update=base)
 
 
 def first(net: Sized, base: Standing, *, updates: Updates) -> list[Moment]:

@@ -190,7 +190,11 @@ def _update(
         "fp64 copy of the largest piece", "8 n", up(8 * pieces.piece, alignment), "temporaries"
     )
     found = [moment("norm of the gradients", net, base, [], (owned, norm))]
-    flat = _line("gradients of a piece in a row", f"{zero.width} P/N", up(zero.width * pieces.first, alignment))
+    flat = _line(
+        "gradients of a piece in a row",
+        f"{zero.width} P/N",
+        up(zero.width * pieces.first, alignment),
+    )
     exact = _line("the same in fp32", "4 P/N", up(4 * pieces.first, alignment))
     if zero.sums:
         flat = exact = _line("gradients of a piece in a row", "0", 0)

@@ -94,7 +94,8 @@ class _Step:
             if not done:
                 # The root's own buffer goes when the first block has one.
                 first = (Extra("fetched", kind), own, buffer)
-                self.add("fetching the first block", [*saved], ROOT, *first)
+                parts = [*saved, Part(kind, "start")]
+                self.add("fetching the first block", parts, ROOT, *first)
             done += count
             routed = routed_kinds[kind]
             last = Extra("router_buffer") if routed else own
@@ -103,7 +104,8 @@ class _Step:
                 kept = [*saved, Part(kind, "saved", count - 1)]
                 there = [ROOT, *held, Extra("fetched", kind, 1 if reshard else count)]
                 name = f"block {done} of {self.total}"
-                self.add(f"fetching {name}", kept, *there, Extra("stream", kind), own, before)
+                parts = [*kept, Part(kind, "start")]
+                self.add(f"fetching {name}", parts, *there, own, before)
                 # The buffer lives until the next unit has its own, so that copying out overlaps.
                 self.add(f"{name}, forward", [*kept, Part(kind, "forward")], *there, own)
                 if routed:
@@ -214,7 +216,7 @@ class _Step:
         parts = [*kept, Part(kind, "gradients")]
         reduced = Extra("reduced", kind)
         self.add(f"{name}, gradients on their way", parts, *there, ahead, reduced, slope)
-        added = (reduced, Extra("part", kind), Extra("cast", kind), slope)
+        added = (reduced, *(Extra(each, kind) for each in ("part", "cast", "last")), slope)
         self.add(f"{name}, gradients added up", kept, *there, ahead, *added)
 
     def between(
@@ -250,7 +252,8 @@ class _Step:
         name = "gradients of embedding and output"
         there = [*shards, Extra("heads")] if self.shape.heads else shards
         self.add(f"{name} on their way", parts, *there, reduced)
-        self.add(f"{name} added up", [], *there, reduced, Extra("root_part"), Extra("root_cast"))
+        added = [Extra(each) for each in ("root_part", "root_cast", "root_last")]
+        self.add(f"{name} added up", [], *there, reduced, *added)
 
 
 def _reduced(kind: int, count: int) -> list[Extra]:

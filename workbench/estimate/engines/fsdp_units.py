@@ -28,13 +28,13 @@ if TYPE_CHECKING:
 SOURCE = "torch/distributed/fsdp/_fully_shard/_fsdp_collectives.py"
 
 OWN = (
-    "root", "root_buffer", "root_piece", "root_reduced", "root_part", "root_cast", "root_shards",
+    "root", "root_buffer", "root_piece", "root_reduced", "root_part", "root_cast", "root_shards", "root_last",
     "router_buffer", "head_reduced", "heads",
 )  # fmt: skip
 """What there is once, in the order of `own`."""
 
 EACH = (
-    "fetched", "buffer", "piece", "reduced", "part", "cast", "sums", "shards", "stream", "slope",
+    "fetched", "buffer", "piece", "reduced", "part", "cast", "last", "sums", "shards", "slope",
 )  # fmt: skip
 """What there is for each kind of block, in the order of `each`."""
 
@@ -45,6 +45,7 @@ TEXTS = {
     "root_reduced": Text("buffer of their gradients", "{r} P", "communication"),
     "root_part": Text("this device's part of their sums", "{r} P/N", "communication", "reduce"),
     "root_cast": Text("the same in fp32", "4 P/N", "communication", "reduce"),
+    "root_last": Text("gradient of the last of them", "4 n", "gradients"),
     "root_shards": Text("gradients of the shards", "4 P/N", "gradients", "reduce"),
     "router_buffer": Text(
         "buffer that a router is fetched into", "4 E D", "communication", "gather"
@@ -58,9 +59,13 @@ TEXTS = {
     ),
     "reduced": Text("buffer of a block's gradients", "{r} P", "communication"),
     "part": Text(
-        "this device's part of the sums of a block's gradients", "{r} P/N", "communication", "reduce"
+        "this device's part of the sums of a block's gradients",
+        "{r} P/N",
+        "communication",
+        "reduce",
     ),
     "cast": Text("the same in fp32", "4 P/N", "communication", "reduce"),
+    "last": Text("gradient of the last weight of a block", "{f} n", "gradients"),
     "sums": Text(
         "sums of blocks that were added up over copies, until the end of the backward pass",
         "{r} P/N",
@@ -68,7 +73,6 @@ TEXTS = {
         "reduce",
     ),
     "shards": Text("gradients of the shards", "4 P/N", "gradients", "reduce"),
-    "stream": Text("residual stream", "{w} B {t} D", "activations"),
     "slope": Text("gradient of the residual stream", "{w} B {t} D", "temporaries"),
 }
 
@@ -136,6 +140,7 @@ class Units:
             up(width * share, alignment),
             up(4 * share, alignment) if width != 4 else 0,
             up(4 * share, alignment) if stays else 0,
+            up(4 * _last_of(net), alignment) if shared else 0,
             router,
             up(width * head, alignment),
             self._left_by(net.tail.padded_apart // shards, travel.heads),
@@ -169,7 +174,7 @@ class Units:
         router = sizes.padded_apart // shards
         held = travel.accumulating or travel.apart
         stays = travel.replicated and (held or reduced != 4)
-        stream = up(travel.width * batch * length * hidden, alignment)
+        slope = up(travel.width * batch * length * hidden, alignment)
         return (
             sizes.whole,
             up(fetched * padded, alignment) if shared else 0,
@@ -179,10 +184,10 @@ class Units:
             up(reduced * learning, alignment),
             part,
             exact if reduced != 4 else 0,
+            up(fetched * sizes.last, alignment) if shared else 0,
             part + up(reduced * router, alignment) if stays else 0,
             0 if held else exact + up(4 * router, alignment),
-            stream,
-            stream,
+            slope,
         )
 
     def gradients(self) -> tuple[Line, ...]:
@@ -228,3 +233,15 @@ def ends_of(net: Sized) -> tuple[Sizes, ...]:
     if net.middle is None:
         return (net.front, net.tail)
     return (net.front, net.blocks[net.middle], net.tail)
+
+
+def _last_of(net: Sized) -> int:
+    """Numbers of the last weight of that unit: children of a module come before its own weights.
+
+    The loop in `foreach_reduce` holds on to its gradient.
+    """
+    if net.middle is not None:
+        return net.blocks[net.middle].last
+    tail = net.network.tail.parameters
+    own = bool(tail) and tail[-1][0] in ("lm_head_bias", "output_bias")
+    return net.tail.last if own else net.front.last

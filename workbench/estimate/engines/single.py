@@ -62,6 +62,7 @@ def moments(
     buckets: tuple[Line, ...] = (),
     kept: Callable[[int], tuple[Line, ...]] | None = None,
     updated: bool = True,
+    at_update: Standing | None = None,
 ) -> list[Moment]:
     """The moments of a step on one device.
 
@@ -74,6 +75,7 @@ def moments(
         buckets: What is there from the first gradient to the end of the backward pass.
         kept: What is there beside them when gradients of so many numbers have yet to come.
         updated: Whether to give the moment of the update.
+        at_update: What stands then; None: what stands all the time.
     """
     runs = net.runs
     total = done = sum(count for kind, count in runs if kind != net.middle)
@@ -130,7 +132,7 @@ def moments(
         if part.group != "behind"
     ]
     parts = [Part("front", "lasting"), Part("tail", "lasting"), *lasting]
-    found.append(moment("optimizer", net, base, parts, update_lines(net, updates)))
+    found.append(moment("optimizer", net, at_update or base, parts, update_lines(net, updates)))
     return found
 
 

@@ -33,9 +33,7 @@ def ledger(net: Sized, zero: Zero, updates: Updates) -> tuple[Standing, list[Mom
     """What stands, and the moments of a step."""
     alignment, width = net.symbols[0], zero.width
     weights = weights_of(net)
-    exact = sum(
-        each.times * up(4 * each.numbers, alignment) for each in weights if each.trained
-    )
+    exact = sum(each.times * up(4 * each.numbers, alignment) for each in weights if each.trained)
     lines = [
         _line(
             "weights", f"{width} P",
@@ -52,7 +50,9 @@ def ledger(net: Sized, zero: Zero, updates: Updates) -> tuple[Standing, list[Mom
     base = Standing.of(*lines, *input_lines(net), apart=zero.apart)
     passes, grown = base, _gradients(net)
     if zero.accumulating:
-        size = sum(each.times * up(width * each.numbers, alignment) for each in trained_weights(net))
+        size = sum(
+            each.times * up(width * each.numbers, alignment) for each in trained_weights(net)
+        )
         line = _line("gradients of earlier micro-batches", f"{width} P", size)
         passes, grown = Standing.of(*base.lines, line, apart=base.apart), []
     found = single.moments(net, passes, updates=updates, updated=False)

@@ -10,9 +10,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from workbench.estimate.engines.base import Part, Standing, moment
+from workbench.estimate.engines import zero_backward
+from workbench.estimate.engines.base import Part, Standing, buffer_lines, moment
 from workbench.estimate.engines.inputs import input_lines
-from workbench.estimate.engines.zero_sizes import pieces_of, placed
+from workbench.estimate.engines.zero_backward import Fetched
+from workbench.estimate.engines.zero_flow import Plan
+from workbench.estimate.engines.zero_sizes import pieces_of
 from workbench.estimate.ledger import Line
 from workbench.estimate.rounding import pinned
 from workbench.estimate.tensors import trained_weights, weights_of
@@ -84,7 +87,8 @@ def _standing(net: Sized, zero: Zero, updates: Updates, cut: _Cut) -> Standing:
         _line("small weights that stay whole", f"{width} n", width * cut.persistent, "weights"),
         _line("fp32 copies of the pieces", "4 P/N", 4 * cut.trained, "weights", optimizer),
         _line(
-            "gradients of the pieces", f"{width} P/N", width * cut.trained, "gradients", optimizer
+            "gradients of the pieces", f"{zero.gradient} P/N", zero.gradient * cut.trained,
+            "gradients", optimizer,
         ),
         _line(
             "bucket of gradients", f"{width} × reduce_bucket_size", width * zero.bucket,
@@ -100,7 +104,7 @@ def _standing(net: Sized, zero: Zero, updates: Updates, cut: _Cut) -> Standing:
         lines.append(
             _line("fp32 gradients of the pieces", f"4 P/N{how}", size, "gradients", "host")
         )
-    lines += input_lines(net)
+    lines += [*buffer_lines(net), *input_lines(net)]
     return Standing.of(*lines, apart=zero.apart)
 
 
@@ -146,69 +150,59 @@ def _passes(net: Sized, zero: Zero, cut: _Cut, pieces: Pieces, base: Standing) -
     tail = cut.moving.get("tail", 0)
     live = min(total, max(window, tail))
     found.append(moment("loss", net, base, [*before, Part("tail", "forward")], (fetched(live),)))
-    found.append(
-        moment("loss, backward", net, base, [*before, Part("tail", "backward")], (fetched(live),))
-    )
-    kept = total - tail
-    place = count_all
-    for kind, count in reversed(net.runs):
-        one = cut.moving.get(kind, 0)
-        before.pop()
-        for left in sorted({count - 1, 0}, reverse=True):
-            there = kept - (count - 1 - left) * one
-            live = min(there, max(window - (total - there), one + min(zero.ahead, there - one)))
-            parts = [*before, Part(kind, "saved", left), Part(kind, "backward")]
-            name = f"block {place - (count - 1 - left)} of {count_all}, backward"
-            found.append(moment(name, net, base, parts, (fetched(live),)))
-        kept -= count * one
-        place -= count
-    front = cut.moving.get("front", 0)
-    found.append(
-        moment("embedding, backward", net, base, [Part("front", "backward")], (fetched(front),))
-    )
-    last = _last_bucket(pieces, zero.bucket)
-    size = width * last if zero.devices > 1 else 0
-    row = _line("a bucket's gradients in a row", f"{width} × its numbers", size, "communication")
-    alone = _line(
-        "gradient that is larger than the bucket", f"{width} n",
-        0 if last <= zero.bucket else size, "gradients",
-    )  # fmt: skip
-    found.append(moment("gradients on their way", net, base, [], (fetched(front), row, alone)))
-    return found
+    one = tuple(width * travels * cut.moving.get(row.part, 0) for row in pieces.rows)
+    found_back = Fetched(one, width * travels * window, width * travels * zero.ahead)
+    plan = _plan(zero, net.symbols[0])
+    backward = zero_backward.passed_3(pieces.rows, plan, found_back)
+    return found + zero_backward.moments(net, base, backward, plan)
 
 
-def _last_bucket(pieces: Pieces, bucket: int) -> int:
-    """Numbers that are in the bucket when all gradients have come."""
-    filled = 0
-    for each in placed(pieces.rows, arriving=True):
-        if filled and filled + each.numbers > bucket:
-            filled = 0
-        filled += each.numbers
-    return filled
+def _plan(zero: Zero, alignment: int) -> Plan:
+    """How gradients pass."""
+    return Plan(
+        stage=3,
+        width=zero.width,
+        gradient=zero.gradient,
+        travel=zero.travel,
+        bucket=zero.bucket,
+        buckets=1,
+        overlaps=False,
+        contiguous=zero.contiguous,
+        scatters=zero.scatters,
+        together=True,
+        offloads=zero.optimizer_on != "none",
+        stands=False,
+        prepared=False,
+        last=True,
+        pieces=(0, 0),
+        own=0,
+        alignment=alignment,
+        devices=zero.devices,
+    )
 
 
 def _update(
     net: Sized, zero: Zero, updates: Updates, cut: _Cut, pieces: Pieces, base: Standing
 ) -> list[Moment]:
     """The norm, in fp64, and the update of one group after the other without small weights."""
-    width = zero.width
     piece = -(-pieces.largest // zero.devices)
-    stream: Stream = "compute" if zero.optimizer_on == "none" else "host"
-    exact = _line(
-        "fp64 copy of the largest piece of a gradient", "8 n/N", 8 * piece, "temporaries", stream
-    )
-    found = [moment("norm of the gradients", net, base, [], (exact,))]
+    gone = _line("small weights, given up", f"-{zero.width} n", -zero.width * cut.persistent, "weights")
     group = min(pieces.first, zero.group)
-    gone = _line("small weights, given up", f"-{width} n", -width * cut.persistent, "weights")
-    flat = _line(
-        "gradients of a group in a row", f"{width} P/N", width * group, "temporaries", stream
-    )
-    wide = _line("the same in fp32", "4 P/N", 4 * group if width == 2 else 0, "gradients", stream)
-    found.append(moment("gradients in fp32", net, base, [], (gone, flat, wide)))
     times = {"lion": 1, "adagrad": 2}.get(updates.rule.name, 0)
-    side = _line("update of a group", f"{4 * times} P/N", times * 4 * group, "temporaries", stream)
-    gradient = _line("fp32 gradients of a group", "4 P/N", 4 * group, "gradients", stream)
-    found.append(moment("optimizer", net, base, [], (gone, gradient, side)))
+    side = times * 4 * group
+    if zero.optimizer_on != "none":
+        line = _line("update of a group", f"{4 * times} P/N", side, "temporaries", "host")
+        return [moment("update on the host", net, base, [], (gone, line))]
+    exact = _line("fp64 copy of the largest piece of a gradient", "8 n/N", 8 * piece, "temporaries")
+    found = [moment("norm of the gradients", net, base, [], (exact,))]
+    flat = _line(
+        "gradients of a group in a row", f"{zero.gradient} P/N", zero.gradient * group, "temporaries"
+    )
+    wide = _line("the same in fp32", "4 P/N", 4 * group if zero.gradient == 2 else 0, "gradients")
+    found.append(moment("gradients in fp32", net, base, [], (gone, flat, wide)))
+    line = _line("update of a group", f"{4 * times} P/N", side, "temporaries")
+    gradient = _line("fp32 gradients of a group", "4 P/N", 4 * group, "gradients")
+    found.append(moment("optimizer", net, base, [], (gone, gradient, line)))
     return found
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from workbench.estimate.engines.base import Part, part_lines, segment_of, sizes_of, tally_lines
 from workbench.estimate.engines.single import BETWEEN, left_by
+from workbench.estimate.engines.zero_3_flow import Flow3
 from workbench.estimate.engines.zero_flow import SIDES, Event, Flow, Held
 from workbench.estimate.engines.zero_sizes import placed
 from workbench.estimate.ledger import Line, Moment, merged
@@ -19,10 +20,14 @@ if TYPE_CHECKING:
     from workbench.estimate.engines.base import Standing
     from workbench.estimate.engines.zero_flow import Plan, Sides
     from workbench.estimate.engines.zero_sizes import Row
+    from workbench.estimate.ledger import Category
     from workbench.estimate.network.network import Sized
 
 SOURCE = "DeepSpeed 0.19.8, runtime/zero/stage_1_and_2.py"
 ON_THEIR_WAY = "gradients on their way"
+
+_NEVER = 10**6
+"""A slot that no part has."""
 
 
 class _At(NamedTuple):
@@ -79,6 +84,43 @@ def passed(rows: tuple[Row, ...], plan: Plan, standing: int) -> Passed:
     return Passed(tuple(runs), end, flow.held)
 
 
+class Fetched(NamedTuple):
+    """What stage 3 has fetched of the weights while gradients come.
+
+    Attributes:
+        moving: Bytes of the weights of each part that do not stay whole, by row.
+        window: Bytes within which weights that are needed again are kept.
+        ahead: Bytes that are fetched ahead.
+    """
+
+    moving: tuple[int, ...]
+    window: int
+    ahead: int
+
+
+@lru_cache(maxsize=512)
+def passed_3(rows: tuple[Row, ...], plan: Plan, fetched: Fetched) -> Passed:
+    """Let the gradients of a network come under stage 3."""
+    flow = Flow3(plan)
+    gradients = iter(placed(rows, arriving=True))
+    total = there = sum(row.times * one for row, one in zip(rows, fetched.moving, strict=True))
+    runs = []
+    for row, one in zip(reversed(rows), reversed(fetched.moving), strict=True):
+        slots: list[list[_At]] = [[] for _ in range(2 * len(row.arrivals) + 1)]
+        for turn in range(row.times):
+            near = one + min(fetched.ahead, there - one)
+            flow.fetch(min(there, max(fetched.window - (total - there), near)))
+            for index in range(len(row.arrivals)):
+                event = flow.come(next(gradients))
+                slots[2 * index].append(_at(turn, event.before))
+                slots[2 * index + 1].append(_at(turn, event.held, event.sides))
+            slots[-1].append(_at(turn, flow.held))
+            there -= one
+        runs.append(tuple(_outer(slot) for slot in slots))
+    end = flow.end()
+    return Passed(tuple(runs), end, flow.held)
+
+
 @lru_cache(maxsize=512)
 def afterwards(rows: tuple[Row, ...], plan: Plan, standing: int) -> tuple[_At, ...]:
     """Let them come when the backward pass is over, group after group."""
@@ -126,9 +168,9 @@ def moments(net: Sized, base: Standing, found: Passed, plan: Plan) -> list[Momen
             before = []
         elif part != "tail":
             before.pop()
-        quiet, busy = _largest(net, part, count, slots)
-        for index, each in (quiet, busy):
-            parts = [*before, *after]
+        shared, summed = _shared(net, part)
+        for index, each in _largest(net, part, count, slots, summed):
+            parts = [*before, *(after if index < summed else shared)]
             if isinstance(part, int):
                 parts.append(Part(part, "saved", count - 1 - each.turn))
                 parts += left_by(net, part, each.turn)
@@ -159,14 +201,39 @@ def after_all(net: Sized, base: Standing, plan: Plan, at: tuple[_At, ...]) -> li
     return [_moment(net, base, ON_THEIR_WAY, [], None, each, plan) for each in at]
 
 
+def _shared(net: Sized, part: str | int) -> tuple[list[Part], int]:
+    """What is left of earlier parts when the first weight's gradient comes, and from which slot on.
+
+    A gradient of the embedding that waits in the autograd engine, for the output matrix is the same
+    one, is a part of the sum then.
+    """
+    steps = segment_of(net, part).steps
+    if part != "front" or steps is None or "embedding" not in steps.names:
+        return [], _NEVER
+    after: list[Part] = []
+    for kind, count in reversed(net.runs):
+        after += [each for each in left_by(net, kind, count) if kind != net.middle]
+    return after, 2 * steps.names.index("embedding") + 1
+
+
 def _largest(
-    net: Sized, part: str | int, count: int, slots: tuple[Slot, ...]
+    net: Sized, part: str | int, count: int, slots: tuple[Slot, ...], summed: int
 ) -> tuple[tuple[int, _At], tuple[int, _At]]:
-    """(slot, block) of the largest moment between gradients, and of the largest as one comes."""
+    """(slot, block) of the largest moment between gradients, and of the largest as one comes.
+
+    Args:
+        net: The network.
+        part: The part.
+        count: How often it comes.
+        slots: What ZeRO holds at each of its places.
+        summed: From which slot on a gradient that waited is a part of another one.
+    """
     steps = segment_of(net, part).steps
     assert steps is not None
     sizes = steps.evaluate(*net.symbols)
-    slope = 0
+    slope = gone = 0
+    if summed != _NEVER:
+        gone = net.tail.gradients + (0 if net.middle is None else net.blocks[net.middle].gradients)
     if count > 1:
         own = sizes_of(net, part)
         slope = own.gradients + own.behind - own.saved
@@ -175,7 +242,7 @@ def _largest(
     for index, slot in enumerate(slots):
         odd = index % 2
         for each in slot:
-            size = sizes[index] + each.bytes + slope * each.turn
+            size = sizes[index] + each.bytes + slope * each.turn - (index >= summed) * gone
             if size > most[odd]:
                 most[odd], best[odd] = size, (index, each)
     return best[0], best[1]
@@ -220,9 +287,14 @@ def held_lines(held: Held, plan: Plan) -> list[Line]:
         ("gradients in their own memory", f"{plan.staged} × their numbers", held.whole),
         ("gradients that begin in this device's pieces", f"{plan.width} P_own", held.owned),
         ("fp32 sums of this device's pieces", "4 P/N", held.exact),
+        ("weights, fetched", f"{plan.width} P", held.fetched),
     )
+    kinds: dict[str, Category] = {
+        "buckets of gradients": "communication",
+        "weights, fetched": "weights",
+    }
     return [
-        Line(name, formula, size, "communication" if "buckets" in name else "gradients", SOURCE)
+        Line(name, formula, size, kinds.get(name, "gradients"), SOURCE)
         for name, formula, size in rows
     ]
 

@@ -37,17 +37,19 @@ class Held(NamedTuple):
         whole: What is in gradients' own memory.
         owned: Copies of those that begin in this device's pieces.
         exact: fp32 sums of this device's pieces.
+        fetched: Whole weights that stage 3 has fetched.
     """
 
     buckets: int = 0
     whole: int = 0
     owned: int = 0
     exact: int = 0
+    fetched: int = 0
 
     @property
     def bytes(self) -> int:
         """Their sum."""
-        return self.buckets + self.whole + self.owned + self.exact
+        return self.buckets + self.whole + self.owned + self.exact + self.fetched
 
 
 Sides = tuple[tuple[str, int], ...]
@@ -101,6 +103,7 @@ class Plan:
         pieces: Numbers of this device's pieces of both groups.
         own: Numbers of the gradients that begin in them, whole.
         alignment: What an allocator gives is a multiple of it.
+        devices: Devices that share each weight; stage 3 cuts each by itself.
     """
 
     stage: int
@@ -120,6 +123,7 @@ class Plan:
     pieces: tuple[int, int]
     own: int
     alignment: int
+    devices: int = 1
 
     @property
     def sums(self) -> bool:

@@ -89,9 +89,7 @@ def pieces_of(net: Sized, devices: int) -> Pieces:
     )
 
 
-def _row(
-    net: Sized, part: str | int, times: int, weights: list[tuple[str, int, int]]
-) -> Row:
+def _row(net: Sized, part: str | int, times: int, weights: list[tuple[str, int, int]]) -> Row:
     places = {name: place for place, (name, _, _) in enumerate(weights)}
     steps = _segment(net, part).steps
     names = () if steps is None else steps.names

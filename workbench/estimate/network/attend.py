@@ -80,7 +80,13 @@ def attend(
 
 
 def keeps_mask(
-    s: Structure, width: int, *, learns: bool = False, padded: bool = False, stack: str = ""
+    s: Structure,
+    width: int,
+    *,
+    learns: bool = False,
+    padded: bool = False,
+    stack: str = "",
+    cross: bool = False,
 ) -> bool:
     """Whether a mask that all blocks share lives as long as what they keep.
 
@@ -90,12 +96,13 @@ def keeps_mask(
         learns: Whether it has a gradient.
         padded: Whether its rows are filled up on CUDA, which makes a copy.
         stack: Whose blocks they are, where there are two stacks.
+        cross: Whether it is for attention to what was read.
     """
     options = s.options
-    if s.lora is not None and not s.lora.passes(stack):
-        return False
     if s.recompute != "none":
-        return True
+        return s.lora is None or s.lora.passes(stack)
+    if s.lora is not None and not s.lora.attends(stack, cross=cross):
+        return False
     if options.implementation == "eager":
         return False
     if s.blocked_attention:

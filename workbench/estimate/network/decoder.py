@@ -99,7 +99,8 @@ def beside(s: Structure) -> tuple[Extra, ...]:
     """What the forward pass holds while its blocks run, though they do not read it."""
     found = []
     if embeds_apart(s):
-        found.append(Extra("embedded tokens", ("B", "T", "D"), 4, kept=False, read=False))
+        width = 2 if s.weights == "half" else 4
+        found.append(Extra("embedded tokens", ("B", "T", "D"), width, kept=False, read=False))
     if s.options.documents:
         found.append(Extra("what is no padding", ("B", "T"), 1, kept=False, read=False))
     return tuple(found)

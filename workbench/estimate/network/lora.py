@@ -22,6 +22,10 @@ if TYPE_CHECKING:
 LORA_MEANINGS = {"LA": "lora.r"}
 
 NOTHING = frozenset[str]()
+_AFTER_CROSS = ("cross_attention.o_proj", "up_proj", "gate_proj", "down_proj")
+_AFTER = (*_AFTER_CROSS, "cross_attention.", "attention.o_proj", "o_proj", "shared.")
+"""Layers that come after attention to what was read, and after attention to the own text."""
+
 Runs = tuple[tuple[int, int], ...]
 
 
@@ -63,6 +67,7 @@ class LoraStructure(NamedTuple):
         cpu: Whether CPU kernels run.
         tail: Layers behind the blocks that have an adapter: of a head, of heads for later tokens.
         before_the_end: Whether anything before them learns.
+        early: Whether every block has a bias that learns and comes before attention.
     """
 
     kinds: tuple[Kind, ...]
@@ -72,6 +77,7 @@ class LoraStructure(NamedTuple):
     cpu: bool
     tail: frozenset[str] = NOTHING
     before_the_end: bool = True
+    early: bool = False
 
     def adapters(self, layers: frozenset[str] = NOTHING) -> Adapters:
         """What learns in a part."""
@@ -81,6 +87,23 @@ class LoraStructure(NamedTuple):
         """Whether gradients pass through any block of a stack."""
         return any(
             kind.learns or kind.before or (kind.stack == "decoder" and kind.read)
+            for kind in self.kinds
+            if kind.stack == stack
+        )
+
+    def attends(self, stack: str, *, cross: bool = False) -> bool:
+        """Whether queries, keys or values of any block of a stack learn.
+
+        Args:
+            stack: The stack.
+            cross: Whether those of attention to what was read are meant.
+        """
+        late = _AFTER_CROSS if cross else _AFTER
+        return any(
+            self.early
+            or kind.before
+            or (cross and kind.read)
+            or any(not layer.startswith(late) for layer in kind.layers)
             for kind in self.kinds
             if kind.stack == stack
         )
@@ -111,7 +134,9 @@ def lora_structure_of(config: Config, *, cpu: bool) -> LoraStructure | None:
         everywhere and model.model_type == "bert" and model.norm_type == "layernorm",
     )
     kinds, runs, tail, before = found
-    return LoraStructure(kinds, runs, lora.bias, lora.dropout > 0, cpu, tail, before)
+    early = everywhere and (model.norm_type == "layernorm" or model.attention_bias)
+    early = early and model.model_type != "t5"
+    return LoraStructure(kinds, runs, lora.bias, lora.dropout > 0, cpu, tail, before, early)
 
 
 def _has_biases(model: ModelConfig) -> bool:

@@ -45,13 +45,17 @@ def ahead(
         # Its gradient waits for that of the embedding itself.
         source = Boundary(tape)
         tape.ends.append(source)
-    exact = Tensor(None, _BTD, 4, source)
+    width = 2 if s.weights == "half" else 4
+    exact = Tensor(None, _BTD, width, source)
     if apart:
-        exact = tape.new(_BTD, 4, "embedded tokens", source)
+        exact = tape.new(_BTD, width, "embedded tokens", source)
     embedded = exact
     embedded = ops.cast(tape, embedded, hidden.width, "embedded tokens in the compute dtype")
     found, known = [], hidden
-    chain = None if m.travels is None else Chain(tape, m.travels, routed=m.routed and m.kind == "block")
+    chain = (
+        None if m.travels is None else Chain(tape, m.travels, routed=m.routed and m.kind == "block")
+    )
+
     def unit(run: Callable[..., Tensor]) -> Callable[..., Tensor]:
         return run if chain is None else chain.call(run)
 

@@ -170,7 +170,9 @@ class Unit:
         self.numbers, self.part = _padded(own)
         self.learning = _padded(each for each in own if each.trained)[1]
         width = self.chain.travels.fetched
-        for place, shape in zip(self.places, ((self.numbers, _SHARED), (self.numbers,)), strict=True):
+        for place, shape in zip(
+            self.places, ((self.numbers, _SHARED), (self.numbers,)), strict=True
+        ):
             self.tape.sizes[place] = size_of_shape(shape, width)
         if self.chain.travels.reshard:
             self.weights = None

@@ -57,6 +57,7 @@ class Sizes(NamedTuple):
 
     Attributes:
         saved: Kept between the forward and the backward pass, the input included.
+        start: What is there when the forward pass begins: the input, and what is only lent.
         forward: The largest moment of the forward pass, the input included.
         backward: The largest moment of the backward pass.
         gradients: The gradients that it leaves behind.
@@ -78,9 +79,11 @@ class Sizes(NamedTuple):
         padded: Numbers that travel when its weights are fetched: padded to N equal parts.
         padded_trained: As ``padded``, of those that learn.
         padded_apart: As ``padded_trained``, of those that are fetched by themselves.
+        last: Numbers of the last weight that learns and is fetched with the others.
     """
 
     saved: int
+    start: int
     forward: int
     backward: int
     gradients: int
@@ -102,6 +105,7 @@ class Sizes(NamedTuple):
     padded: int
     padded_trained: int
     padded_apart: int
+    last: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,6 +177,7 @@ def record(
     (given if takes_input else beside).extend(
         _extra(tape, each) for each in extras if not each.read
     )
+    begin = tape.live
     learning = [each.node for each in others if each.node is not None]
     if recomputed:
         y, left, roots, behind = checkpointed(tape, s, run, given[0], others)
@@ -226,6 +231,7 @@ def record(
     own = list({each.name: each for each in tape.parameters if not each.shared}.values())
     groups = {
         "saved": tallies([saved]),
+        "start": tallies([begin]),
         "forward": tallies(largest(tape, forward)),
         "backward": tallies(largest(tape, before)),
         "gradients": tallies([gradients]),
@@ -254,6 +260,7 @@ def _segment(
         "padded": _sum(_padded(each) for each in whole),
         "padded_trained": _sum(_padded(each) for each in whole if each.trained),
         "padded_apart": _sum(_padded(each) for each in own if each.apart and each.trained),
+        "last": _sum([size_of_shape(each.shape, 1) for each in whole if each.trained][-1:]),
     }
     return Segment(
         name,

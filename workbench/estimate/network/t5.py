@@ -166,7 +166,7 @@ def _mask(s: Structure, length: Dim, *, waits: bool = False) -> Extra:
 
 
 def _keeps_seen(s: Structure) -> bool:
-    return keeps_mask(s, 1, stack="decoder")
+    return keeps_mask(s, 1, stack="decoder", cross=True)
 
 
 def _keeps_memory(s: Structure) -> bool:

@@ -269,11 +269,12 @@ def eager_attention(
     scores_shape = (q.shape[0], q.shape[2], q.shape[1], k.shape[1])
     query = scaled(tape, q, "scaled queries")
     apart = layout.several_sequences and layout.several_groups
-    if layout.grouped or apart:
+    if layout.grouped:
         query = copied(tape, query, "queries by key heads")
+    left = copied(tape, query, "queries by heads") if apart and not layout.grouped else query
     right = copied(tape, k, "keys by heads") if apart else k
-    product_ = product(tape, query, right, scores_shape, "scores")
-    del right
+    product_ = product(tape, left, right, scores_shape, "scores")
+    del left, right
     scores = ops.cast(tape, product_, 4, "fp32 scores")
     del product_
     if causal and mask is None:

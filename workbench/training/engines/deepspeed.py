@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import copy
 from contextlib import contextmanager, nullcontext
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -69,6 +69,8 @@ class DeepspeedEngine:
             )
         except (AssertionError, ValueError, TypeError, RuntimeError, NotImplementedError) as error:
             raise refused(error) from None
+        if self.stage > 0:
+            _keep_groups(self.engine, self.stage)
         self.optimizer: torch.optim.Optimizer = self.engine.optimizer
         self._masters = masters_of(self.engine, self.stage)
         _restore_buffers(model, exact, device)
@@ -150,6 +152,21 @@ class DeepspeedEngine:
         self._masters.set_numbers(
             self.world.spread(state.get("optimizer", {})), dict(self.model.named_parameters())
         )
+
+
+def _keep_groups(engine: Any, stage: int) -> None:
+    """Take Adagrad as it was made.
+
+    DeepSpeed makes it anew with one group for all pieces, and then updates group by group: it would
+    find no second one.
+    """
+    made = engine.basic_optimizer
+    if not isinstance(made, torch.optim.Adagrad):
+        return
+    made.state.clear()  # of whole weights; that of the pieces comes with their first update
+    engine.optimizer.optimizer = made
+    if stage < 3:
+        engine.optimizer._link_all_hp_params()  # noqa: SLF001 - it has found one group, too
 
 
 def _restore_buffers(

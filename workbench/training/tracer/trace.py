@@ -15,12 +15,10 @@ from unittest import mock
 import torch
 import torch.distributed as dist
 import torch.nn.functional as F
-from ava_kernels import grouped_swiglu
-from ava_kernels.attention import causal_attention, forget
+from ava_kernels.attention import forget
 from torch._C._distributed_c10d import GradBucket
 from torch.distributed.fsdp._fully_shard import _fsdp_param, _fsdp_param_group
 from torch.nn.parallel import DistributedDataParallel
-from torch.optim import adagrad, sgd
 from torch.testing._internal.distributed.fake_pg import FakeStore
 
 from workbench.models.build import build_model
@@ -33,6 +31,7 @@ from workbench.training.engines.deepspeed_start import load_deepspeed
 from workbench.training.objective import Objective
 from workbench.training.tracer.attention import attends
 from workbench.training.tracer.batch import batch_of
+from workbench.training.tracer.cuda import cuda_kernels
 from workbench.training.tracer.phantom import Phantom
 from workbench.training.tracer.phases import Phase, Phased
 from workbench.training.tracer.storages import Storages
@@ -97,7 +96,7 @@ def trace(
             stack.enter_context(_own_deepspeed())
         stack.enter_context(_resizes(storages))
         if not cpu:
-            stack.enter_context(_cuda_kernels())
+            stack.enter_context(cuda_kernels())
         stack.enter_context(attends(cpu=cpu))
         stack.enter_context(Phantom(storages.see, cpu=cpu))
         return _trace(config, compute_dtype, recompute, world, storages)
@@ -279,63 +278,5 @@ def _resizes(storages: Storages) -> Iterator[None]:
         mock.patch.object(_fsdp_param, "alloc_storage", watched_alloc),
         mock.patch.object(_fsdp_param, "free_storage", watched_free),
         mock.patch.object(_fsdp_param_group, "alloc_storage", watched_alloc),
-    ):
-        yield
-
-
-class _FusedRMSNorm(torch.autograd.Function):
-    """Allocates and keeps what CUDA's `_fused_rms_norm` does: the input and one rstd per row."""
-
-    @staticmethod
-    def forward(ctx: Any, x: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
-        rstd = torch.empty((*x.shape[:-1], 1), dtype=torch.float32)
-        ctx.save_for_backward(x, weight, rstd)
-        return torch.empty_like(x)
-
-    @staticmethod
-    def backward(ctx: Any, grad: torch.Tensor) -> tuple[torch.Tensor | None, torch.Tensor | None]:
-        _, weight, _ = ctx.saved_tensors
-        wanted = ctx.needs_input_grad
-        return (
-            torch.empty_like(grad) if wanted[0] else None,
-            torch.empty_like(weight) if wanted[1] else None,
-        )
-
-
-@contextmanager
-def _cuda_kernels() -> Iterator[None]:
-    """Operations that CUDA has one kernel for and a CPU takes step by step."""
-
-    def rms_norm(
-        x: torch.Tensor, shape: Any, weight: torch.Tensor, eps: float | None = None
-    ) -> torch.Tensor:
-        del shape, eps
-        y: torch.Tensor = _FusedRMSNorm.apply(x, weight)  # type: ignore[no-untyped-call]
-        return y
-
-    def dropout(
-        x: torch.Tensor,
-        p: float = 0.5,
-        training: bool = True,  # noqa: FBT001, FBT002 - torch's signature
-        inplace: bool = False,  # noqa: FBT001, FBT002
-    ) -> torch.Tensor:
-        del inplace
-        y: torch.Tensor = torch.native_dropout(x, p, train=True)[0] if training and p else x
-        return y
-
-    # What is for CPUs alone refuses by looking at the device, which is one here.
-    sdpa = causal_attention.implementations[-1:]
-    grouped = grouped_swiglu.implementations[-1:]
-
-    def all_at_once(*_args: Any, **_kwargs: Any) -> tuple[bool, bool]:
-        return False, True  # not fused, but foreach: what torch.optim takes for CUDA tensors
-
-    with (
-        mock.patch.object(adagrad, "_default_to_fused_or_foreach", all_at_once),
-        mock.patch.object(sgd, "_default_to_fused_or_foreach", all_at_once),
-        mock.patch.object(F, "rms_norm", rms_norm),
-        mock.patch.object(F, "dropout", dropout),
-        mock.patch.object(causal_attention, "implementations", sdpa),
-        mock.patch.object(grouped_swiglu, "implementations", grouped),
     ):
         yield
