@@ -45,7 +45,7 @@ def test_what_the_trainer_honours_is_no_finding() -> None:
     ("path", "value", "words"),
     [
         ("training.mixed_precision", "fp8", "8-bit"),
-        ("training.lr_scheduler_type", "reduce_on_plateau", "adaptive_lr"),
+        ("checkpointing.format", "torch", "safetensors"),
         ("training.optimizer", "moreh_adamw", "same rule"),
         ("training.stability.use_stable_embedding", True, "neither normalised"),
         ("model.router_type", "gshard", "nearest"),

@@ -57,10 +57,6 @@ def _deepspeed() -> None:
         load_deepspeed(torch.device("cpu"))
 
 
-KNOWN = {("optimizers, fsdp", 1009): 0.0125, ("optimizers, fsdp", 1011): 0.025}
-"""Misses that nobody has explained yet, and how large they are."""
-
-
 class Error(NamedTuple):
     """A config's relative error, what is allowed, and what it was."""
 
@@ -91,7 +87,7 @@ def errors_of(engine: str, seeds: Iterable[int]) -> list[Error]:
         error = memory.allocated / traced.peak - 1
         what = f"{engine} {seed}: {error:+.3%} of {traced.peak}, peak at {memory.peak.name}"
         large = traced.peak > LARGE
-        limit = KNOWN.get((engine, seed), 0.005 if large else 0.05)
+        limit = 0.005 if large else 0.05
         found.append(Error(abs(error), ROUGH if why_rough(config) else limit, large, what))
     return found
 

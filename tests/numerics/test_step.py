@@ -80,6 +80,14 @@ def test_expert_metrics() -> None:
     assert 0.4 < crowded.experts["dropped"] < 0.6
 
 
+def test_the_z_loss_is_reported_without_its_weight() -> None:
+    one, *_ = gradient(4, 1, num_experts=4, router_z_loss_coef=1e-3)
+    half, *_ = gradient(2, 2, num_experts=4, router_z_loss_coef=1e-3)
+    # Fresh logits are near 0, and log(4 e^0) squared is 1.92.
+    assert one.experts["z_loss"] == pytest.approx(1.92, abs=0.2)
+    assert half.experts["z_loss"] == pytest.approx(one.experts["z_loss"], rel=1e-5)
+
+
 def test_auxiliary_losses_reach_the_router_but_not_the_reported_loss() -> None:
     plain, _, engine, _ = gradient(4, 1, num_experts=4, router_aux_loss_coef=0.0)
     weighted, _, weighted_engine, _ = gradient(4, 1, num_experts=4, router_aux_loss_coef=1.0)

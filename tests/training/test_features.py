@@ -308,6 +308,7 @@ def test_early_stopping_keeps_the_best(make_run: MakeRun, monkeypatch: pytest.Mo
         True,
         4,
     )
+    assert summary["val_loss"] == 2.0, "that of the model that the run ends with"
     assert [event["step"] for event in events(run, 1, "early_stopping")] == [10]
     assert [event["best_step"] for event in events(run, 1, "best_model")] == [4]
     kept = sorted(path.name for path in run.checkpoints_dir.iterdir())

@@ -142,8 +142,8 @@ def _tell(
     for path in paths:
         out.print(Text.assemble("wrote ", (str(path), "bold")))
     if refused:
-        said = [f"{remark.path}: {remark.message}" for _, remark in refused]
-        section(out, f"{system} itself refuses", said)
+        said = dict.fromkeys(f"{remark.path}: {remark.message}" for _, remark in refused)
+        section(out, f"{system} itself refuses", list(said))
     if writing.lost:
         out.print(f"\nlost: {system} cannot say", markup=False)
         for reason, keys in _by_reason(writing).items():

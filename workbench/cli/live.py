@@ -204,7 +204,7 @@ def _opening(ready: dict[str, Any]) -> list[str]:
     if skipped:
         named = ", ".join(f"{item['path']} ({item['why']})" for item in ready["skipped"][:3])
         more = f" and {skipped - 3} more, all named in training.log" if skipped > 3 else ""
-        lines.append(f"skipped {skipped} files: {named}{more}")
+        lines.append(f"skipped {skipped}: {named}{more}")
     return lines
 
 

@@ -7,6 +7,7 @@ no network is built to count it.
 from __future__ import annotations
 
 import fnmatch
+from functools import lru_cache
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 if TYPE_CHECKING:
@@ -82,6 +83,22 @@ def has_experts(model: ModelConfig, layer: int) -> bool:
     )
 
 
+def layers_with_experts(model: ModelConfig) -> tuple[bool, ...]:
+    """`has_experts` of each layer."""
+    moe = model.moe
+    return _with_experts(
+        model.num_layers, model.num_experts, moe.num_dense_layers, moe.dense_layer_interval
+    )
+
+
+@lru_cache(maxsize=256)
+def _with_experts(layers: int, experts: int, first: int, interval: int | None) -> tuple[bool, ...]:
+    return tuple(
+        experts > 1 and layer >= first and (interval is None or layer % interval != 0)
+        for layer in range(layers)
+    )
+
+
 def groups_of(model: ModelConfig, mtp: MtpConfig | None = None) -> Iterator[Group]:
     """The linear layers, without a ``lm_head``. All but `NEVER_ADAPTED` can have an adapter."""
     if model.model_type == "t5":
@@ -96,9 +113,10 @@ def groups_of(model: ModelConfig, mtp: MtpConfig | None = None) -> Iterator[Grou
         return
     inner = shared_width(model)
     routed = (*attention, *(_feed_forward(model, inner, "feed_forward.shared") if inner else ()))
-    visited = [n for n in layers if has_experts(model, n)] if model.num_experts > 1 else []
+    has = layers_with_experts(model) if model.num_experts > 1 else ()
+    visited = [n for n, there in enumerate(has) if there]
     if len(visited) < len(layers):
-        others = [n for n in layers if n not in visited] if visited else layers
+        others = [n for n, there in enumerate(has) if not there] if visited else layers
         yield Group("dense", "blocks.{}.", others, dense)
     if visited:
         yield Group("routed", "blocks.{}.", visited, routed)

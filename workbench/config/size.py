@@ -13,6 +13,7 @@ from workbench.config.linears import (
     groups_of,
     has_experts,
     head_width,
+    layers_with_experts,
 )
 
 if TYPE_CHECKING:
@@ -98,7 +99,7 @@ def size_of(
 
 def num_expert_layers(model: ModelConfig) -> int:
     """How many blocks have experts."""
-    return sum(has_experts(model, layer) for layer in range(model.num_layers))
+    return sum(layers_with_experts(model))
 
 
 def _part(model: ModelConfig, group: Group, mtp: MtpConfig | None) -> Counter[str]:

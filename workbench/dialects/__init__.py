@@ -1,8 +1,8 @@
 """Other systems' configs: read into layers, and written from plans.
 
-How to add a system: make a package ``workbench/dialects/NAME`` that exposes ``DIALECT``, an object
-with the attributes of `base.Dialect`, and add its name to `registry.NAMES`. The parts that a
-dialect is made of:
+How to add a system: make a package ``workbench/dialects/NAME`` with the modules ``recognising``,
+``reading`` and ``writing`` that exposes ``DIALECT``, a `package.Package`, and add its name to
+`registry.NAMES`. The parts that a dialect is made of:
 
 - `opening` makes a `Foreign` of a file: encodings, garbled characters, size.
 - `parsing` makes a `Document` of a `Foreign`: JSON with comments, YAML, each key with its line.

@@ -6,6 +6,8 @@ Shapes: B sequences of a micro-batch, T positions, S positions of an encoder.
 from __future__ import annotations
 
 import fnmatch
+from collections import Counter
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from workbench.config.linears import ALL_LINEAR, GATED, expert_width, groups_of, head_width
@@ -81,11 +83,15 @@ class Network:
                 self._take(part, len(group.places), ends_in_product=self._ends_in_product(group))
             return True
         order = sorted(((place, n) for n, group in enumerate(groups) for place in group.places))
+        times: Counter[tuple[int, frozenset[str], bool]] = Counter()
         for place, number in order:
+            adapted = self._adapted(groups[number], place)
+            times[number, adapted, x] += 1
+            x = self._block(groups[number], adapted, x=x, memory=memory)[1]
+        for (number, adapted, before), count in times.items():
             group = groups[number]
-            adapted = self._adapted(group, place)
-            part, x = self._block(group, adapted, x=x, memory=memory)
-            self._take(part, 1, ends_in_product=self._ends_in_product(group))
+            part = self._block(group, adapted, x=before, memory=memory)[0]
+            self._take(part, count, ends_in_product=self._ends_in_product(group))
         return x
 
     def _take(self, part: Pass, times: int, *, ends_in_product: bool, run: bool = True) -> None:
@@ -114,17 +120,8 @@ class Network:
         """Names of the layers of a part that have an adapter."""
         if self.lora is None:
             return frozenset()
-        targets, prefix = self.lora.target_modules, group.prefix.format(place)
-        return frozenset(
-            layer.name
-            for layer in group.linears
-            if any(
-                target == ALL_LINEAR
-                or target == layer.name.rpartition(".")[2]
-                or (not target.isidentifier() and fnmatch.fnmatchcase(prefix + layer.name, target))
-                for target in targets
-            )
-        )
+        names = tuple(layer.name for layer in group.linears)
+        return _targets(names, group.prefix.format(place), tuple(self.lora.target_modules))
 
     def _normed(self, *, x: bool) -> bool:
         """Whether the gradient of a norm's result is wanted: its own numbers may be trained."""
@@ -319,3 +316,17 @@ class Network:
             distance = place + 1
             rows = max(0, self.tokens - distance * self.sequences)
             self._output(rows, x=out)
+
+
+@lru_cache(maxsize=4096)
+def _targets(names: tuple[str, ...], prefix: str, targets: tuple[str, ...]) -> frozenset[str]:
+    """The layers of a part that are among the targets."""
+    return frozenset(
+        name
+        for name in names
+        if any(
+            target in (ALL_LINEAR, name.rpartition(".")[2])
+            or (not target.isidentifier() and fnmatch.fnmatchcase(prefix + name, target))
+            for target in targets
+        )
+    )

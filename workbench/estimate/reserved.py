@@ -43,7 +43,9 @@ def reserved_of(moments: Iterable[Moment]) -> int:
     """
     compute = gather = reduce = 0
     for each in moments:
-        compute = max(compute, each.bytes - each.gather - each.reduce)
+        # Comparisons instead of max(): this is called for every variant of a plan.
+        own = each.bytes - each.gather - each.reduce
+        compute = max(compute, own)
         gather = max(gather, each.gather)
         reduce = max(reduce, each.reduce)
     # Small tensors have segments of their own.

@@ -53,8 +53,10 @@ class Balance(nn.Module):
         expert_TK: torch.Tensor,
         counts_E: torch.Tensor,
         sequences: int,
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        """The weighted losses, as a mean per token, and the measure of balance.
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor | None]:
+        """The weighted losses, as a mean per token, the measure of balance, and the z loss.
+
+        The last two without their weights; None: nobody asked for a z loss.
 
         Args:
             logits_TE: The router's logits.
@@ -72,18 +74,17 @@ class Balance(nn.Module):
         # K).
         fraction_E = counts_E / counts_E.sum().clamp(min=1)
         balance = experts * (fraction_E * mean_E).sum()
-        loss = torch.zeros_like(balance)
+        loss, z_loss = torch.zeros_like(balance), None
         if self.coefficient:
             term = math.log(experts) - _entropy(mean_E) if self.entropy else balance
             loss = loss + self.coefficient * term
         if self.z_coefficient:  # ST-MoE, arXiv 2202.08906, equation 5
-            loss = (
-                loss + self.z_coefficient * (weight_T * logits_TE.logsumexp(dim=-1).square()).sum()
-            )
+            z_loss = (weight_T * logits_TE.logsumexp(dim=-1).square()).sum()
+            loss = loss + self.z_coefficient * z_loss
         if self.sequence_coefficient:
             term = _within_sequences(share_TE, expert_TK, present_T, sequences)
             loss = loss + self.sequence_coefficient * term
-        return loss, balance
+        return loss, balance, z_loss
 
     @torch.no_grad()
     def move(self, counts_E: torch.Tensor) -> None:

@@ -37,6 +37,8 @@ class Routing(NamedTuple):
     the imbalance, and an expert with none is dead."""
     dropped: torch.Tensor
     """Slots that found no room."""
+    z_loss: torch.Tensor | None = None
+    """Mean squared size of the logits, without its weight; None: nobody asked for it."""
 
 
 class Choice(NamedTuple):
@@ -105,7 +107,9 @@ class Router(nn.Module):
             expert_TK = expert_TK.where(present_T[:, None], experts)
         counts_E = torch.bincount(expert_TK.flatten(), minlength=experts + 1)[:experts]
         share_TE = score_TE / score_TE.sum(dim=-1, keepdim=True) if self.sigmoid else score_TE
-        loss, evenness = self.balance(logits_TE, share_TE, expert_TK, counts_E, sequences)
+        loss, evenness, z_loss = self.balance(
+            logits_TE, share_TE, expert_TK, counts_E, sequences
+        )
         dropped = torch.zeros_like(counts_E[0])
         # Evaluation and sampling never drop: what a token gets must not depend on its neighbours.
         drops = self.training and self.capacity_factor is not None
@@ -114,7 +118,8 @@ class Router(nn.Module):
             expert_TK = drop_beyond(expert_TK, self._room(expert_TK.numel()), experts)
             dropped = (expert_TK == experts).sum() - before
         choice = Choice(gate_TK, expert_TK, all_kept=present_T is None and not drops)
-        return choice, Routing(loss, evenness.detach(), counts_E, dropped)
+        z_loss = None if z_loss is None else z_loss.detach()
+        return choice, Routing(loss, evenness.detach(), counts_E, dropped, z_loss)
 
     def _choose(self, score_TE: torch.Tensor) -> torch.Tensor:
         """The best experts (T, K): the bias that evens the load has its say here, and only here."""

@@ -43,6 +43,7 @@ METRICS: Final[dict[str, Metric]] = {
     "memory_after_gradient": Metric("bytes", "In use after the backward pass (memory_breakdown)."),
     "memory_after_update": Metric("bytes", "In use after the update (memory_breakdown)."),
     "aux_loss": Metric("", "Balance of the experts without its weight; 1 is even."),
+    "z_loss": Metric("", "Mean squared size of the router's logits, without its weight."),
     "expert_load": Metric("", "Busiest expert over the mean of its layer; the worst layer."),
     "dropped": Metric("", "Share of expert slots that found no room."),
     "dead_experts": Metric("experts", "Experts that no token of the step went to, all layers."),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
+from workbench.config.schema import TrainingConfig
 from workbench.errors import TrainingError
 from workbench.runs.files import atomic_write_json
 
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 
 FILE = "bad_batch.json"
 _NAMED = 4
+_UNSCALED = ("sgd", "adagrad")
+"""Optimizers whose steps grow with the gradient, or began by growing with it."""
 
 
 def not_finite(
@@ -51,7 +54,8 @@ def not_finite(
         if not math.isfinite(measured.loss)
         else f"the gradient norm became {measured.gradient_norm}"
     )
-    rate = session.config.training.learning_rate
+    training = session.config.training
+    rate = training.learning_rate
     return TrainingError(
         f"{what} at step {step:,}; training stopped before it reached the weights",
         where=f"run {session.run.name}, step {step:,}"
@@ -60,9 +64,22 @@ def not_finite(
         + f"\nall its sequences are in {path}",
         why="numbers that grow beyond what the format can hold: most often the learning rate "
         f"({rate:g}) is too high, or rises too fast",
-        fix=f"start again with a lower one, for example --training.learning_rate {rate / 3:.1g}, "
+        fix="start again with a lower one, for example --training.learning_rate "
+        f"{_calmer(rate, training.optimizer):.1g}, "
         "or with more --training.warmup_steps",
     )
+
+
+def _calmer(rate: float, optimizer: str) -> float:
+    """A learning rate to try instead: a third, or what is usual where this one is far from it.
+
+    An optimizer that divides by the size of the gradient moves a weight by about the rate in each
+    step, whatever the network: 3e-4 is a good first guess. For the others no rate is usual.
+    """
+    usual = TrainingConfig.model_fields["learning_rate"].default
+    if optimizer in _UNSCALED:
+        return rate / 3 if rate < 1 else rate / 30
+    return float(rate / 3 if rate <= 10 * usual else usual)
 
 
 def _name(micro: dict[str, Any]) -> str:

@@ -27,6 +27,7 @@ def compile_blocks(model: LanguageModel, config: CompileConfig, device: torch.de
     """
     if not config.enabled:
         return
+    torch.use_deterministic_algorithms(mode=True)  # says it to the compiler, too
     known = torch.compiler.list_backends(exclude_tags=())
     if config.backend not in known:
         raise ConfigError(

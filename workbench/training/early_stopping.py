@@ -18,6 +18,7 @@ class EarlyStopping:
     Attributes:
         best: The best value so far; None before the first evaluation.
         best_step: The step it was found at.
+        best_loss: The held-out loss there.
         waiting: Evaluations since the last improvement by more than
             ``training.early_stopping_threshold``.
     """
@@ -26,6 +27,7 @@ class EarlyStopping:
         self.config = config
         self.best: float | None = None
         self.best_step: int | None = None
+        self.best_loss: float | None = None
         self.waiting = 0
         # What the patience is measured from: small gains do not add up to a new start each time.
         self._mark: float | None = None
@@ -46,7 +48,7 @@ class EarlyStopping:
             self.waiting += 1
         is_best = not math.isnan(value) and (self.best is None or sign * (value - self.best) >= 0)
         if is_best:
-            self.best, self.best_step = value, step
+            self.best, self.best_step, self.best_loss = value, step, val_loss
         return is_best
 
     @property
@@ -60,6 +62,7 @@ class EarlyStopping:
         return {
             "best": self.best,
             "best_step": self.best_step,
+            "best_loss": self.best_loss,
             "waiting": self.waiting,
             "mark": self._mark,
         }
@@ -67,6 +70,7 @@ class EarlyStopping:
     def load_state(self, state: dict[str, Any]) -> None:
         """Go back to what ``state`` returned."""
         self.best, self.best_step = state["best"], state["best_step"]
+        self.best_loss = state.get("best_loss")
         self.waiting, self._mark = state["waiting"], state["mark"]
 
 

@@ -68,7 +68,8 @@ def choose_threads(config: RunConfig, processes: int = 1) -> int:
 def make_deterministic(threads: int, seed: int, products: str = "highest") -> None:
     """The same numbers every time: kernels without races, a fixed split over threads, one seed."""
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-    torch.use_deterministic_algorithms(mode=True)
+    # What use_deterministic_algorithms sets, without its two seconds of loading torch's compiler.
+    torch.set_deterministic_debug_mode("error")
     # Filling fresh memory guards against reading it uninitialised, which we do not do.
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     # On a GPU this decides about TF32; products in 16 bits are not concerned.

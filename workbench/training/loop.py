@@ -152,8 +152,10 @@ def evaluate(session: Session) -> None:
     with session.averaged():
         val_loss = validation_loss(session.engine, session.dataset.held_out)
     progress.evaluated(val_loss)
-    session.reactions.stopping.evaluated(progress.step, val_loss)
+    happened = session.reactions.evaluated(progress.step, val_loss)
     session.report.evaluated(progress.step, val_loss, _sample(session))
+    for event in happened:
+        session.report.reacted(progress.step, event)
     if session.reactions.stopping.over:
         patience = session.config.training.early_stopping_patience
         session.report.reacted(progress.step, {"event": "early_stopping", "patience": patience})
@@ -167,6 +169,7 @@ def take_best(session: Session) -> None:
     if best != session.progress.step:
         load_best(session)
         session.sample = None
+        session.progress.val_loss = session.reactions.stopping.best_loss
     session.report.reacted(session.progress.step, {"event": "best_model", "best_step": best})
 
 

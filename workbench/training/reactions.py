@@ -12,6 +12,7 @@ from workbench.training.adaptive_lr import AdaptiveLr
 from workbench.training.early_stopping import EarlyStopping
 from workbench.training.gradient_health import GradientHealth
 from workbench.training.loss_scale import LossScale
+from workbench.training.plateau import Plateau
 from workbench.training.schedule import learning_rate
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ class Reactions:
         self.config = config
         self.health = GradientHealth(config.gradient_health)
         self.adaptive = AdaptiveLr(config)
+        self.plateau = Plateau(config)
         self.stopping = EarlyStopping(config)
         self.loss_scale = LossScale(config.loss_scaling, needed=scale_loss)
         self.skipped = 0
@@ -42,14 +44,20 @@ class Reactions:
 
     def learning_rate(self, step: int) -> float:
         """The learning rate of a step: what the schedule says, times what has been learned."""
-        return self.adaptive.rate(learning_rate(self.config, step)) * self.health.factor
+        scheduled = self.plateau.rate(learning_rate(self.config, step))
+        return self.adaptive.rate(scheduled) * self.health.factor
 
     def updated(self, step: int, *, loss: float, norm: float) -> list[dict[str, Any]]:
         """A step changed the weights. Returns what happened, as events with a name."""
         self.skipped = 0
         self.loss_scale.went_well()
-        scheduled = learning_rate(self.config, step)
+        scheduled = self.plateau.rate(learning_rate(self.config, step))
         return self.health.seen(step, norm) + self.adaptive.seen(step, loss, scheduled)
+
+    def evaluated(self, step: int, val_loss: float) -> list[dict[str, Any]]:
+        """The held-out text was measured. Returns what happened, as events with a name."""
+        self.stopping.evaluated(step, val_loss)
+        return self.plateau.evaluated(val_loss, learning_rate(self.config, step))
 
     def state(self) -> dict[str, Any]:
         """JSON-ready."""
@@ -59,8 +67,9 @@ class Reactions:
     def load_state(self, state: dict[str, Any]) -> None:
         """Go back to what ``state`` returned."""
         for name in _PARTS:
-            getattr(self, name).load_state(state[name])
+            if name in state:  # a checkpoint of before this part was built has none of it
+                getattr(self, name).load_state(state[name])
         self.skipped = state["skipped"]
 
 
-_PARTS = ("health", "adaptive", "stopping", "loss_scale")
+_PARTS = ("health", "adaptive", "plateau", "stopping", "loss_scale")

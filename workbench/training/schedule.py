@@ -143,7 +143,7 @@ def _stable_decay(step: int, phases: Phases, _config: TrainingConfig) -> float:
 _DECAYS: dict[str, Callable[[int, Phases, TrainingConfig], float]] = {
     "constant": _constant,
     "constant_with_warmup": _constant,
-    # It follows the held-out loss: training.adaptive_lr.
+    # What the held-out loss then makes of it: plateau.py.
     "reduce_on_plateau": _constant,
     "linear": _linear,
     "cosine": _cosine,

@@ -37,7 +37,7 @@ class Measured(NamedTuple):
     parts: dict[str, float]
     """Other terms of the loss, mean per target and without their weights."""
     experts: dict[str, float]
-    """``aux_loss``, ``expert_load`` and ``dropped`` of a model with experts."""
+    """``aux_loss``, ``expert_load``, ``dropped`` and perhaps ``z_loss`` of a model with experts."""
     counts_LE: torch.Tensor | None
     """Slots that asked for each expert of each layer; None for a dense model."""
     micro_losses: list[torch.Tensor]
@@ -82,7 +82,10 @@ def compute_gradient(
             parts[name] += value
     sums = world.sum(torch.stack([loss_sum, *parts.values()]).tolist())
     routings = [
-        [Routing(*(each.detach() for each in layer)) for layer in losses.routings]
+        [
+            Routing(*(None if each is None else each.detach() for each in layer))
+            for layer in losses.routings
+        ]
         for losses in found
     ]
     experts, counts_LE = _expert_metrics(engine, routings)
@@ -136,10 +139,17 @@ def _expert_metrics(
     everyone = [layer for micro in routings for layer in micro]
     balance = torch.stack([layer.balance for layer in everyone]).mean().item()
     dropped = float(torch.stack([layer.dropped for layer in everyone]).sum().item())
+    squares = [layer.z_loss for layer in everyone if layer.z_loss is not None]
+    z_loss = torch.stack(squares).mean().item() if squares else 0.0
     world = engine.world
     if world.size > 1:
-        *counts, balance, dropped = world.sum(
-            [*counts_LE.double().flatten().tolist(), balance / world.size, dropped]
+        *counts, balance, z_loss, dropped = world.sum(
+            [
+                *counts_LE.double().flatten().tolist(),
+                balance / world.size,
+                z_loss / world.size,
+                dropped,
+            ]
         )
         counts_LE = torch.tensor(counts, device=counts_LE.device).view_as(counts_LE).to(counts_LE)
     load = counts_LE.amax(dim=1) / counts_LE.float().mean(dim=1)
@@ -148,4 +158,6 @@ def _expert_metrics(
         "expert_load": load.max().item(),
         "dropped": dropped / counts_LE.sum().item(),
     }
+    if squares:
+        metrics["z_loss"] = z_loss
     return metrics, counts_LE

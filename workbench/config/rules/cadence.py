@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from workbench.config.render import inline
 from workbench.config.rules.base import Problem, Subject, put, rule
 from workbench.config.rules.schedule import planned_steps
 
@@ -109,7 +110,7 @@ def logs_nothing(subject: Subject) -> Iterator[Problem]:
 
 @rule("early-stopping-needs-evaluation", "warning")
 def early_stopping_needs_evaluation(subject: Subject) -> Iterator[Problem]:
-    """Early stopping and the best checkpoint need evaluations."""
+    """Early stopping, the best checkpoint and reduce_on_plateau need evaluations."""
     training = subject.config.training
     every = training.eval_strategy == "steps" and training.eval_steps > 0
     if every or training.eval_strategy == "epoch":
@@ -118,11 +119,13 @@ def early_stopping_needs_evaluation(subject: Subject) -> Iterator[Problem]:
     for name, on in (
         ("early_stopping_patience", training.early_stopping_patience is not None),
         ("load_best_model_at_end", training.load_best_model_at_end),
+        ("lr_scheduler_type", training.lr_scheduler_type == "reduce_on_plateau"),
     ):
         if on:
             yield Problem(
                 f"training.{name}",
-                f"{name} goes by the held-out text, which is not evaluated on the way",
+                f"{name} {inline(getattr(training, name))} goes by the held-out text, which is not "
+                "evaluated on the way",
                 (
                     (
                         f"evaluate every {steps} steps",

@@ -6,13 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 from workbench.dialects.ava import remarks
 from workbench.dialects.ava.faults import as_given
-from workbench.dialects.ava.known import known
 from workbench.dialects.ava.meanings import claims, why_not
-from workbench.dialects.ava.verdicts import top
-from workbench.dialects.base import Guess
 from workbench.dialects.building import ABSENT, Builder, To, dotted
 from workbench.dialects.claims import Claim, Claims, finished
-from workbench.dialects.parsing import leaves, parse, peek
+from workbench.dialects.parsing import parse
 
 if TYPE_CHECKING:
     from workbench.dialects.base import Foreign, Reading
@@ -22,51 +19,8 @@ KIND = "_kind"
 SEARCH = "lr_finder"
 """The kind of file that the learning-rate search writes, as it travels under `KIND`."""
 
-_SIGNS = {
-    "enhanced_features": 0.6,
-    "run_management": 0.4,
-    "stability": 0.3,
-    "fp8_training": 0.3,
-    "rlhf": 0.3,
-    "lr_finder": 0.3,
-    "generation": 0.2,
-    "performance": 0.2,
-}
 MEANT = {"norm_type": "layernorm", "hidden_act": "gelu", "tie_word_embeddings": False}
 """What Ava's code does where a file does not say it."""
-
-
-def recognise(foreign: Foreign) -> Guess | None:
-    """How much a text looks like one of Ava's files."""
-    tree = peek(foreign)
-    if not tree:
-        return None
-    if _is_search(tree):
-        return Guess(0.95, "it is the result of Ava's learning-rate search: recommendation.lr")
-    inner = tree.get("training")
-    if not isinstance(inner, dict):
-        inner = {}
-    found = {name: score for name, score in _SIGNS.items() if name in tree or name in inner}
-    deepspeed = tree.get("deepspeed", inner.get("deepspeed"))
-    if isinstance(deepspeed, dict) and {"use_deepspeed", "precision_type"} & set(deepspeed):
-        found["deepspeed.use_deepspeed"] = 0.5
-    if found:
-        score = min(0.95, 0.35 + sum(found.values()))
-        names = ", ".join(list(found)[:3])
-        return Guess(
-            score, f"it has Ava's sections {names}" if len(found) > 1 else f"it has {names}"
-        )
-    return _by_keys(tree)
-
-
-def _by_keys(tree: dict[str, Any]) -> Guess | None:
-    paths = [top(".".join(path)) for path, _ in leaves(tree)]
-    ours = [path for path in paths if path in known()]
-    sections = [name for name in ("model", "training", "data", "deepspeed") if name in tree]
-    if not ours or not sections or len(ours) < 0.5 * len(paths):
-        return None
-    share = len(ours) / len(paths)
-    return Guess(0.5 * share, f"{len(ours)} of its {len(paths)} keys are Ava's")
 
 
 def read(foreign: Foreign) -> Reading:
@@ -74,7 +28,7 @@ def read(foreign: Foreign) -> Reading:
     document, told = parse(foreign, last_wins=True)
     marks, told = as_given(document, told)
     builder = Builder(SYSTEM, foreign, document.tree, marks, told)
-    if _is_search(document.tree):
+    if is_search(document.tree):
         return _read_search(builder)
     remarks.of_faults(builder, document)
     travel = Claims(claims([".".join(path) for path, _ in builder.left()])).read(builder)
@@ -90,7 +44,8 @@ def read(foreign: Foreign) -> Reading:
     return finished(builder, travel)
 
 
-def _is_search(tree: dict[str, Any]) -> bool:
+def is_search(tree: dict[str, Any]) -> bool:
+    """Whether a file is the result of Ava's learning-rate search."""
     found = tree.get("recommendation")
     return isinstance(found, dict) and "lr" in found and "methods" in tree
 

@@ -4,60 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from workbench.dialects.base import Guess
+from workbench.dialects.package import Package
 
 if TYPE_CHECKING:
-    from workbench.config.schema import Config
-    from workbench.dialects.base import Foreign, Reading, Remark, Writing
-
-_CERTAIN = ("train_micro_batch_size_per_gpu", "zero_optimization")
-_LIKELY = ("train_batch_size", "fp16", "bf16", "gradient_clipping", "steps_per_print", "aio",
-           "zero_allow_untested_optimizer", "activation_checkpointing", "wall_clock_breakdown",
-           "communication_data_type", "flops_profiler")  # fmt: skip
+    from workbench.dialects.base import Remark
 
 
-class DeepSpeed:
-    """The dialect of ``deepspeed --deepspeed_config FILE``."""
-
-    name = "deepspeed"
-    title = "DeepSpeed"
-
-    def recognise(self, foreign: Foreign) -> Guess | None:
-        """By the keys at the top of a JSON file, or by the lines of a hostfile."""
-        from workbench.dialects.deepspeed.fields import TOP_LEVEL
-        from workbench.dialects.deepspeed.hostfile import looks_like_hostfile
-        from workbench.dialects.parsing import peek
-
-        if looks_like_hostfile(foreign.text):
-            return Guess(0.95, "its lines are 'NAME slots=N', those of a hostfile")
-        tree = peek(foreign, hjson=True)
-        if not tree:
-            return None
-        known = [key for key in tree if key in TOP_LEVEL]
-        if not known or ("model" in tree and isinstance(tree["model"], dict)):
-            return None
-        certain = [key for key in _CERTAIN if key in tree]
-        share = len(known) / len([key for key in tree if not key.startswith("_")] or [1])
-        if certain:
-            return Guess(min(1.0, 0.6 + 0.4 * share), f'it has "{certain[0]}" at its top')
-        likely = [key for key in _LIKELY if key in tree]
-        if not likely:
-            return None
-        return Guess(0.15 + 0.6 * share, f'it has "{likely[0]}" at its top')
-
-    def read(self, foreign: Foreign) -> Reading:
-        """Understand a config or a hostfile.
-
-        Raises:
-            ConfigError: It is neither.
-        """
-        from workbench.dialects.deepspeed.hostfile import looks_like_hostfile, read_hostfile
-        from workbench.dialects.deepspeed.reading import read_json
-
-        if looks_like_hostfile(foreign.text):
-            return read_hostfile(foreign)
-        return read_json(foreign)
-
+class _DeepSpeed(Package):
     def together(self, values: dict[str, Any]) -> list[Remark]:
         """The batch rule with the devices of a hostfile.
 
@@ -68,11 +21,5 @@ class DeepSpeed:
 
         return mismatch(values)
 
-    def write(self, config: Config, *, chosen: frozenset[str]) -> Writing:
-        """The JSON, and a hostfile where one was imported."""
-        from workbench.dialects.deepspeed.writing import write
 
-        return write(config, chosen)
-
-
-DIALECT = DeepSpeed()
+DIALECT = _DeepSpeed("deepspeed", "DeepSpeed")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from workbench.dialects.building import Builder, plant
 from workbench.dialects.deepspeed.batch import read_batch
 from workbench.dialects.deepspeed.fields import TOP_LEVEL
+from workbench.dialects.deepspeed.hostfile import looks_like_hostfile, read_hostfile
 from workbench.dialects.deepspeed.models import named
 from workbench.dialects.deepspeed.refusals import refusals
 from workbench.dialects.deepspeed.removed import REMOVED
@@ -37,7 +38,16 @@ NAME = "deepspeed"
 _ONE_BIT = ("onebitadam", "onebitlamb", "zerooneadam")
 
 
-def read_json(foreign: Foreign) -> Reading:
+def read(foreign: Foreign) -> Reading:
+    """Understand a config or a hostfile.
+
+    Raises:
+        ConfigError: It is neither.
+    """
+    return read_hostfile(foreign) if looks_like_hostfile(foreign.text) else _read_json(foreign)
+
+
+def _read_json(foreign: Foreign) -> Reading:
     """Understand a config.
 
     Raises:

@@ -96,11 +96,16 @@ def say_scheduler(teller: Teller, *, everything: bool) -> None:
         _say_warmup(teller, says, kind)
 
 
+def _given(teller: Teller) -> dict[str, Any]:
+    """The schedule's ``params``; empty where a file has something else there."""
+    params = teller.tree["scheduler"]["params"]
+    return params if isinstance(params, dict) else {}
+
+
 def _say_warmup(teller: Teller, says: _Params, kind: str) -> None:
     training = teller.config.training
     # DeepSpeed refuses 0 steps of warm-up; a file that has them anyway gets them back.
-    params = teller.tree["scheduler"]["params"]
-    least = 0 if isinstance(params, dict) and params.get("warmup_num_steps") == 0 else 1
+    least = 0 if _given(teller).get("warmup_num_steps") == 0 else 1
     says("warmup_num_steps", "training.warmup_steps", max(least, training.warmup_steps))
     _say_warmup_shape(teller, says)
     if kind == "WarmupCosineLR":
@@ -111,7 +116,7 @@ def _say_warmup(teller: Teller, says: _Params, kind: str) -> None:
     if kind != "WarmupLR":
         total = training.lr_decay_steps or training.max_steps
         says("total_num_steps", "training.lr_decay_steps", total)
-        if training.max_steps == total and "total_num_steps" in teller.tree["scheduler"]["params"]:
+        if training.max_steps == total and "total_num_steps" in _given(teller):
             teller.said("training.max_steps")
     if kind == "WarmupDecayLR":
         for ours in ("training.lr_end", "training.lr_end_ratio"):

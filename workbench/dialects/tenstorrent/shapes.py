@@ -109,7 +109,7 @@ def refuse_others(tree: dict[str, Any], name: str) -> None:
         )
 
 
-def recognise(tree: dict[str, Any]) -> Guess | None:
+def guess_of(tree: dict[str, Any]) -> Guess | None:
     """How much a tree looks like a config of Tenstorrent's."""
     found = [name for name in ("dit_config", "mlp_config") if name in tree]
     if found:

@@ -68,10 +68,10 @@ def moments(
         reshard: Whether weights are given back after the forward pass.
     """
     routed = tuple(each.forward_late > 0 for each in net.blocks)
-    layout, sums = plan_of(Shape(net.runs, net.middle, routed, reshard, travel.heads > 0))
+    plan = plan_of(Shape(net.runs, net.middle, routed, reshard, travel.heads > 0))
     units = Units(net, travel)
     row = row_of(net, units.own(), units.each())
-    found = moments_of(sums, row, net, base, partial(units.explain, layout))
+    found = moments_of(plan, row, net, base, partial(units.explain, plan.layout))
     gradients = units.gradients() if not (travel.accumulating or travel.apart) else ()
     extra = (*gradients, *update_lines(net, updates, shards=net.symbols[1]))
     found.append(moment("optimizer", net, base, [], extra))

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from workbench.estimate.engines.base import Part, notable_runs
 from workbench.estimate.engines.fsdp_units import EACH, OWN, TEXTS
-from workbench.estimate.engines.plan import Extra, Layout, Recipe, Sum, summed
+from workbench.estimate.engines.plan import Extra, Layout, Plan, Recipe
 from workbench.estimate.engines.single import BETWEEN
 
 Runs = tuple[tuple[int, int], ...]
@@ -42,12 +42,12 @@ class Shape(NamedTuple):
 
 
 @lru_cache(maxsize=256)
-def plan_of(shape: Shape) -> tuple[Layout, tuple[Sum, ...]]:
-    """Where numbers stand, and the moments from the first fetch to the last reduction."""
+def plan_of(shape: Shape) -> Plan:
+    """The moments from the first fetch to the last reduction."""
     layout = Layout(OWN, EACH, len(shape.routed), TEXTS)
     step = _Step(shape)
     step.backward(step.forward())
-    return layout, summed(step.found, layout)
+    return Plan.of(step.found, layout)
 
 
 @dataclass

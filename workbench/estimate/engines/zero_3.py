@@ -186,7 +186,9 @@ def _update(
 ) -> list[Moment]:
     """The norm, in fp64, and the update of one group after the other without small weights."""
     piece = -(-pieces.largest // zero.devices)
-    gone = _line("small weights, given up", f"-{zero.width} n", -zero.width * cut.persistent, "weights")
+    gone = _line(
+        "small weights, given up", f"-{zero.width} n", -zero.width * cut.persistent, "weights"
+    )
     group = min(pieces.first, zero.group)
     times = {"lion": 1, "adagrad": 2}.get(updates.rule.name, 0)
     side = times * 4 * group
@@ -196,7 +198,10 @@ def _update(
     exact = _line("fp64 copy of the largest piece of a gradient", "8 n/N", 8 * piece, "temporaries")
     found = [moment("norm of the gradients", net, base, [], (exact,))]
     flat = _line(
-        "gradients of a group in a row", f"{zero.gradient} P/N", zero.gradient * group, "temporaries"
+        "gradients of a group in a row",
+        f"{zero.gradient} P/N",
+        zero.gradient * group,
+        "temporaries",
     )
     wide = _line("the same in fp32", "4 P/N", 4 * group if zero.gradient == 2 else 0, "gradients")
     found.append(moment("gradients in fp32", net, base, [], (gone, flat, wide)))

@@ -95,10 +95,15 @@ def add_positions(tape: Tape, x: Tensor, s: Structure) -> Tensor:
     return ops.add_rows(tape, x, added)
 
 
-def beside(s: Structure) -> tuple[Extra, ...]:
-    """What the forward pass holds while its blocks run, though they do not read it."""
+def beside(s: Structure, *, first: bool = False) -> tuple[Extra, ...]:
+    """What the forward pass holds while its blocks run, though they do not read it.
+
+    Args:
+        s: The structure.
+        first: Whether it is about the first block alone, which may read the embedding itself.
+    """
     found = []
-    if embeds_apart(s):
+    if embeds_apart(s) and (changes_embedding(s) or not first):
         width = 2 if s.weights == "half" else 4
         found.append(Extra("embedded tokens", ("B", "T", "D"), width, kept=False, read=False))
     if s.options.documents:
@@ -108,13 +113,16 @@ def beside(s: Structure) -> tuple[Extra, ...]:
 
 def embeds_apart(s: Structure) -> bool:
     """Whether what came out of the embedding is not what the first block keeps."""
-    if s.width != 4 or s.learned_positions or s.options.embedding_dropout:
-        return True
-    if s.lora is None:
-        return False
+    if changes_embedding(s) or s.lora is None:
+        return changes_embedding(s)
     if s.recompute != "none":
         return not s.lora.kinds[s.lora.runs[0][0]].learns
     return s.norm != "layernorm" or s.lora.bias != "all"
+
+
+def changes_embedding(s: Structure) -> bool:
+    """Whether the first block reads something else than what came out of the embedding."""
+    return s.width != 4 or s.learned_positions or s.options.embedding_dropout
 
 
 def drop(tape: Tape, x: Tensor, s: Structure) -> Tensor:

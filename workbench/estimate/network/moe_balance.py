@@ -20,7 +20,7 @@ _TE = (TOKENS, "E")
 
 def balance(
     tape: Tape, logits_TE: Tensor, share_TE: Tensor, expert_TM: Tensor, m: MoeStructure
-) -> tuple[Tensor, Tensor]:
+) -> tuple[Tensor, Tensor, Tensor | None]:
     """`Balance.forward`."""
     del expert_TM
     found = tape.new((TOKENS,), 1, "which tokens are no padding")
@@ -38,7 +38,7 @@ def balance(
     del each
     evenness = ops_plain.step(tape, total, (), 4, "balance")
     del total
-    loss = tape.new((), 4, "no loss yet")
+    loss, z_loss = tape.new((), 4, "no loss yet"), None
     if m.loss == "load":
         loss = _weighted(tape, loss, evenness)
     elif m.loss == "entropy":
@@ -53,10 +53,10 @@ def balance(
         loss = _weighted(tape, loss, term)
         del term
     if m.z_loss:
-        loss = _z_loss(tape, loss, logits_TE, weight)
+        loss, z_loss = _z_loss(tape, loss, logits_TE, weight)
     if m.sequence_loss:
         loss = _weighted(tape, loss, _within_sequences(tape, share_TE, present))
-    return loss, evenness
+    return loss, evenness, z_loss
 
 
 def _divided_by_sum(tape: Tape, shape: tuple[str, ...], width: int, label: str) -> Tensor:
@@ -74,7 +74,9 @@ def _weighted(tape: Tape, loss: Tensor, term: Tensor) -> Tensor:
     return ops.add(tape, loss, weighted, "auxiliary loss")
 
 
-def _z_loss(tape: Tape, loss: Tensor, logits_TE: Tensor, weight: Tensor) -> Tensor:
+def _z_loss(
+    tape: Tape, loss: Tensor, logits_TE: Tensor, weight: Tensor
+) -> tuple[Tensor, Tensor]:
     """ST-MoE, arXiv 2202.08906, equation 5."""
     peak = ops_plain.step(
         tape,
@@ -92,7 +94,7 @@ def _z_loss(tape: Tape, loss: Tensor, logits_TE: Tensor, weight: Tensor) -> Tens
     del squared
     total = ops_plain.spread(tape, part, (), "z loss")
     del part
-    return _weighted(tape, loss, total)
+    return _weighted(tape, loss, total), total
 
 
 def _within_sequences(tape: Tape, share_TE: Tensor, present: Tensor) -> Tensor:

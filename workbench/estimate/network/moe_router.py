@@ -90,11 +90,12 @@ def _route(tape: Tape, x_TD: Tensor, m: MoeStructure) -> tuple[Routed, Parameter
         total = ops_plain.spread(tape, score_TE, (TOKENS, 1), "sum of the scores")
         share_TE = ops_plain.divided(tape, score_TE, total, "shares of the scores")
         del total
-    loss, evenness = balance(tape, logits_TE, share_TE, expert_TM, m)
+    loss, evenness, z_loss = balance(tape, logits_TE, share_TE, expert_TM, m)
     dropped = tape.new((), 8, "number of dropped slots")
     if m.drops:
         expert_TM, dropped = _dropped(tape, expert_TM, m)
-    return Routed(gate_TM, expert_TM, loss, (evenness.detach(), counts, dropped)), weight
+    left = (evenness.detach(), counts, dropped, *(() if z_loss is None else (z_loss.detach(),)))
+    return Routed(gate_TM, expert_TM, loss, left), weight
 
 
 def _added(tape: Tape, x: Tensor, label: str) -> Tensor:

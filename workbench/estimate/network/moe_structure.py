@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from math import ceil
 from typing import TYPE_CHECKING, Literal
 
-from workbench.config.linears import expert_width, has_experts, shared_width
+from workbench.config.linears import expert_width, has_experts, layers_with_experts, shared_width
 
 if TYPE_CHECKING:
     from workbench.config.schema import Config, ModelConfig
@@ -160,7 +160,7 @@ def moe_symbols(model: ModelConfig, tokens: int, *, width: int) -> tuple[int, ..
         *padded,
         padded[0] if padded[0] != first else 0,
         padded[1] if padded[1] != other else 0,
-        sum(has_experts(model, layer) for layer in range(model.num_layers)),
+        sum(layers_with_experts(model)),
     )
 
 

@@ -7,7 +7,7 @@ from functools import lru_cache, partial
 from itertools import groupby
 from typing import TYPE_CHECKING
 
-from workbench.config.linears import has_experts
+from workbench.config.linears import layers_with_experts
 from workbench.estimate.network import bert, decoder, t5
 from workbench.estimate.network.lora import Kind, name_of
 from workbench.estimate.network.segment import Ends, Segment, Sizes, record
@@ -89,16 +89,16 @@ def compiled(s: Structure, *, accumulating: bool, waiting: bool) -> Network:
     ends: Ends = {"accumulating": accumulating, "waiting": waiting}
     recomputed = s.recompute != "none"
     width = s.weight_width
-    extras = (*shared_mask(s), *decoder.beside(s))
 
     def kind(each: Kind) -> Segment:
+        first = s.lora is not None and s.lora.runs[0] == (s.lora.kinds.index(each), 1)
         return record(
             name_of(each, "block with experts" if each.routed else "block"),
             s,
             partial(block, routed=each.routed),
             recomputed=recomputed,
             weight_width=width,
-            extras=extras,
+            extras=(*shared_mask(s), *decoder.beside(s, first=first)),
             lora=None if s.lora is None else s.lora.adapters(each.layers),
             learns_before=each.before,
             **ends,
@@ -153,5 +153,5 @@ def runs_of(model: ModelConfig, lora: LoraStructure | None) -> tuple[tuple[int, 
         return lora.runs
     if model.num_experts <= 1:
         return ((0, model.num_layers),)
-    kinds = [int(has_experts(model, layer)) for layer in range(model.num_layers)]
-    return tuple((kind, len(list(same))) for kind, same in groupby(kinds))
+    kinds = layers_with_experts(model)
+    return tuple((int(kind), len(list(same))) for kind, same in groupby(kinds))

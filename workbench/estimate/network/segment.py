@@ -407,7 +407,7 @@ def checkpointed(
             held.node, held.needs_grad = Boundary(tape), True
         run(tape, held, *reads)
 
-    region = Region(tape, again, keeps)
+    region = Region(tape, again, keeps, draws=s.cpu)
     tape.region = region
     found = run(tape, x, *others)
     tape.region = None

@@ -16,6 +16,9 @@ from workbench.estimate.tape.tensor import Parameter, Tape, Tensor
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+RANDOM_STATE = 5056
+"""Bytes of the state of PyTorch's generator for CPUs (aten/src/ATen/CPUGeneratorImpl.cpp)."""
+
 Back = Any  # Callable[[Node, Tensor], tuple[Tensor | None, ...]]
 
 
@@ -72,12 +75,19 @@ class Region:
         tape: The tape.
         again: Runs the part; its results are dropped.
         keeps: Names of operations whose results are kept from the forward pass.
+        draws: Whether the state of the random numbers is kept on this device.
     """
 
     def __init__(
-        self, tape: Tape, again: Callable[[], object], keeps: frozenset[str] = frozenset()
+        self,
+        tape: Tape,
+        again: Callable[[], object],
+        keeps: frozenset[str] = frozenset(),
+        *,
+        draws: bool = False,
     ) -> None:
         self.tape, self.keeps = tape, keeps
+        self.state = self._state() if draws else None
         self.again: Callable[[], object] | None = again
         self.owners: list[Node | None] = []
         self.cache: list[Tensor] = []
@@ -108,13 +118,18 @@ class Region:
         self.phase = "again"
         before, self.tape.region = self.tape.region, self
         grad, self.tape.grad = self.tape.grad, True
+        state = None if self.state is None else self._state()
         try:
             self.again()
         except StopRecomputing:
             pass
         finally:
             self.tape.region, self.tape.grad = before, grad
+        del state
         self.owners.clear()
+
+    def _state(self) -> Tensor:
+        return self.tape.new((RANDOM_STATE,), 1, "state of the random numbers")
 
 
 class Boundary(Node):

@@ -14,10 +14,9 @@ from typing import TYPE_CHECKING
 
 import torch
 import torch.nn.functional as F
-from torch.distributed.tensor import DTensor
 
 from workbench.training.optim.per_tensor import PerTensorOptimizer, adam_direction, count_step
-from workbench.training.optim.shards import local, spread_like
+from workbench.training.optim.shards import is_spread, local, spread_like
 
 if TYPE_CHECKING:
     from workbench.training.optim.per_tensor import Group
@@ -128,8 +127,10 @@ def _values(*, signed: bool) -> torch.Tensor:
 
 def _part(rows: torch.Tensor, parameter: torch.Tensor) -> torch.Tensor:
     """What was computed from this device's rows, as a part of the whole."""
-    if not isinstance(parameter, DTensor):
+    if not is_spread(parameter):
         return rows
+    from torch.distributed.tensor import DTensor
+
     shape = torch.Size((*parameter.shape[:-1], rows.shape[-1]))
     return DTensor.from_local(
         rows,
@@ -148,6 +149,6 @@ def _unpacked(
     if f"{name}_codes" not in state:
         return torch.zeros_like(local(parameter))
     codes, scale = state[f"{name}_codes"], state[f"{name}_scale"]
-    if not isinstance(scale, DTensor):  # a checkpoint has it whole
+    if not is_spread(scale):  # a checkpoint has it whole
         scale = spread_like(scale, parameter)
     return unpack(local(codes), local(scale), signed=signed)

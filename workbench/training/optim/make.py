@@ -6,7 +6,6 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch.distributed.tensor import DTensor
 
 from workbench.errors import ConfigError
 from workbench.training.optim.adafactor import Adafactor
@@ -16,6 +15,7 @@ from workbench.training.optim.lamb import Lamb
 from workbench.training.optim.lion import Lion
 from workbench.training.optim.muon import Muon
 from workbench.training.optim.narrow import NarrowWeights, Rounding
+from workbench.training.optim.shards import is_spread
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -151,7 +151,7 @@ def _sgd(groups: list[Group], config: TrainingConfig) -> torch.optim.Optimizer:
             where="training.nesterov",
             fix="set --training.momentum 0.9, or --training.nesterov false",
         )
-    sharded = any(isinstance(each, DTensor) for group in groups for each in group["params"])
+    sharded = any(is_spread(each) for group in groups for each in group["params"])
     return torch.optim.SGD(
         groups,
         lr=config.learning_rate,

@@ -59,12 +59,13 @@ class Phantom(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         if any(issubclass(each, _UNWRAPPED) for each in types):
             return NotImplemented  # it unwraps itself and comes back with what is inside
-        result = self._run(func, args, kwargs or {})
+        copies: list[torch.Tensor] = []  # they live until the result exists
+        result = self._run(func, args, kwargs or {}, copies)
         if self._watch is not None:
             self._watch(func, result)
         return result
 
-    def _run(self, func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
+    def _run(self, func: Any, args: Any, kwargs: dict[str, Any], copies: list[torch.Tensor]) -> Any:
         flat, _ = tree_flatten((args, kwargs))
         tensors = [each for each in flat if isinstance(each, torch.Tensor)]
         if func.namespace == "ava":
@@ -78,21 +79,22 @@ class Phantom(TorchDispatchMode):  # type: ignore[no-untyped-call]
         if func is _aten.add.Tensor and _added_in_place(args):
             return args[0]
         if self._cpu and func in _MIXING:
-            self._promote(tensors)
+            copies += self._promote(tensors)
         if func is _aten._safe_softmax.default:  # noqa: SLF001
             run = self._safe_softmax
         else:
             run = self._mutate if func._schema.is_mutable else self._allocate  # noqa: SLF001
         return run(func, args, kwargs)
 
-    def _promote(self, tensors: list[torch.Tensor]) -> None:
+    def _promote(self, tensors: list[torch.Tensor]) -> list[torch.Tensor]:
         """The copies that TensorIterator makes on a CPU where dtypes meet."""
         whole = [each for each in tensors if each.dim()]
         if len({each.dtype for each in whole}) < 2 or self._watch is None:
-            return
+            return []
         common = torch.result_type(*tensors)
         copies = [torch.empty(each.shape, dtype=common) for each in whole if each.dtype != common]
         self._watch("promotion", copies)
+        return copies
 
     def _safe_softmax(self, func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
         """A softmax, where it is undefined, and the two together (SoftMax.cpp)."""

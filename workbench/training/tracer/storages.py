@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any
 
 import torch
+from torch._subclasses.fake_tensor import FakeTensor
 from torch.utils._pytree import tree_flatten
 
 
@@ -40,7 +41,8 @@ class Storages:
     def add(self, tensor: torch.Tensor, name: str) -> None:
         """Count the storage of a tensor, once."""
         storage = tensor.untyped_storage()
-        if tensor.device.type == "meta":
+        # Sharded tensors find their shapes with fake ones, which have no memory.
+        if tensor.device.type == "meta" or isinstance(tensor, FakeTensor):
             return
         key = storage._cdata  # noqa: SLF001 - the only identity that a storage has
         if key in self._known:

@@ -95,8 +95,7 @@ def trace(
         if config.deepspeed.enabled:
             stack.enter_context(_own_deepspeed())
         stack.enter_context(_resizes(storages))
-        if not cpu:
-            stack.enter_context(cuda_kernels())
+        stack.enter_context(_random_states(storages) if cpu else cuda_kernels())
         stack.enter_context(attends(cpu=cpu))
         stack.enter_context(Phantom(storages.see, cpu=cpu))
         return _trace(config, compute_dtype, recompute, world, storages)
@@ -258,6 +257,23 @@ def _own_deepspeed() -> Iterator[None]:
         for name, value in vars(groups).items():
             if name.endswith(("_GROUP", "_GROUP_RANKS")) and (value is None or value == {}):
                 stack.enter_context(mock.patch.object(groups, name, value))
+        yield
+
+
+@contextmanager
+def _random_states(storages: Storages) -> Iterator[None]:
+    """Each recomputed block keeps the state of the random numbers, which a CPU has in its memory.
+
+    No operation makes it, so a dispatch mode does not see it.
+    """
+    get_state = torch.get_rng_state
+
+    def watched() -> torch.Tensor:
+        state = get_state()
+        storages.add(state, "torch.get_rng_state")
+        return state
+
+    with mock.patch.object(torch, "get_rng_state", watched):
         yield
 
 

@@ -149,11 +149,8 @@ class TrainingConfig(Section):
         "cosine",
         "How the learning rate falls after the warm-up. warmup_stable_decay falls in the last "
         "tenth unless lr_hold_steps says when; one_cycle rises for 30 % of the training unless a "
-        "warm-up is given.",
-        unhonoured_values={
-            "reduce_on_plateau": "training.adaptive_lr lowers it on a plateau, on top of any "
-            "schedule; the learning rate stays constant after the warm-up",
-        },
+        "warm-up is given; reduce_on_plateau falls to a tenth, but not below lr_end, after more "
+        "than ten evaluations in a row that are no better than the best.",
     )
     lr_end: float = key(
         0.0,

@@ -1,0 +1,68 @@
+"""FSDP of every family, sharded and reduced in every way: the ledger against the tracer."""
+
+from __future__ import annotations
+
+import random
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.amounts import seeds
+from tests.estimate.agreement import judge
+from tests.estimate.fsdp_configs import FAMILIES, anyhow
+from tests.estimate.test_ledger import GPU, LARGE, both
+from workbench.estimate.memory import memory_of, why_unknown
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+TOYS = 0.015
+"""Largest error of a peak below 50 MiB: there a rounded-up scalar counts."""
+
+
+def errors(family: str, which: Iterable[int]) -> list[float]:
+    """Relative errors of the peaks above 50 MiB.
+
+    What goes to the host is compared on a CPU, whose memory is the host's.
+    """
+    found = []
+    for seed in which:
+        rng = random.Random(f"fsdp-{family}-{seed}")
+        config = anyhow(rng, family)
+        hardware = None if config.fsdp.cpu_offload else rng.choice([None, GPU])
+        assert not why_unknown(config)
+        memory, truth = both(config, hardware)
+        assert sum(line.bytes for line in memory.peak.lines()) == memory.allocated
+        error = memory.allocated / truth - 1
+        if truth > LARGE:
+            found.append(abs(error))
+        limit = 0.005 if truth > LARGE else TOYS
+        assert abs(error) <= limit, f"{family} {seed}: {error:+.3%}, peak at {memory.peak.name}"
+    return found
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_sample(family: str) -> None:
+    errors(family, range(1))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("family", FAMILIES)
+def test_two_hundred(family: str) -> None:
+    judge(errors(family, seeds(200)))
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_every_byte_of_every_moment_has_a_line(family: str) -> None:
+    for moment in memory_of(anyhow(random.Random(5), family), GPU).moments:
+        lines = moment.lines()
+        assert sum(line.bytes for line in lines) == moment.bytes
+        assert all(line.name and line.formula and line.source for line in lines)
+
+
+def test_compiled_sums_are_the_same() -> None:
+    config = anyhow(random.Random(6), "moe")
+    first = [each.bytes for each in memory_of(config, GPU).moments]
+    for _ in range(5):
+        again = [each.bytes for each in memory_of(config, GPU).moments]
+    assert again == first
