@@ -78,9 +78,9 @@ class _ByExpert(torch.autograd.Function):
             inner_NF = torch.mm(grad_ND, down_EDF[expert].to(dtype))
             grad_up_NF = active_NF.mul_(inner_NF)
             grad_gate_NF = torch.ops.aten.silu_backward(inner_NF.mul_(up_NF), gate_NF)
-            if grad_gate_EFD is not None:
+            if grad_gate_EFD is not None and x_ND is not None:
                 _product(grad_gate_NF.t(), x_ND, into=grad_gate_EFD[expert])
-            if grad_up_EFD is not None:
+            if grad_up_EFD is not None and x_ND is not None:
                 _product(grad_up_NF.t(), x_ND, into=grad_up_EFD[expert])
             grad_x_ND = torch.mm(grad_gate_NF, gate_EFD[expert].to(dtype))
             piece.store(grad_x_ND.addmm_(grad_up_NF, up_EFD[expert].to(dtype)), grad_x_RD)

@@ -58,7 +58,8 @@ def refuse_onednn(x: torch.Tensor, weight_FD: torch.Tensor) -> str | None:
 @lru_cache(maxsize=1)
 def _refuse_machine() -> str | None:
     has = torch.cpu.get_capabilities()
-    if not (torch.backends.mkl.is_available() and torch.backends.mkldnn.is_available()):
+    libraries = torch.backends.mkl, torch.backends.mkldnn
+    if not all(each.is_available() for each in libraries):
         return "this torch has not both MKL and oneDNN"
     if not str(has.get("cpu_name", "")).startswith("AMD") or not has.get("avx512_bw"):
         return "MKL is at its best on this CPU, or oneDNN is not"
@@ -74,7 +75,7 @@ def _refuse_machine() -> str | None:
 @contextlib.contextmanager
 def by_onednn() -> Iterator[None]:
     """Inside, oneDNN multiplies fp32 matrices; see `refuse_onednn`."""
-    settings = torch.backends.mkldnn.matmul
+    settings = torch.backends.mkldnn.matmul  # type: ignore[attr-defined]
     before = settings.fp32_precision
     settings.fp32_precision = "bf16"
     try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -226,6 +227,68 @@ def test_a_bert_learns_classes(tmp_path: Path, *, prepared: bool) -> None:
         opened(made | {"format": "text"}, model=model)
 
 
+WORDS = {"model_type": "bert", "head": "token_classification", "num_labels": 3}
+
+
+def tagged(path: Path) -> dict[str, Any]:
+    records = [
+        {"tokens": ["item", str(n), "är", "here"], "ner_tags": [0, n % 3, -100, 1]}
+        for n in range(90)
+    ]
+    path.write_text("".join(json.dumps(each) + "\n" for each in records))
+    return {
+        "path": str(path), "format": "token_classification", "text_field": "tokens",
+        "label_field": "ner_tags",
+    }  # fmt: skip
+
+
+@pytest.mark.honours("data.format", "model.head")
+@pytest.mark.parametrize("prepared", [False, True])
+def test_a_bert_learns_classes_of_words(tmp_path: Path, *, prepared: bool) -> None:
+    made = tagged(tmp_path / "a.jsonl")
+    if prepared:
+        prepare(DataConfig(**made), tmp_path / "made")
+        made["path"] = str(tmp_path / "made")
+    source = opened(made, model=WORDS)
+    seen = set()
+    for batch in [*steps(source, range(1, 20)), *source.held_out.batches()]:
+        for row, targets in zip(batch.tokens_BT, batch.targets_BT, strict=True):
+            text, after, _ = bytes(row[1:].tolist()).partition(b"\0")
+            assert row[0] == 254
+            words = text.decode("utf-8", "ignore").split(" ")
+            number = int(words[1])
+            # The first byte of a word, which is the blank before all but the first, has its class.
+            wanted = [IGNORE] * len(row)
+            wanted[1] = 0
+            wanted[1 + len("item")] = number % 3
+            if (last := 1 + len(f"item {number} är".encode())) < 1 + len(text):
+                wanted[last] = 1
+            assert targets.tolist() == wanted
+            assert not after or words[-1] == "here"
+            seen.add(number)
+    assert len(seen) == 90
+    with pytest.raises(ConfigError, match="class of number 2") as caught:
+        opened(made, model=WORDS | {"num_labels": 2})
+    assert "--model.num_labels 3" in str(caught.value.fix)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"tokens": "a text"}, "no list of words"),
+        ({"ner_tags": [0]}, "no class for each word"),
+        ({"ner_tags": [0, -1, 0, 0]}, "they count from 0"),
+        ({"ner_tags": [0, "B-PER", 0, 0]}, "which is no number"),
+    ],
+)
+def test_words_without_classes(tmp_path: Path, change: dict[str, object], words: str) -> None:
+    path = tmp_path / "a.jsonl"
+    made = tagged(path)
+    path.write_text(json.dumps({"tokens": list("abcd"), "ner_tags": [0] * 4} | change) + "\n")
+    with pytest.raises(DataError, match=words):
+        opened(made, model=WORDS)
+
+
 @pytest.mark.parametrize("label", [None, "spam", True, -1, 1.5])
 def test_a_label_that_is_none(tmp_path: Path, label: object) -> None:
     path = tmp_path / "a.jsonl"
@@ -248,7 +311,13 @@ CLASSES = {"model_type": "bert", "head": "classification"}
         (
             {},
             {"model_type": "bert", "head": "token_classification"},
-            "every token a class",
+            "the records have none",
+            "--data.format token_classification",
+        ),
+        (
+            {"format": "classification"},
+            {"model_type": "bert", "head": "token_classification"},
+            "classes of words apart, and the records have classes of texts",
             "--model.head classification",
         ),
         (

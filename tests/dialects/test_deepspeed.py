@@ -91,6 +91,13 @@ def test_a_model_config_gets_its_model_and_its_devices(
         ("t5_large_zero3", "T5 large"),
         ("ds_config_gpt2_xl", "GPT-2 XL"),
         ("ds_config_zero3", None),
+        ("ds_config_bert-pile-0.336B", "BERT large"),
+        ("ds_config_gpt_2clmetrics", None),
+        ("ds_config_gpt_job", None),
+        ("roberta_large", None),
+        ("distilbert", None),
+        ("codellama_7b", None),
+        ("mt5_small", None),
     ],
 )
 def test_the_name_of_a_file_speaks_of_a_model(stem: str, title: str | None) -> None:
@@ -280,6 +287,56 @@ def test_an_edit_reaches_what_travelled_along() -> None:
 def test_degrees_alone_say_how_many_devices_there_are_at_least() -> None:
     ours = layer({"train_batch_size": 8, "tensor_parallel": {"autotp_size": 4}})
     assert ours["parallel.devices_per_node"] == 4
+
+
+NEOX = """\
+{
+  "pipe-parallel-size": 0, "model-parallel-size": 2,
+  # model settings
+  "num-layers": 12, "hidden-size": 768, "num-attention-heads": 12, "seq-length": 2048,
+  "max-position-embeddings": 2048, "pos-emb": "rotary", "rotary-pct": 0.25,
+  "no-weight-tying": True, "gpt-j-residual": True, "bias-gelu-fusion": False,
+  "optimizer": {"type": "Adam", "params": {"lr": 0.0006, "betas": [0.9, 0.95]}},
+  "zero_optimization": {"stage": 1},
+  "train_micro_batch_size_per_gpu": 4, "weight-decay": 0.1,
+  "train-iters": 320000, "lr-decay-iters": 320000, "lr-decay-style": "cosine", "warmup": 0.01,
+}
+"""
+
+
+def test_a_file_of_gpt_neox_names_its_model_and_its_schedule() -> None:
+    foreign = Foreign(Path("125M.yml"), NEOX)
+    guess = DIALECT.recognise(foreign)
+    assert guess is not None
+    assert "GPT-NeoX" in guess.reason
+    reading = DIALECT.read(foreign)
+    config, _ = config_of(reading.layer.tree)
+    model, training = config.model, config.training
+    assert (model.hidden_size, model.residual_type, model.tie_word_embeddings) == (
+        768, "parallel", False,
+    )  # fmt: skip
+    assert (training.max_steps, training.lr_scheduler_type) == (320_000, "cosine")
+    assert (training.weight_decay, training.warmup_ratio) == (0.1, 0.01)
+    assert (config.parallel.tensor_parallel_size, config.parallel.devices_per_node) == (2, 2)
+    assert not [each for each in reading.remarks if each.verdict == "ignored"]
+    back, _ = written(reading.layer.tree)
+    assert {key: back[key] for key in ("num-layers", "warmup", "bias-gelu-fusion")} == {
+        "num-layers": 12, "warmup": 0.01, "bias-gelu-fusion": False,
+    }  # fmt: skip
+    assert (
+        DIALECT.read(Foreign(Path("x.json"), json.dumps(back))).layer.tree["model"]
+        == (reading.layer.tree["model"])
+    )
+    edited = reading.layer.tree
+    edited["model"]["num_layers"] = 24
+    assert written(edited)[0]["num-layers"] == 24
+
+
+def test_a_gate_of_gpt_neox_has_a_width_of_its_own() -> None:
+    gated = NEOX.replace('"pos-emb"', '"activation": "swiglu", "intermediate-size": 9, "pos-emb"')
+    reading = read(gated, "7B.yml")
+    assert "intermediate_size" not in reading.layer.tree["model"]
+    assert reading.layer.tree["model"]["hidden_act"] == "swiglu"
 
 
 def test_what_deepspeed_ignores_is_said_with_what_was_meant() -> None:

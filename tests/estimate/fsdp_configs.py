@@ -44,4 +44,5 @@ def anyhow(rng: random.Random, family: str) -> Config:
     training["gradient_checkpointing"] = kind != "none"
     if kind != "none":
         training["gradient_checkpointing_kind"] = kind
+    section["offload_activations"] = rng.random() < 0.25
     return Config.model_validate(tree)

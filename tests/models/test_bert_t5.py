@@ -13,9 +13,11 @@ import transformers
 from workbench.errors import CheckpointError
 from workbench.models.base import IGNORE, Batch, LanguageModel, Recompute
 from workbench.models.build import build_model
+from workbench.models.generate import answer
 from workbench.models.huggingface import config_from_hf, load_pretrained, save_pretrained
 from workbench.models.huggingface.configs import disagreements, model_config
 from workbench.models.init import init_weights
+from workbench.models.sampling import Sampling
 from workbench.models.t5 import bucket
 
 BERT: dict[str, Any] = {
@@ -210,6 +212,34 @@ def test_encoder_has_its_own_depth() -> None:
 
 
 @pytest.mark.honours("model.model_type")
+@pytest.mark.parametrize("case", ["t5 1.0", "t5 1.1"])
+def test_a_t5_writes_what_theirs_writes(case: str, tmp_path: Path) -> None:
+    their_model = theirs(case).eval()
+    their_model.save_pretrained(tmp_path)
+    model = ours(their_model.config.to_dict())
+    load_pretrained(model, tmp_path)
+    read, stop = [9, 4, 33, 21, 5, 1], 1
+    wanted = their_model.generate(
+        torch.tensor([read]),
+        max_new_tokens=12,
+        do_sample=False,
+        eos_token_id=stop,
+        use_cache=False,  # theirs has as many layers as the encoder, and the decoder has more
+    )[0].tolist()
+    found = answer(
+        model,  # type: ignore[arg-type]
+        read,
+        start=0,
+        max_new_tokens=12,
+        sampling=Sampling(do_sample=False),
+        generator=torch.Generator(),
+        stop_token=stop,
+    )
+    assert len(found) > 3
+    assert [0, *found] == (wanted[:-1] if wanted[-1] == stop else wanted)
+    assert model.training, "it is back in the mode it came in"
+
+
 def test_who_sees_whom() -> None:
     """BERT sees both sides; T5's decoder the past and all of its own text's encoder."""
     for case, both_sides in (("bert", True), ("t5 1.0", False)):

@@ -192,6 +192,18 @@ def test_targets() -> None:
         assert "q_proj" in str(caught.value.why)
 
 
+def test_no_adapter_on_a_matrix_that_the_loss_reads_itself() -> None:
+    """It would never be called: nothing would learn, and DDP would wait for its gradient."""
+    for head in ("language", "classification"):
+        shape = {**TINY, "model_type": "bert", "head": head, "tie_word_embeddings": False}
+        with torch.device("meta"):
+            model = build_model(ModelConfig.model_validate(shape))
+            add_adapters(model, LoraConfig(target_modules=["all-linear"]))
+        found = {name for name, _ in adapters(model)}
+        assert "output" not in found
+        assert any(name.startswith("head.") for name in found)
+
+
 def test_the_fingerprint_is_of_what_is_frozen() -> None:
     model, _ = adapted("llama")
     before = frozen_fingerprint(model)

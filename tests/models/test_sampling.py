@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 
-from workbench.config.schema import EvaluationConfig
+from workbench.config.schema import Config
 from workbench.models.sampling import Sampling
 from workbench.training.sample import draw_sample
 
@@ -171,8 +171,9 @@ def test_each_key_changes_the_sample(keys: dict[str, Any]) -> None:
     )
     init_weights(model, 2)
 
-    def sample(told: dict[str, Any]) -> str:
-        config = EvaluationConfig(**({"max_new_tokens": 24, "temperature": 1.0, "top_k": 0} | told))
-        return draw_sample(model, _Words(), config, context=64, seed=0, step=1)
+    def sample(told: dict[str, Any]) -> str | None:
+        section = {"max_new_tokens": 24, "temperature": 1.0, "top_k": 0} | told
+        tree = {"evaluation": section, "data": {"max_length": 64}}
+        return draw_sample(model, _Words(), Config.model_validate(tree), step=1)
 
     assert sample(keys) != sample({})

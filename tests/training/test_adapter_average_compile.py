@@ -6,6 +6,7 @@ import json
 import math
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -17,6 +18,7 @@ from tests.training.helpers import MakeRun, curve, events, weights
 from workbench.errors import CheckpointError, ConfigError
 from workbench.runs.directory import RunDir
 from workbench.training import loop
+from workbench.training.ema import WeightAverage
 from workbench.training.session import Session, open_session
 from workbench.training.stop import StopSignals
 
@@ -220,6 +222,20 @@ def test_compilers_that_are_not_there(make_run: MakeRun, monkeypatch: pytest.Mon
     assert "is one of inductor" in why({"backend": "aot_eager", "mode": "max-autotune"})
     monkeypatch.setenv("PATH", "/nowhere")
     assert "needs a C++ compiler" in why({})
+
+
+def test_averages_and_weights_change_places_and_change_back() -> None:
+    model = torch.nn.Linear(3, 2)
+    average = WeightAverage(SimpleNamespace(model=model), decay=0.5)  # type: ignore[arg-type]
+    first = [each.detach().clone() for each in model.parameters()]
+    with torch.no_grad():
+        for each in model.parameters():
+            each.add_(1.0)
+    trained = [each.detach().clone() for each in model.parameters()]
+    for _ in range(2):
+        with average.in_place(), average.in_place():
+            assert all(map(torch.equal, model.parameters(), first))
+        assert all(map(torch.equal, model.parameters(), trained))
 
 
 def test_the_best_has_its_own_average(make_run: MakeRun) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -151,3 +153,27 @@ def test_every_kind_of_network_trains_on_its_own_task(make_run: MakeRun, family:
     assert type(session.engine.model).__name__.lower() == family
     assert [step for step, _ in losses(run)] == [1, 2, 3, 4, 5, 6]
     assert session.progress.val_loss is not None
+    sample = session.sample[1] if session.sample else None
+    assert (sample is None) == (family == "bert"), "a BERT fills in, it does not write"
+    if sample is not None:
+        assert sample.startswith(session.config.evaluation.prompt)
+        assert len(sample) > len(session.config.evaluation.prompt)
+
+
+@pytest.mark.honours("model.head", "data.label_field")
+def test_an_encoder_learns_the_classes_of_words(make_run: MakeRun, tmp_path: Path) -> None:
+    records = [{"text": ["a", "bc", "a"], "label": [0, 1, 0]}, {"text": ["bc"], "label": [1]}]
+    text = tmp_path / "words.jsonl"
+    text.write_text(
+        "".join(json.dumps(each | {"n": n}) + "\n" for n in range(40) for each in records)
+    )
+    run = make_run(
+        **QUIET,
+        data={"path": str(text), "format": "token_classification"},
+        model={"model_type": "bert", "head": "token_classification", "num_labels": 3},
+        training={"max_steps": 30, "learning_rate": 0.02},
+    )
+    attempt(run)
+    first, *_, last = [value for _, value in losses(run)]
+    assert first > 0.8
+    assert last < 0.1

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from workbench.data.corpus import Corpus, find_text, load_corpus
 from workbench.data.filters import Filters
 from workbench.data.library_tokenizer import open_tokenizer
-from workbench.data.reading import Skipped, content_hash, display
+from workbench.data.reading import CLASSIFIED, Skipped, content_hash, display
 from workbench.data.shards import is_prepared, open_shards
 from workbench.data.split import split_documents
 from workbench.data.tokenise import join, token_type, tokenise, tokenise_each
@@ -97,7 +97,7 @@ def prepared_path(config: DataConfig, path: str | None = None) -> Path | None:
 def _prepared(path: Path, config: DataConfig) -> Dataset:
     shards = open_shards(path)
     told, records = shards.index["tokenizer"], shards.index["records"]
-    if records != config.format and "classification" in (records, config.format):
+    if records != config.format and {records, config.format} & {*CLASSIFIED}:
         raise DataError(
             f"{display(path)} was prepared as {records}, and data.format is {config.format}",
             where="data.format",

@@ -1,4 +1,4 @@
-"""Texts with a class: the first position predicts it, all others predict nothing."""
+"""Texts with a class, predicted at the first position, and words with classes, each at its own."""
 
 from __future__ import annotations
 
@@ -10,6 +10,9 @@ from workbench.data.order import Order, Shuffle
 from workbench.errors import ConfigError
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from workbench.data.store import Tokens
 
 
@@ -61,16 +64,46 @@ class Labelled:
     def load_state(self, state: dict[str, Any]) -> None:
         """Nothing to do."""
 
-    def _refuse_more(self, classes: int) -> None:
+    def _labels(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Every class, and a token of the record that it stands in."""
         import numpy as np
 
         ends = np.append(self.tokens.starts[1:], len(self.tokens.ids))
-        labels = self.tokens.ids[ends - 1]
+        return self.tokens.ids[ends - 1].astype(np.int64), self.tokens.starts.astype(np.int64)
+
+    def _refuse_more(self, classes: int) -> None:
+        labels, places = self._labels()
         if len(labels) and (largest := int(labels.max())) >= classes:
-            where = self.tokens.where(int(self.tokens.starts[int(labels.argmax())]))
+            where = self.tokens.where(int(places[int(labels.argmax())]))
             raise ConfigError(
                 f"there is a class of number {largest:,}, and the model has {classes:,} classes",
                 where=where.removesuffix(", from token 0"),
                 why="classes are numbered from 0; model.num_labels says how many there are",
                 fix=f"--model.num_labels {largest + 1}",
             )
+
+
+class Tagged(Labelled):
+    """One record, one sequence; its second half holds one more than the class of each token.
+
+    0 is no class: of a word only the first token has one.
+    """
+
+    def cut(self, record: int, remark: str = "") -> Example:
+        """One record as a sequence."""
+        import numpy as np
+
+        start, end = self.tokens.bounds(record)
+        half = (end - start) // 2
+        kept = min(half, self.length)
+        shown = self.tokens.ids[start : start + kept].astype(np.int64)
+        marks = self.tokens.ids[start + half : start + half + kept].astype(np.int64)
+        name = self.tokens.where(start).removesuffix(", from token 0")
+        return Example(shown, np.where(marks > 0, marks - 1, IGNORE), id=name + remark)
+
+    def _labels(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        import numpy as np
+
+        assert self.tokens.learn is not None
+        places = np.flatnonzero(self.tokens.learn)
+        return self.tokens.ids[places].astype(np.int64) - 1, places

@@ -16,8 +16,9 @@ from workbench.data.corrupt import (
     noise_counts,
     raw_length,
 )
-from workbench.data.labelled import Labelled
+from workbench.data.labelled import Labelled, Tagged
 from workbench.data.prompts import PromptAnswer
+from workbench.data.reading import CLASSIFIED
 from workbench.data.single import Single
 from workbench.data.windows import Windows
 from workbench.errors import ConfigError
@@ -99,9 +100,8 @@ class Task:
         limit = data.max_train_examples
         limit = None if limit is None or limit < 0 else limit
         if self.classes is not None:
-            return Labelled(
-                tokens, length=self.length, how=self.how, classes=self.classes, limit=limit
-            )
+            kind = Tagged if data.format == "token_classification" else Labelled
+            return kind(tokens, length=self.length, how=self.how, classes=self.classes, limit=limit)
         if self.answers:
             assert self.start is not None
             return PromptAnswer(
@@ -153,7 +153,7 @@ def task_of(config: Config, tokenizer: Tokenizer, how: Shuffle, *, group: int) -
     data, family = config.data, config.model.model_type
     length = data.max_length
     _refuse_format(config)
-    if family == "bert" and data.format == "classification":
+    if family == "bert" and data.format in CLASSIFIED:
         return Task(config, how, length, group, classes=config.model.num_labels)
     if family == "bert" and data.format != "text":
         raise ConfigError(
@@ -207,35 +207,45 @@ def _refuse_format(config: Config) -> None:
     """
     data, model = config.data, config.model
     head = model.head if model.model_type == "bert" else "language"
-    if head == "token_classification":
-        raise ConfigError(
-            "there is no kind of record yet that gives every token a class",
-            where="model.head",
-            why="data.format classification gives a class to a whole text",
-            fix="--model.head classification --data.format classification",
-        )
-    if head == "classification" and data.format != "classification":
+    if head in CLASSIFIED and data.format not in CLASSIFIED:
         raise ConfigError(
             "the model tells classes apart, and the records have none",
             where="data.format",
-            why=f"model.head is classification, data.format is {data.format}",
-            fix="--data.format classification, or --model.head language",
+            why=f"model.head is {head}, data.format is {data.format}",
+            fix=f"--data.format {head}, or --model.head language",
         )
-    if data.format == "classification" and head != "classification":
+    if head in CLASSIFIED and data.format != head:
+        mine, theirs = ("texts", "words") if head == "classification" else ("words", "texts")
+        raise ConfigError(
+            f"the model tells classes of {mine} apart, and the records have classes of {theirs}",
+            where="model.head",
+            why=f"model.head is {head}, data.format is {data.format}",
+            fix=f"--model.head {data.format}, or --data.format {head}",
+        )
+    if data.format in CLASSIFIED and head != data.format:
         raise ConfigError(
             "the records have classes, and the model cannot tell them apart",
             where="model.head",
-            why=f"data.format is classification, model.model_type {model.model_type}",
-            fix="--model.model_type bert --model.head classification",
+            why=f"data.format is {data.format}, model.model_type {model.model_type}",
+            fix=f"--model.model_type bert --model.head {data.format}",
         )
     answers = model.model_type == "t5" and data.format != "text"
-    if data.streaming and (answers or data.format == "classification"):
+    if data.streaming and (answers or data.format in CLASSIFIED):
         raise ConfigError(
             "records that are read by an encoder are not streamed, unless they are plain text",
             where="data.streaming",
             why=f"data.format is {data.format}, model.model_type {model.model_type}",
             fix="--data.streaming false, or prepare them: ava data prepare",
         )
+
+
+def first_sentinel(config: Config, tokenizer: Tokenizer) -> int:
+    """The token that stands for the first span that is left out.
+
+    Raises:
+        ConfigError: The vocabulary has no room for one.
+    """
+    return _sentinels(config, tokenizer, 1)[0]
 
 
 def _sentinels(config: Config, tokenizer: Tokenizer, needed: int) -> tuple[int, ...]:

@@ -43,6 +43,13 @@ _FILE_KINDS = {
 }
 
 
+CLASSIFIED = ("classification", "token_classification")
+"""The values of ``data.format`` whose records have classes, of texts and of words."""
+
+NO_CLASS = -100
+"""The class of a word that has none, as data sets of the field write it."""
+
+
 class Part(NamedTuple):
     """A piece of a document, and whether the loss counts its tokens."""
 
@@ -59,12 +66,14 @@ class Document:
         text: All of it.
         parts: What the text is put together from, where the loss does not count all of it.
         label: The class of the text, or of the texts that are its parts.
+        labels: The class of each part, which is a word; `NO_CLASS` where it has none.
     """
 
     name: str
     text: str
     parts: tuple[Part, ...] = ()
     label: int | None = None
+    labels: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,9 +7,10 @@ columns those whose role is ``target``.
 from __future__ import annotations
 
 import string
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from workbench.data.reading import Document, Part, unix_lines
+from workbench.data.reading import NO_CLASS, Document, Part, unix_lines
 from workbench.errors import DataError
 
 if TYPE_CHECKING:
@@ -38,6 +39,10 @@ _LABEL_FIX = (
     'every record should be like {"text": "...", "label": 0}; name other fields with '
     "--data.text_field, --data.pair_field and --data.label_field"
 )
+_TAGS_FIX = (
+    'every record should be like {"text": ["Ada", "wrote"], "label": [1, 0]}; name other fields '
+    "with --data.text_field tokens --data.label_field ner_tags"
+)
 _COLUMNS_FIX = "name fields that every record has: --data.multi_column.column_names [a, b]"
 
 
@@ -65,6 +70,7 @@ class Maker:
             "instruction": _INSTRUCTION_FIX,
             "chat": _CHAT_FIX,
             "classification": _LABEL_FIX,
+            "token_classification": _TAGS_FIX,
         }
         return fixes.get(self.config.format, _FIELDS_FIX)
 
@@ -91,6 +97,8 @@ class Maker:
             return [_joined(name, _conversation(record))]
         if self.config.format == "classification":
             return [self._labelled(name, record)]
+        if self.config.format == "token_classification":
+            return [self._tagged(name, record)]
         if self.config.format == "instruction":
             parts = _conversation(record) if "messages" in record else _instruction(record)
             return [_joined(name, parts)]
@@ -111,6 +119,21 @@ class Maker:
         if (second := self.config.pair_field) is not None:
             texts.append(clean(record.get(second), second))
         return Document(name, "\n".join(texts), tuple(Part(t, False) for t in texts), label)
+
+    def _tagged(self, name: str, record: Mapping[str, Any]) -> Document:
+        words, labels = record.get(self.config.text_field), record.get(self.config.label_field)
+        if not isinstance(words, Sequence) or isinstance(words, str) or not words:
+            raise ValueError(f"has no list of words in field {self.config.text_field!r}")
+        if not isinstance(labels, Sequence) or len(labels) != len(words):
+            raise ValueError(f"has no class for each word in field {self.config.label_field!r}")
+        for label in labels:
+            if isinstance(label, bool) or not isinstance(label, int):
+                raise ValueError(f"has a class {label!r}, which is no number")  # noqa: TRY004
+            if label < 0 and label != NO_CLASS:
+                raise ValueError(f"has a class {label}; they count from 0, {NO_CLASS} is none")
+        texts = [clean(word, self.config.text_field) for word in words]
+        parts = tuple(Part(f" {text}" if n else text, learn=False) for n, text in enumerate(texts))
+        return Document(name, " ".join(texts), parts, labels=tuple(labels))
 
     def _columns(self, name: str, record: Mapping[str, Any]) -> list[Document]:
         assert self.columns is not None

@@ -73,6 +73,8 @@ def _parse(
     try:
         document = _read(text, name, repeated)
     except ConfigError:
+        if (flow := _yaml_after_all(text, name)) is not None:
+            return flow, ()
         if hjson and (loose := _hjson(text, name, last_wins=last_wins)) is not None:
             return loose, ()
         repaired = repair(text, name)
@@ -92,6 +94,16 @@ def _parse(
         for each in repeated or ()
     ]
     return document, tuple(remarks)
+
+
+def _yaml_after_all(text: str, name: str) -> Document | None:
+    """A YAML file that looks like JSON, with comments or words that JSON has not."""
+    if Path(name).suffix.lower() not in _YAML or not looks_like_json(text):
+        return None
+    try:
+        return read_yaml(text, name)
+    except ConfigError:
+        return None
 
 
 def _hjson(text: str, name: str, *, last_wins: bool) -> Document | None:

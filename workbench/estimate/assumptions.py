@@ -27,7 +27,7 @@ def memory_assumptions(config: Config, hardware: HardwareProfile | None) -> tupl
             "torch.compile fuses operations, and what that saves is not known beforehand: memory "
             "is that of the plain graph, an upper bound"
         )
-    alone = data.packing == "none" or data.format == "classification"
+    alone = data.packing == "none" or data.format.endswith("classification")
     alone = alone or (model.model_type == "t5" and data.format != "text")
     if alone:
         filled = ", some filled up" if lengths_of(config).documents else ""

@@ -29,7 +29,7 @@ Stream = Literal["compute", "gather", "reduce", "host"]
 """Which stream of a GPU allocates them: each has a pool of its own."""
 
 
-# Neither of the two is frozen: an estimate makes dozens, and a frozen one takes three times as long.
+# Neither of the two is frozen: an estimate makes dozens, and frozen ones take three times as long.
 @dataclass(slots=True)
 class Line:
     """Some bytes.

@@ -40,6 +40,7 @@ class Memory:
     config: Config = field(repr=False, compare=False)
     hardware: HardwareProfile | None = field(repr=False, compare=False)
     ledger: Ledger = field(repr=False, compare=False)
+    _pools: list[int] = field(default_factory=list, repr=False, compare=False)
 
     @property
     def allocated(self) -> int:
@@ -49,7 +50,11 @@ class Memory:
     @property
     def reserved(self) -> int | None:
         """Bytes of the pools of PyTorch's allocator; None on a CPU, which has none."""
-        return None if self.setting.cpu else reserved_of(self.moments)
+        if self.setting.cpu:
+            return None
+        if not self._pools:  # one plan is put on many cards (`what_if`)
+            self._pools.append(reserved_of(self.moments))
+        return self._pools[0]
 
     @property
     def process_lines(self) -> tuple[Line, ...]:
@@ -107,16 +112,12 @@ class Memory:
 
 def why_unknown(config: Config) -> list[str]:
     """What of a config the ledger has no lines for."""
-    parallel, lora = config.parallel, config.lora
     missing = {
-        "training.mtp with deepspeed": config.training.mtp.enabled and config.deepspeed.enabled,
-        "lora with deepspeed": lora.enabled and config.deepspeed.enabled,
         "deepspeed.activation_checkpointing.cpu_checkpointing": (
             config.deepspeed.enabled
             and config.training.gradient_checkpointing
             and config.deepspeed.activation_checkpointing.cpu_checkpointing
         ),
-        "fsdp.offload_activations": parallel.strategy == "fsdp" and config.fsdp.offload_activations,
     }
     return [name for name, lacks in missing.items() if lacks]
 

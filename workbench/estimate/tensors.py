@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from workbench.estimate.network.network import Sized
-    from workbench.estimate.network.segment import Segment
+    from workbench.estimate.network.sizes import Segment
 
 
 class Weight(NamedTuple):

@@ -13,6 +13,58 @@ if TYPE_CHECKING:
     from workbench.models.attention import KeyValueCache
     from workbench.models.decoder import Decoder
     from workbench.models.sampling import Sampling
+    from workbench.models.t5 import T5
+
+
+@torch.no_grad()
+def answer(
+    model: T5,
+    read: list[int],
+    *,
+    start: int,
+    max_new_tokens: int,
+    sampling: Sampling,
+    generator: torch.Generator,
+    stop_token: int | None = None,
+) -> list[int]:
+    """Have an encoder read a text and a decoder write another.
+
+    The text is encoded once. The decoder goes over all that it has written for every token: T5
+    keeps no keys and values.
+
+    Args:
+        model: The model.
+        read: What the encoder reads, its end included.
+        start: The token that the decoder begins with.
+        max_new_tokens: How many tokens to write at most.
+        sampling: How each token is chosen.
+        generator: The source of the draws, on the CPU.
+        stop_token: Ends the text when drawn; it is not returned.
+
+    Returns:
+        What was written, without ``start``.
+    """
+    was_training = model.training
+    model.eval()
+    try:
+        device = model.embedding.device
+        memory_1SD = model.encode(torch.tensor([read], device=device))
+        text = [start]
+        while len(text) <= max_new_tokens:
+            hidden_1TD = model.decode(torch.tensor([text], device=device), memory_1SD).hidden_BTD
+            token = sampling.next_token(
+                model.logits(hidden_1TD[0, -1]).cpu(),
+                text,
+                new=len(text) - 1,
+                stop_token=stop_token,
+                generator=generator,
+            )
+            if token == stop_token:
+                break
+            text.append(token)
+        return text[1:]
+    finally:
+        model.train(was_training)
 
 
 @torch.no_grad()

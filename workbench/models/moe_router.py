@@ -40,6 +40,17 @@ class Routing(NamedTuple):
     z_loss: torch.Tensor | None = None
     """Mean squared size of the logits, without its weight; None: nobody asked for it."""
 
+    def detached(self) -> Routing:
+        """The same numbers without their history."""
+        loss, balance, counts_E, dropped, z_loss = self
+        return Routing(
+            loss.detach(),
+            balance.detach(),
+            counts_E.detach(),
+            dropped.detach(),
+            None if z_loss is None else z_loss.detach(),
+        )
+
 
 class Choice(NamedTuple):
     """Where each token goes."""
@@ -107,9 +118,7 @@ class Router(nn.Module):
             expert_TK = expert_TK.where(present_T[:, None], experts)
         counts_E = torch.bincount(expert_TK.flatten(), minlength=experts + 1)[:experts]
         share_TE = score_TE / score_TE.sum(dim=-1, keepdim=True) if self.sigmoid else score_TE
-        loss, evenness, z_loss = self.balance(
-            logits_TE, share_TE, expert_TK, counts_E, sequences
-        )
+        loss, evenness, z_loss = self.balance(logits_TE, share_TE, expert_TK, counts_E, sequences)
         dropped = torch.zeros_like(counts_E[0])
         # Evaluation and sampling never drop: what a token gets must not depend on its neighbours.
         drops = self.training and self.capacity_factor is not None

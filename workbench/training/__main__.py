@@ -57,8 +57,10 @@ def _attempt(run: RunDir, number: int, stop: StopSignals) -> int:
     # 0.9 to 1.8 s: spinning, they wait in the way of the thread that they wait for.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     # An expert has another number of rows in each step, and oneDNN keeps a compiled product for
-    # each number: 1,024 of them, its default, held 0.5 GB more and saved no time.
-    os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "128")
+    # each number: 1,024 of them, its default, held 0.5 GB more before they were rounded
+    # (kernels/ava_kernels/grouped_swiglu.py). With room for 128, eight experts in bf16 still had
+    # 8 % of their time go into compiling, with 256 or more 4 %, at the same memory.
+    os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "256")
 
     from workbench.training.distributed import World, open_world
     from workbench.training.environment import choose_device

@@ -79,7 +79,7 @@ def _calmer(rate: float, optimizer: str) -> float:
     usual = TrainingConfig.model_fields["learning_rate"].default
     if optimizer in _UNSCALED:
         return rate / 3 if rate < 1 else rate / 30
-    return float(rate / 3 if rate <= 10 * usual else usual)
+    return float(rate / 3 if rate <= 100 * usual else usual)
 
 
 def _name(micro: dict[str, Any]) -> str:

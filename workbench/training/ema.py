@@ -33,6 +33,7 @@ class WeightAverage:
         self._engine = engine
         self._weights = [each for each in engine.model.parameters() if each.requires_grad]
         self._averages = [each.detach().clone() for each in self._weights]
+        self._in_place = False
 
     @torch.no_grad()
     def update(self) -> None:
@@ -42,13 +43,15 @@ class WeightAverage:
 
     @contextmanager
     def in_place(self) -> Iterator[None]:
-        """The model with the averages for weights."""
-        kept = [each.detach().clone() for each in self._weights]
-        self._put(self._averages)
+        """The model with the averages for weights; the weights lie where the averages were."""
+        if self._in_place:
+            yield
+            return
+        self._swap()
         try:
             yield
         finally:
-            self._put(kept)
+            self._swap()
 
     def state(self) -> Tensors:
         """The averages by the names of their weights, as `Engine.state` gives weights."""
@@ -65,9 +68,14 @@ class WeightAverage:
                 average.copy_(weight)
 
     @torch.no_grad()
-    def _put(self, values: list[torch.Tensor]) -> None:
-        for weight, value in zip(self._weights, values, strict=True):
-            weight.copy_(value)
+    def _swap(self) -> None:
+        """Exchange averages and weights, one after the other: no second copy of all of them."""
+        for average, weight in zip(self._averages, self._weights, strict=True):
+            kept = weight.detach().clone()
+            weight.copy_(average)
+            average.copy_(kept)
+            del kept
+        self._in_place = not self._in_place
 
 
 def weight_average(engine: Engine, config: TrainingConfig) -> WeightAverage | None:

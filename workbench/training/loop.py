@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Literal
 
 import torch
 
-from workbench.models.decoder import Decoder
 from workbench.models.moe import balance_experts
 from workbench.training.anomaly import named_anomalies
 from workbench.training.cadence import due
@@ -24,7 +23,7 @@ from workbench.training.gradient_health import clip_norm
 from workbench.training.judgement import judge
 from workbench.training.layer_norms import layer_norms
 from workbench.training.lr_finder import search_learning_rate
-from workbench.training.sample import draw_sample
+from workbench.training.sample import draw_sample, writes
 from workbench.training.saving import load_best, save_last, save_when_due
 from workbench.training.step import compute_gradient
 
@@ -200,22 +199,14 @@ def conclude(session: Session, outcome: Outcome) -> None:
 
 def _sample(session: Session) -> str | None:
     config, step = session.config, session.progress.step
-    writes = isinstance(session.engine.model, Decoder)  # an encoder fills in, it does not go on
-    if not writes or not config.evaluation.max_new_tokens:
+    if not writes(session.engine.model) or not config.evaluation.max_new_tokens:
         return None
     if session.sample is None or session.sample[0] != step:
-        text = ""
+        text = None
         with session.averaged(), uncompiled(), session.engine.whole_model() as model:
-            if isinstance(model, Decoder):
-                text = draw_sample(
-                    model,
-                    session.dataset.tokenizer,
-                    config.evaluation,
-                    context=config.data.max_length,
-                    seed=config.run.seed,
-                    step=step,
-                )
-        session.sample = step, text
+            if model is not None:
+                text = draw_sample(model, session.dataset.tokenizer, config, step=step)
+        session.sample = step, text or ""
     return session.sample[1]
 
 

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, NamedTuple
 import torch
 
 from workbench.models.base import Batch
-from workbench.models.moe import Routing
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,6 +19,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from workbench.data.batches import MicroBatch
+    from workbench.models.moe import Routing
     from workbench.training.engines.base import Engine
 
 
@@ -81,13 +81,7 @@ def compute_gradient(
         for name, value in losses.parts.items():
             parts[name] += value
     sums = world.sum(torch.stack([loss_sum, *parts.values()]).tolist())
-    routings = [
-        [
-            Routing(*(None if each is None else each.detach() for each in layer))
-            for layer in losses.routings
-        ]
-        for losses in found
-    ]
+    routings = [[layer.detached() for layer in losses.routings] for losses in found]
     experts, counts_LE = _expert_metrics(engine, routings)
     return Measured(
         loss=sums[0] / targets,

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from workbench.dialects.base import Remark
 from workbench.dialects.building import ABSENT, NoPlace
+from workbench.dialects.deepspeed.identity import triple
 from workbench.dialects.deepspeed.judging import BATCH
-from workbench.dialects.deepspeed.refusals import refusals, triple
+from workbench.dialects.deepspeed.refusals import refusals
 from workbench.dialects.fitting import fit
 
 if TYPE_CHECKING:

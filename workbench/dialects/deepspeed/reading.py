@@ -10,6 +10,8 @@ from workbench.dialects.deepspeed.batch import read_batch
 from workbench.dialects.deepspeed.fields import TOP_LEVEL
 from workbench.dialects.deepspeed.hostfile import looks_like_hostfile, read_hostfile
 from workbench.dialects.deepspeed.models import named
+from workbench.dialects.deepspeed.neox import is_neox, read_neox
+from workbench.dialects.deepspeed.precision import read_precision
 from workbench.dialects.deepspeed.refusals import refusals
 from workbench.dialects.deepspeed.removed import REMOVED
 from workbench.dialects.deepspeed.tables import (
@@ -26,7 +28,6 @@ from workbench.dialects.deepspeed.tables import (
 from workbench.dialects.deepspeed.training import (
     OPTIMIZERS,
     read_optimizer,
-    read_precision,
     read_scheduler,
 )
 from workbench.dialects.parsing import parse
@@ -57,7 +58,10 @@ def _read_json(foreign: Foreign) -> Reading:
     builder = Builder.of(NAME, foreign, document, remarks)
     builder.put("parallel.strategy", "deepspeed")
     builder.put("deepspeed.enabled", True)
-    _read_model(builder, foreign.path.stem)
+    neox = is_neox(document.tree)
+    travel = read_neox(builder) if neox else {}
+    if builder.ours("model.hidden_size") is None:
+        _read_model(builder, foreign.path.stem)
     builder.apply(DEGREES)
     world = read_batch(builder)
     read_precision(builder)
@@ -73,12 +77,13 @@ def _read_json(foreign: Foreign) -> Reading:
     read_scheduler(builder)
     _judge(builder, document.tree, world)
     _leave(builder)
-    return _with_spellings(builder.reading(), document.tree)
+    return _with_spellings(builder.reading(), document.tree, travel)
 
 
-def _with_spellings(reading: Reading, tree: dict[str, Any]) -> Reading:
+def _with_spellings(
+    reading: Reading, tree: dict[str, Any], travel: dict[tuple[str, ...], Any]
+) -> Reading:
     """What a writer could not guess travels along: switches that are off, the optimizer's name."""
-    travel: dict[tuple[str, ...], Any] = {}
     chosen = reading.layer.tree.get("training", {}).get("mixed_precision")
     for section in ("bf16", "bfloat16", "fp16"):
         inner = tree.get(section)
@@ -162,7 +167,7 @@ def _judge(builder: Builder, tree: dict[str, Any], world: int) -> None:
             short = f"{short[:5]}{short[5:].capitalize()}"
             message += f"; releases that had it: {short} is not compatible with ZeRO"
         builder.refused(refusal.path, message)
-    for name in tree:
+    for name in {} if is_neox(tree) else tree:
         if name not in TOP_LEVEL and name not in REMOVED and not name.startswith("_"):
             close = difflib.get_close_matches(name, TOP_LEVEL, n=1, cutoff=0.75)
             meant = f"; did you mean {close[0]}?" if close else ""

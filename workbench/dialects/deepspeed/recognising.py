@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from workbench.dialects.base import Guess
 from workbench.dialects.deepspeed.fields import TOP_LEVEL
 from workbench.dialects.deepspeed.hostfile import looks_like_hostfile
+from workbench.dialects.deepspeed.neox import is_neox
 from workbench.dialects.parsing import peek
 
 if TYPE_CHECKING:
@@ -25,14 +26,15 @@ def recognise(foreign: Foreign) -> Guess | None:
     tree = peek(foreign, hjson=True)
     if not tree:
         return None
+    if is_neox(tree):
+        return Guess(0.9, "it has keys of GPT-NeoX, which trains with DeepSpeed")
     known = [key for key in tree if key in TOP_LEVEL]
     if not known or ("model" in tree and isinstance(tree["model"], dict)):
         return None
     certain = [key for key in _CERTAIN if key in tree]
     share = len(known) / len([key for key in tree if not key.startswith("_")] or [1])
-    if certain:
-        return Guess(min(1.0, 0.6 + 0.4 * share), f'it has "{certain[0]}" at its top')
-    likely = [key for key in _LIKELY if key in tree]
+    likely = certain or [key for key in _LIKELY if key in tree]
     if not likely:
         return None
-    return Guess(0.15 + 0.6 * share, f'it has "{likely[0]}" at its top')
+    score = min(1.0, 0.6 + 0.4 * share) if certain else 0.15 + 0.6 * share
+    return Guess(score, f'it has "{likely[0]}" at its top')

@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 from workbench.dialects.deepspeed.engine import engine_refusals
 from workbench.dialects.deepspeed.fields import SECTIONS, THROUGHPUT
-from workbench.dialects.deepspeed.judging import BATCH, FORMATS, WIDE, Refusal, enabled, stage_of
+from workbench.dialects.deepspeed.identity import batch_refusals
+from workbench.dialects.deepspeed.judging import FORMATS, Refusal, enabled, stage_of
 from workbench.dialects.deepspeed.removed import REMOVED, REMOVED_ZERO
+from workbench.dialects.deepspeed.sections import precision_refusals, section_refusals
 from workbench.dialects.deepspeed.strict import complaints, number_of, truth_of
 
 if TYPE_CHECKING:
@@ -47,9 +49,9 @@ def refusals(tree: dict[str, Any], world: int) -> list[Refusal]:
     found += _removed(tree)
     found += _strict(tree)
     found += _top_level(tree)
-    found += _batch(tree, world)
-    found += _precision(tree)
-    found += _sections(tree)
+    found += batch_refusals(tree, world)
+    found += precision_refusals(tree)
+    found += section_refusals(tree)
     found += engine_refusals(tree)
     return found
 
@@ -206,157 +208,4 @@ def _sum(tree: dict[str, Any]) -> Iterator[Refusal]:
             yield Refusal(
                 ("gradient_allreduce_op",),
                 f"gradient_allreduce_op='sum' is not supported with {what}",
-            )
-
-
-def _batch(tree: dict[str, Any], world: int) -> Iterator[Refusal]:
-    whole, micro, steps = (tree.get(name) for name in BATCH)
-    wrong = [name for name in BATCH if not isinstance(tree.get(name, 0), int | float | None)]
-    if whole is None and micro is None:
-        yield Refusal(
-            ("train_batch_size",),
-            "Either train_batch_size or train_micro_batch_size_per_gpu needs to be provided",
-        )
-        return
-    try:
-        whole, micro, steps = triple(whole, micro, steps, world)
-        found = list(_identity(whole, micro, steps, world))
-    except (TypeError, ZeroDivisionError) as error:
-        # Python's own words, which are DeepSpeed's: it computes in the same order.
-        auto = any(tree.get(name) == "auto" for name in wrong)
-        filled = ": only Hugging Face's Trainer fills in auto" if auto else ""
-        yield Refusal((wrong[0] if wrong else BATCH[0],), f"{error}{filled}")
-    else:
-        yield from found
-
-
-def _identity(whole: float, micro: float, steps: float, world: int) -> Iterator[Refusal]:
-    for name, value, words in zip(
-        BATCH,
-        (whole, micro, steps),
-        ("Train batch size", "Micro batch size per gpu", "Gradient accumulation steps"),
-        strict=True,
-    ):
-        positive = value > 0
-        if not positive:
-            yield Refusal((name,), f"{words}: {value} has to be greater than 0")
-            return
-    if whole != micro * steps * world:
-        yield Refusal(
-            ("train_batch_size",),
-            "Check batch related parameters. train_batch_size is not equal to "
-            f"micro_batch_per_gpu * gradient_acc_step * world_size {whole} != {micro} * {steps} * "
-            f"{world}",
-        )
-
-
-def triple(whole: Any, micro: Any, steps: Any, world: int) -> tuple[Any, Any, Any]:
-    """The three batch figures, those that are missing derived as DeepSpeed derives them.
-
-    Raises:
-        ZeroDivisionError: A given one is 0.
-    """
-    if whole is not None and micro is not None:
-        return whole, micro, whole // micro // world if steps is None else steps
-    if whole is not None:
-        steps = 1 if steps is None else steps
-        return whole, whole // world // steps, steps
-    steps = 1 if steps is None else steps
-    return micro * steps * world, micro, steps
-
-
-def _precision(tree: dict[str, Any]) -> Iterator[Refusal]:
-    bf16 = "bf16" if tree.get("bf16") is not None else "bfloat16"
-    if enabled(tree, "fp16") and enabled(tree, bf16):
-        yield Refusal((bf16, "enabled"), "bfloat16 and fp16 modes cannot be simultaneously enabled")
-    yield from _loss_scale(tree)
-    stage = stage_of(tree)
-    for section, key, words in (
-        ("fp16", "fp16_master_weights_and_grads", "Fp16_master_weights_and_grads"),
-        (bf16, "bf16_master_weights_and_grads", "Bf16_master_weights_and_grads"),
-        (bf16, "bf16_optimizer_states", "bf16_optimizer_states"),
-    ):
-        if enabled(tree, section, key) and stage == 0:
-            yield Refusal((section, key), f"{words} is only supported with ZeRO Stage 1, 2, or 3.")
-    if enabled(tree, bf16, "bf16_optimizer_states") and not enabled(
-        tree, bf16, "bf16_master_weights_and_grads"
-    ):
-        yield Refusal(
-            (bf16, "bf16_optimizer_states"),
-            "bf16_optimizer_states requires bf16_master_weights_and_grads to be enabled.",
-        )
-
-
-def _loss_scale(tree: dict[str, Any]) -> Iterator[Refusal]:
-    fp16 = tree.get("fp16", {})
-    scale = fp16.get("loss_scale", 0)
-    if scale == "auto":
-        scale = 0
-    number = None if isinstance(scale, bool) else number_of(scale)
-    if number is None:
-        kind = ", not bool" if isinstance(scale, bool) else ""
-        yield Refusal(("fp16", "loss_scale"), f"fp16.loss_scale must be a number{kind}")
-    elif number < 0:
-        yield Refusal(
-            ("fp16", "loss_scale"),
-            "fp16.loss_scale must be >= 0 (0 enables dynamic loss scaling)",
-        )
-    for key in ("loss_scale_window", "min_loss_scale"):
-        value = fp16.get(key, 1)
-        if isinstance(value, bool):
-            yield Refusal(("fp16", key), f"fp16.{key} must be an integer, not bool")
-        elif enabled(tree, "fp16") and number == 0 and _not_positive(value):
-            yield Refusal(
-                ("fp16", key),
-                f"fp16.{key} must be > 0 when dynamic loss scaling is enabled (loss_scale=0)",
-            )
-
-
-def _not_positive(value: Any) -> bool:
-    number = number_of(value)
-    return number is not None and number <= 0
-
-
-def _sections(tree: dict[str, Any]) -> Iterator[Refusal]:
-    dtypes = tree.get("data_types", {})
-    names = dtypes.get("keep_in_fp32_modules", "auto")
-    listed = isinstance(names, list) and all(isinstance(name, str) for name in names)
-    if names != "auto" and not listed:
-        yield Refusal(
-            ("data_types", "keep_in_fp32_modules"),
-            f'data_types.keep_in_fp32_modules must be "auto" or a list of name patterns, got '
-            f"{names!r}",
-        )
-    checkpoint = tree.get("checkpoint") or {}
-    mode = checkpoint.get("tag_validation", "Warn")
-    if not isinstance(mode, str) or mode.upper() not in ("WARN", "IGNORE", "FAIL"):
-        yield Refusal(
-            ("checkpoint", "tag_validation"),
-            f"Checkpoint config contains invalid tag_validation value of {str(mode).upper()}, "
-            "expecting one of ['WARN', 'IGNORE', 'FAIL']",
-        )
-    dtype = tree.get("torch_autocast", {}).get("dtype")
-    if dtype is not None and (not isinstance(dtype, str) or dtype not in WIDE):
-        yield Refusal(("torch_autocast", "dtype"), f"'{dtype}' is not a valid DtypeEnum")
-    modules = tree.get("torch_autocast", {}).get("lower_precision_safe_modules", [])
-    if not (isinstance(modules, list | str | dict) and all(isinstance(m, str) for m in modules)):
-        words = (
-            f"Invalid module names for torch autocast: {modules}. Expected list of strings."
-            if isinstance(modules, list)
-            else f"'{type(modules).__name__}' object is not iterable"
-        )
-        yield Refusal(("torch_autocast", "lower_precision_safe_modules"), words)
-    size = tree.get("vocabulary_size")
-    if size and not isinstance(size, int | float):
-        yield Refusal(("vocabulary_size",), f"it must be a number, not {type(size).__name__}")
-    sampling = tree.get("data_efficiency", {}).get("data_sampling", {})
-    for name, needed, words in (
-        ("curriculum_learning", "curriculum_metrics", "Curriculum learning is enabled,"),
-        ("dynamic_batching", "max_tokens", "Dynamic batching is enabled, so"),
-    ):
-        inner = sampling.get(name, {})
-        if isinstance(inner, dict) and inner.get("enabled") and needed not in inner:
-            yield Refusal(
-                ("data_efficiency", "data_sampling", name),
-                f"{words} {needed} must be specified",
             )

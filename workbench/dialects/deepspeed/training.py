@@ -1,10 +1,11 @@
-"""DeepSpeed's ``optimizer``, ``scheduler`` and precision, as keys of ``training`` and back."""
+"""DeepSpeed's ``optimizer`` and ``scheduler`` as keys of ``training``."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
 from workbench.dialects.building import ABSENT, NoPlace
+from workbench.dialects.deepspeed.precision import auto_or
 from workbench.dialects.deepspeed.strict import number_of, truth_of
 from workbench.dialects.deepspeed.tables import plain, switch
 from workbench.dialects.fitting import fit
@@ -56,32 +57,6 @@ _WARMUP = {
     "cycle_max_lr": "training.learning_rate",
     "cycle_first_step_size": "training.warmup_steps",
 }
-
-
-def read_precision(builder: Builder) -> None:
-    """``bf16.enabled`` and ``fp16.enabled``: one choice here."""
-    auto = False
-    chosen = "no"
-    for name, word in (("bf16", "bf16"), ("bfloat16", "bf16"), ("fp16", "fp16")):
-        path = f"{name}.enabled"
-        value = builder.value(path)
-        if value is ABSENT:
-            continue
-        if (on := truth_of(value)) is None:
-            auto = True
-            builder.keep(path, _auto_or("neither true nor false", value))
-            continue
-        if on and chosen == "no":
-            chosen = word
-            builder.put("training.mixed_precision", word, source=path)
-        builder.understood(path, "training.mixed_precision")
-    if chosen == "no" and not auto:
-        builder.put("training.mixed_precision", "no")
-        builder.assume("bf16", "fp32: DeepSpeed does so where neither bf16 nor fp16 is enabled")
-
-
-def _auto_or(otherwise: str, value: Any) -> str:
-    return "auto: Hugging Face's Trainer fills it in" if value == "auto" else otherwise
 
 
 def read_optimizer(builder: Builder) -> None:
@@ -145,7 +120,7 @@ def _read_betas(builder: Builder) -> None:
     if betas is ABSENT:
         return
     if not (isinstance(betas, list) and len(betas) == 2):
-        builder.keep(path, _auto_or("two numbers are meant", betas))
+        builder.keep(path, auto_or("two numbers are meant", betas))
         return
     try:
         pair = [fit(f"training.beta{index + 1}", beta) for index, beta in enumerate(betas)]
@@ -163,7 +138,7 @@ def _read_defaults(builder: Builder) -> None:
         return  # Hugging Face's Trainer fills in the rest as well
     for ours, value in _DEFAULTS.items():
         theirs = "betas" if "beta" in ours else "weight_decay"
-        if theirs not in params:
+        if theirs not in params and builder.ours(ours) is None:
             builder.put(ours, value)
             builder.assume(f"optimizer.params.{theirs}", f"{ours}: {value}, DeepSpeed's default")
 
@@ -172,7 +147,8 @@ def read_scheduler(builder: Builder) -> None:
     """``scheduler``: warm-up and shape; without one the rate stays where it is."""
     kind = builder.value("scheduler.type")
     if not isinstance(kind, str):
-        if isinstance(builder.value("optimizer.params.lr"), int | float):
+        shaped = builder.ours("training.lr_scheduler_type") is not None
+        if not shaped and isinstance(builder.value("optimizer.params.lr"), int | float):
             builder.put("training.lr_scheduler_type", "constant")
             builder.assume(
                 "scheduler", "constant: without a scheduler the script has to move the rate"

@@ -14,6 +14,7 @@ from workbench.config.degrees import Degrees
 from workbench.config.offload import optimizer_place, parameters_place
 from workbench.dialects.deepspeed.hostfile import write_hostfile
 from workbench.dialects.deepspeed.judging import BATCH
+from workbench.dialects.deepspeed.neox import has_schedule, is_neox, say_neox
 from workbench.dialects.deepspeed.saying import say_optimizer, say_scheduler
 from workbench.dialects.deepspeed.strict import truth_of
 from workbench.dialects.deepspeed.tables import (
@@ -49,6 +50,9 @@ def write(config: Config, chosen: frozenset[str]) -> Writing:
     degrees = Degrees.of(config)
     teller.said("parallel.strategy", "deepspeed.enabled", "parallel.num_nodes",
                 "parallel.devices_per_node", "parallel.data_parallel_size")  # fmt: skip
+    neox = again and is_neox(teller.tree)
+    if neox:
+        say_neox(teller)
     _batch(teller, degrees.data, everything=not again)
     _precision(teller, everything=not again)
     _zero(teller, everything=not again)
@@ -68,7 +72,8 @@ def write(config: Config, chosen: frozenset[str]) -> Writing:
     teller.apply(DEGREES)
     _unbuilt(teller)
     say_optimizer(teller, everything=not again)
-    say_scheduler(teller, everything=not again)
+    if not (neox and has_schedule(teller.tree)):
+        say_scheduler(teller, everything=not again)
     name = _name(config)
     files = {name: json.dumps(_ordered(teller.tree), indent=2, ensure_ascii=False) + "\n"}
     where = ""
@@ -128,11 +133,11 @@ def _precision(teller: Teller, *, everything: bool) -> None:
     if everything or "training.mixed_precision" in teller.chosen:
         for name, section in (("bf16", bf16), ("fp16", "fp16")):
             inner = teller.tree.get(section)
-            other = isinstance(inner, dict)
-            before = truth_of(inner.get("enabled")) if other and "enabled" in inner else chosen
-            if before is (chosen == name) or (before is None and chosen != name):
+            stood = isinstance(inner, dict) and "enabled" in inner
+            before = truth_of(inner["enabled"]) if isinstance(inner, dict) and stood else None
+            if stood and (before is (chosen == name) or (before is None and chosen != name)):
                 continue  # as it stood, whatever the spelling; DeepSpeed drops auto
-            if chosen == name or other or (name == "bf16" and everything):
+            if chosen == name or isinstance(inner, dict) or (name == "bf16" and everything):
                 teller.say((section, "enabled"), chosen == name)
         if chosen in ("auto", "fp8"):
             teller.lose(

@@ -15,7 +15,7 @@ from workbench.estimate.network.symbols import SYMBOLS
 
 if TYPE_CHECKING:
     from workbench.estimate.network.network import Sized
-    from workbench.estimate.network.segment import Segment, Sizes
+    from workbench.estimate.network.sizes import Segment, Sizes
     from workbench.estimate.tape.compile import Tally
 
 TAPE = "the tape of workbench/estimate/network, checked against the trainer's own code"
@@ -118,6 +118,9 @@ def sizes_of(net: Sized, segment: str | int) -> Sizes:
 
 def parts_with_weights(net: Sized) -> list[tuple[str, str | int, int]]:
     """(what, part, how often) of everything that has weights."""
+    known = net.network.weighty.get(net.runs)
+    if known is not None:
+        return known
     counts: dict[int, int] = {}
     for kind, count in net.runs:
         counts[kind] = counts.get(kind, 0) + count
@@ -126,7 +129,9 @@ def parts_with_weights(net: Sized) -> list[tuple[str, str | int, int]]:
         name = net.network.blocks[kind].name
         found.append((name if count == 1 else f"{count} {many(name)}", kind, count))
     found.append(("output", "tail", 1))
-    return [each for each in found if sizes_of(net, each[1]).weights]
+    found = [each for each in found if sizes_of(net, each[1]).weights]
+    net.network.weighty[net.runs] = found
+    return found
 
 
 def buffer_lines(net: Sized) -> list[Line]:

@@ -27,6 +27,9 @@ if TYPE_CHECKING:
     from workbench.estimate.network.network import Sized
 
 
+_HOST = "workbench/training/engines/host.py"
+
+
 def standing(net: Sized, updates: Updates, travel: Travel, *, on_host: bool) -> Standing:
     """This device's part of weights and optimizer, the inputs, and gradients that wait.
 
@@ -52,7 +55,17 @@ def standing(net: Sized, updates: Updates, travel: Travel, *, on_host: bool) -> 
         lines = [replace(line, stream="host") for line in lines]
     lines += buffer_lines(net)
     lines += input_lines(net)
-    return Standing.of(*lines, apart=travel.apart)
+    found = Standing.of(*lines, apart=travel.apart)
+    away = _away(net)
+    return replace(found, host=(*found.host, away)) if away.bytes else found
+
+
+def _away(net: Sized) -> Line:
+    """Activations that wait in the host's memory."""
+    size = net.front.away + net.tail.away
+    size += sum(count * net.blocks[kind].away for kind, count in net.runs)
+    name, formula = "activations, pinned", "powers of two of each that is kept"
+    return Line(name, formula, size, "activations", _HOST, "host")
 
 
 def moments(

@@ -74,7 +74,7 @@ class _Step:
 
     def forward(self) -> list[Part]:
         """From the embedding to the loss; returns what is kept."""
-        runs, middle, routed_kinds, reshard, heads = self.shape
+        runs, middle, routed_kinds, reshard, _ = self.shape
         buffer = Extra("root_buffer")
         self.add("fetching the embedding", [], ROOT, buffer)
         # The buffer is let go once the next unit has been copied out of its own.
@@ -103,39 +103,48 @@ class _Step:
                 before = last if count > 1 else late
                 kept = [*saved, Part(kind, "saved", count - 1)]
                 there = [ROOT, *held, Extra("fetched", kind, 1 if reshard else count)]
-                name = f"block {done} of {self.total}"
-                parts = [*kept, Part(kind, "start")]
-                self.add(f"fetching {name}", parts, *there, own, before)
-                # The buffer lives until the next unit has its own, so that copying out overlaps.
-                self.add(f"{name}, forward", [*kept, Part(kind, "forward")], *there, own)
-                if routed:
-                    parts = [*kept, Part(kind, "forward_late")]
-                    self.add(f"{name}, forward, from its router on", parts, *there)
+                self.entering(kind, f"block {done} of {self.total}", kept, there, before)
             late = last
             saved.append(Part(kind, "saved", count))
             if not reshard:
                 held.append(Extra("fetched", kind, count))
-        if heads:
-            parts = [*saved, Part("tail", "forward")]
-            self.add("fetching the first head for later tokens", parts, ROOT, *held, late)
+        self.loss(saved, held, late)
+        return saved
+
+    def entering(
+        self, kind: int, name: str, kept: list[Part], there: list[Extra], before: Extra
+    ) -> None:
+        """The moments of the forward pass of one block."""
+        own = Extra("buffer", kind)
+        self.add(f"fetching {name}", [*kept, Part(kind, "start")], *there, own, before)
+        # The buffer lives until the next unit has its own, so that copying out overlaps.
+        self.add(f"{name}, forward", [*kept, Part(kind, "forward")], *there, own)
+        if self.shape.routed[kind]:
+            parts = [*kept, Part(kind, "forward_late")]
+            self.add(f"{name}, forward, from its router on", parts, *there)
+
+    def loss(self, saved: list[Part], held: list[Extra], late: Extra) -> None:
+        """The moments of the loss, forwards and backwards; the last block is fetched ahead."""
+        forward = [*saved, Part("tail", "forward")]
+        if self.shape.heads:
+            self.add("fetching the first head for later tokens", forward, ROOT, *held, late)
             self.add("loss", [*saved, Part("tail", "forward_late")], ROOT, *held)
         else:
-            self.add("loss", [*saved, Part("tail", "forward")], ROOT, *held, late)
-        kept = [*saved, Part("tail", "saved")]
-        ahead: Extra | None = None
-        if reshard:
-            kind = runs[-1][0]
-            ahead = Extra("buffer", kind)
-            self.add("fetching the output again", kept, ROOT, *held, buffer)
-            if heads:
-                # Until then the heads have been fetched, in the tail itself.
-                parts = [*saved, Part("tail", "backward")]
-                self.add("loss, backward, to the first head", parts, ROOT)
-                kept = [*saved, Part("tail", "at_router")]
-            self.add("fetching the last block", kept, ROOT, ahead, Extra("piece", kind))
-        after = "backward_router" if heads and reshard else "backward"
-        self.add("loss, backward", [*saved, Part("tail", after)], ROOT, *held, ahead)
-        return saved
+            self.add("loss", forward, ROOT, *held, late)
+        if not self.shape.reshard:
+            self.add("loss, backward", [*saved, Part("tail", "backward")], ROOT, *held)
+            return
+        kept, after = [*saved, Part("tail", "saved")], "backward"
+        self.add("fetching the output again", kept, ROOT, Extra("root_buffer"))
+        if self.shape.heads:
+            # Until then the heads have been fetched, in the tail itself.
+            parts = [*saved, Part("tail", "backward")]
+            self.add("loss, backward, to the first head", parts, ROOT)
+            kept, after = [*saved, Part("tail", "at_router")], "backward_router"
+        kind = self.shape.runs[-1][0]
+        ahead = Extra("buffer", kind)
+        self.add("fetching the last block", kept, ROOT, ahead, Extra("piece", kind))
+        self.add("loss, backward", [*saved, Part("tail", after)], ROOT, ahead)
 
     def backward(self, saved: list[Part]) -> None:
         """From the last block to the embedding."""

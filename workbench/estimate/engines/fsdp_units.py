@@ -23,13 +23,13 @@ if TYPE_CHECKING:
 
     from workbench.estimate.engines.plan import Extra, Layout
     from workbench.estimate.network.network import Sized
-    from workbench.estimate.network.segment import Sizes
+    from workbench.estimate.network.sizes import Sizes
 
 SOURCE = "torch/distributed/fsdp/_fully_shard/_fsdp_collectives.py"
 
 OWN = (
-    "root", "root_buffer", "root_piece", "root_reduced", "root_part", "root_cast", "root_shards", "root_last",
-    "router_buffer", "head_reduced", "heads",
+    "root", "root_buffer", "root_piece", "root_reduced", "root_part", "root_cast", "root_shards",
+    "root_last", "router_buffer", "head_reduced", "heads",
 )  # fmt: skip
 """What there is once, in the order of `own`."""
 

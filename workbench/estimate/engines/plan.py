@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from workbench.estimate.engines.base import part_lines
 from workbench.estimate.ledger import Moment, merged
-from workbench.estimate.network.segment import Sizes
+from workbench.estimate.network.sizes import Sizes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -117,10 +117,11 @@ class Plan:
         self._uses += 1
         if self._uses > _WORTH_COMPILING:
             return self._compiled(row)
-        return tuple(
-            tuple(sum([times * row[place] for place, times in terms]) for terms in each)
-            for each in self.sums
-        )  # type: ignore[return-value] - three for each
+
+        def value(terms: Terms) -> int:
+            return sum([times * row[place] for place, times in terms])
+
+        return tuple((value(a), value(b), value(c)) for a, b, c in self.sums)
 
     @cached_property
     def _compiled(self) -> Callable[[Sequence[int]], Totals]:

@@ -179,7 +179,8 @@ def _in_turn(net: Sized, weights: list[Weight], rule: Rule) -> int:
         # Heads for later tokens are the last of a network.
         places.get("tail", []).sort(key=lambda each: each.name.startswith("mtp."))
         behind = 0
-        for part, count in (("front", 1), *net.runs, ("tail", 1)):
+        parts: list[tuple[str | int, int]] = [("front", 1), *net.runs, ("tail", 1)]
+        for part, count in parts:
             for each in places.get(part, []) * min(count, 2):
                 most = max(most, behind + rule.passing(each, alignment))
                 behind = rule.leaves(each, alignment)

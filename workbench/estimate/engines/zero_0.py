@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from workbench.estimate.engines import single
 from workbench.estimate.engines.base import Part, Standing, buffer_lines, moment
 from workbench.estimate.engines.inputs import input_lines
-from workbench.estimate.engines.states import state_lines, update_lines
+from workbench.estimate.engines.states import update_lines
 from workbench.estimate.engines.zero_sizes import pieces_of, placed
 from workbench.estimate.ledger import Line
 from workbench.estimate.rounding import up

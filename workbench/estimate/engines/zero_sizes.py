@@ -17,7 +17,7 @@ from workbench.estimate.tensors import trained_weights
 if TYPE_CHECKING:
     from workbench.estimate.engines.zero_flow import Gradient
     from workbench.estimate.network.network import Sized
-    from workbench.estimate.network.segment import Segment
+    from workbench.estimate.network.sizes import Segment
 
 _EARLY = frozenset({"lm_head_bias", "output_bias", "distances"})
 """Weights of later parts of the network that the model itself registers, before its blocks."""

@@ -99,8 +99,8 @@ class Judge:
 
 
 def leans_on_host(config: Config) -> bool:
-    """Whether optimizer or parameters wait in host memory."""
+    """Whether optimizer, parameters or activations wait in host memory."""
     if engine_of(config) == "fsdp":
-        return config.fsdp.cpu_offload
+        return config.fsdp.cpu_offload or config.fsdp.offload_activations
     section = config.deepspeed
     return section.enabled and (optimizer_place(section), parameters_place(section)) != _NOWHERE

@@ -14,7 +14,7 @@ from workbench.estimate.network.linear import linear
 from workbench.estimate.network.lora import Kind, name_of
 from workbench.estimate.network.loss import cross_entropy
 from workbench.estimate.network.norm import norm
-from workbench.estimate.network.segment import Ends, Segment, record
+from workbench.estimate.network.segment import Ends, record
 from workbench.estimate.network.sight import lent, see, shared_mask
 from workbench.estimate.tape import ops
 from workbench.estimate.tape.ops_attention import dropout
@@ -22,6 +22,7 @@ from workbench.estimate.tape.tensor import Parameter, Tensor
 
 if TYPE_CHECKING:
     from workbench.estimate.network.decoder import Tables
+    from workbench.estimate.network.sizes import Segment
     from workbench.estimate.network.structure import Structure
     from workbench.estimate.tape.autograd import Node
     from workbench.estimate.tape.ops import Gradients

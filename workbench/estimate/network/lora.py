@@ -171,19 +171,19 @@ def _found(
     for kind, prefix, places, names in groups:
         for place in places:
             start = prefix.format(place)
-            layers = [name for name in names if _is_target(start + name, targets)]
+            adapted = [name for name in names if _is_target(start + name, targets)]
             if kind in ("ahead", "head"):
-                tail |= {start + _short(name, family) for name in layers}
+                tail |= {start + _short(name, family) for name in adapted}
             else:
-                chosen = frozenset(_short(name, family) for name in layers)
+                chosen = frozenset(_short(name, family) for name in adapted)
                 blocks.append((kind == "encoder", place, kind == "routed", chosen))
     if family == "t5":
         found, before = _two_stacks(blocks)
     else:
         before, found = front, []
-        for _, _, routed, layers in sorted(blocks, key=lambda each: each[1]):
-            learns = biased or bool(layers)
-            found.append(Kind(routed, layers, learns, before))
+        for _, _, routed, own in sorted(blocks, key=lambda each: each[1]):
+            learns = biased or bool(own)
+            found.append(Kind(routed, own, learns, before))
             before = before or learns
     kinds = tuple(dict.fromkeys(found))
     runs = tuple((kinds.index(kind), len(list(same))) for kind, same in groupby(found))
@@ -203,10 +203,10 @@ def _two_stacks(
     read = before
     found.append(Kind(learns=False, before=read, stack="between", read=read))
     before, written = False, [layers for encodes, _, _, layers in blocks if not encodes]
-    for place, layers in enumerate(written, start=1):
+    for place, own in enumerate(written, start=1):
         last = read and place == len(written)
-        found.append(Kind(False, layers, bool(layers), before, "decoder", read, last))
-        before = before or read or bool(layers)
+        found.append(Kind(False, own, bool(own), before, "decoder", read, last))
+        before = before or read or bool(own)
     return found, before
 
 

@@ -74,9 +74,7 @@ def _weighted(tape: Tape, loss: Tensor, term: Tensor) -> Tensor:
     return ops.add(tape, loss, weighted, "auxiliary loss")
 
 
-def _z_loss(
-    tape: Tape, loss: Tensor, logits_TE: Tensor, weight: Tensor
-) -> tuple[Tensor, Tensor]:
+def _z_loss(tape: Tape, loss: Tensor, logits_TE: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
     """ST-MoE, arXiv 2202.08906, equation 5."""
     peak = ops_plain.step(
         tape,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache, partial
 from itertools import groupby
 from typing import TYPE_CHECKING
@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING
 from workbench.config.linears import layers_with_experts
 from workbench.estimate.network import bert, decoder, t5
 from workbench.estimate.network.lora import Kind, name_of
-from workbench.estimate.network.segment import Ends, Segment, Sizes, record
+from workbench.estimate.network.offload import with_offload
+from workbench.estimate.network.segment import Ends, record
 from workbench.estimate.network.sight import shared_mask
+from workbench.estimate.network.sizes import Segment, Sizes
 
 if TYPE_CHECKING:
     from workbench.config.schema import ModelConfig
@@ -28,11 +30,15 @@ class Network:
         front: What comes before the blocks; what it keeps is shared by all of them.
         blocks: The kinds of block.
         tail: The last norm and the loss.
+        weighty: `engines.base.parts_with_weights` of rows of blocks, as they were asked for.
     """
 
     front: Segment
     blocks: tuple[Segment, ...]
     tail: Segment
+    weighty: dict[tuple[tuple[int, int], ...], list[tuple[str, str | int, int]]] = field(
+        default_factory=dict, repr=False, compare=False, hash=False
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +140,8 @@ def sized(
     waiting: bool = False,
 ) -> Sized:
     """The bytes of a network."""
+    if s.offloads:
+        s = with_offload(s, symbols)
     network = compiled(s, accumulating=accumulating, waiting=waiting)
     return Sized(
         network,

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple, TypedDict
 
+from workbench.estimate.network.sizes import (
+    Segment,
+    buffers_of,
+    made_of,
+    trained_of,
+    weights_of,
+)
 from workbench.estimate.network.steps import Arrival, Steps
-from workbench.estimate.network.symbols import SYMBOLS
 from workbench.estimate.tape.autograd import Boundary, Region, backward
-from workbench.estimate.tape.compile import Entry, Tally, compile_sums, largest
-from workbench.estimate.tape.tensor import Tape, Tensor, size_of_shape
+from workbench.estimate.tape.compile import Tally, largest
+from workbench.estimate.tape.tensor import Tape, Tensor
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from workbench.estimate.network.structure import Structure
     from workbench.estimate.tape.autograd import Node
-    from workbench.estimate.tape.tensor import Adapters, Dim, Parameter
+    from workbench.estimate.tape.tensor import Adapters, Dim
 
 KEPT = frozenset({"product", "attention"})
 """What ``selective`` keeps: matrix products and attention."""
@@ -50,85 +55,6 @@ class Extra(NamedTuple):
     learns: bool = False
     waits: bool = False
     read: bool = True
-
-
-class Sizes(NamedTuple):
-    """Bytes of a segment.
-
-    Attributes:
-        saved: Kept between the forward and the backward pass, the input included.
-        start: What is there when the forward pass begins: the input, and what is only lent.
-        forward: The largest moment of the forward pass, the input included.
-        backward: The largest moment of the backward pass.
-        gradients: The gradients that it leaves behind.
-        weights: The weights between steps.
-        shard: The part of the fp32 weights on the first of N devices that share each of them.
-        whole: All of the weights as they are gathered for computing: padded to N equal parts.
-        lasting: Those of the gradients that wait for the update: none of another part's weights.
-        buffers: What stands beside the weights, learns nothing, and is whole on every device.
-        behind: What its forward pass leaves until the next micro-batch, for reports.
-        trained: As ``weights``, of those that learn.
-        trained_shard: As ``shard``, of those that learn.
-        trained_whole: As ``whole``, of those that learn.
-        arrival: The largest moment at which a gradient reaches its weight.
-        forward_late: As ``forward``, once a router inside has been fetched by itself.
-        at_router: The moment of the backward pass at which it has been fetched again.
-        backward_router: As ``backward``, from then on.
-        backward_late: As ``backward``, once its gradient is on its way.
-        numbers: Number of weights.
-        padded: Numbers that travel when its weights are fetched: padded to N equal parts.
-        padded_trained: As ``padded``, of those that learn.
-        padded_apart: As ``padded_trained``, of those that are fetched by themselves.
-        last: Numbers of the last weight that learns and is fetched with the others.
-    """
-
-    saved: int
-    start: int
-    forward: int
-    backward: int
-    gradients: int
-    weights: int
-    shard: int
-    whole: int
-    lasting: int
-    buffers: int
-    behind: int
-    trained: int
-    trained_shard: int
-    trained_whole: int
-    arrival: int
-    forward_late: int
-    at_router: int
-    backward_router: int
-    backward_late: int
-    numbers: int
-    padded: int
-    padded_trained: int
-    padded_apart: int
-    last: int
-
-
-@dataclass(frozen=True, slots=True)
-class Segment:
-    """What a part of the network allocates.
-
-    Attributes:
-        name: What it is.
-        parameters: (name, shape) of its weights.
-        groups: The moments behind each of `Sizes`.
-        evaluate: `Sizes` as a tuple, from the symbols.
-        kept: Bytes of an element of each weight between steps.
-        trained: Whether each weight is.
-        steps: The backward pass gradient by gradient.
-    """
-
-    name: str
-    parameters: tuple[tuple[str, tuple[Dim, ...]], ...]
-    groups: dict[str, tuple[Tally, ...]]
-    evaluate: Callable[..., tuple[int, ...]]
-    kept: tuple[int, ...] = ()
-    trained: tuple[bool, ...] = ()
-    steps: Steps | None = None
 
 
 def record(
@@ -187,9 +113,8 @@ def record(
         del source
     ends = [(each.node, each.shape, each.width) for each in roots if each.node is not None]
     del roots
-    given.clear()
-    others.clear()
-    beside.clear()
+    for every in (given, others, beside):
+        every.clear()
     root = y.node
     assert y.storage is not None, "a part of the network makes a tensor"
     tape.passing.clear()
@@ -210,8 +135,6 @@ def record(
     ends.clear()
     tape.marks.clear()
     if more:
-        if tape.before_backward is not None:
-            tape.before_backward()
         backward(tape, more, held=held)
     else:  # nothing learns, here or before
         tape.cut()
@@ -235,52 +158,18 @@ def record(
         "forward": tallies(largest(tape, forward)),
         "backward": tallies(largest(tape, before)),
         "gradients": tallies([gradients]),
-        **_weights(own),
+        **weights_of(own),
         "lasting": tallies([_bits(p.grad for p in tape.parameters if not p.shared)]),
-        "buffers": (_buffers(tape),),
+        "buffers": (buffers_of(tape),),
         "behind": tallies([after]),
-        **_trained(own),
+        **trained_of(own),
         "arrival": tallies(largest(tape, tape.arrivals)),
         "forward_late": tallies(largest(tape, after_router)),
         "at_router": tallies(before[-1:] if in_router else []),
         "backward_router": tallies(largest(tape, in_router)),
         "backward_late": tallies(largest(tape, last)),
     }
-    return _segment(name, own, groups, steps)
-
-
-def _segment(
-    name: str, own: list[Parameter], groups: dict[str, tuple[Tally, ...]], steps: Steps
-) -> Segment:
-    """A part with closed forms of its groups."""
-    groups = {field: groups[field] for field in Sizes._fields if field in groups}
-    whole = [each for each in own if not each.apart]
-    plain = {
-        "numbers": _sum(size_of_shape(each.shape, 1) for each in own),
-        "padded": _sum(_padded(each) for each in whole),
-        "padded_trained": _sum(_padded(each) for each in whole if each.trained),
-        "padded_apart": _sum(_padded(each) for each in own if each.apart and each.trained),
-        "last": _sum([size_of_shape(each.shape, 1) for each in whole if each.trained][-1:]),
-    }
-    return Segment(
-        name,
-        tuple((each.name, each.shape) for each in own),
-        groups,
-        compile_sums(groups, SYMBOLS, plain),
-        tuple(each.kept for each in own),
-        tuple(each.trained for each in own),
-        steps,
-    )
-
-
-def _sum(numbers: Iterable[str]) -> str:
-    return "+".join(numbers) or "0"
-
-
-def _padded(weight: Parameter) -> str:
-    """Numbers of a weight that is cut into N equal parts along its first dimension."""
-    first, *rest = weight.shape
-    return size_of_shape((f"-(-({first})//N)", "N", *rest), 1)
+    return made_of(name, own, groups, steps, tape.away)
 
 
 def _tape(s: Structure, lora: Adapters | None, *, accumulating: bool, weight_width: int) -> Tape:
@@ -292,6 +181,7 @@ def _tape(s: Structure, lora: Adapters | None, *, accumulating: bool, weight_wid
         narrow=s.weights == "narrow",
     )
     tape.lora = lora
+    tape.offload = s.offload
     return tape
 
 
@@ -332,33 +222,6 @@ def _bits(tensors: Iterable[Tensor | None]) -> int:
     return found
 
 
-def _buffers(tape: Tape) -> Tally:
-    return Tally(
-        tuple(
-            Entry(name, size_of_shape(shape, width), 1, "weights")
-            for name, shape, width in dict.fromkeys(tape.buffers)
-        )
-    )
-
-
-def _weights(parameters: list[Parameter]) -> dict[str, tuple[Tally, ...]]:
-    """The weights, whole and cut along their first dimension over N devices."""
-    whole, shard, gathered = [], [], []
-    for each in parameters:
-        name, shape = each.name, each.shape
-        first = f"-(-({shape[0]})//N)"
-        cut = (first, *shape[1:])
-        whole.append(Entry(name, size_of_shape(shape, each.kept), 1, "weights"))
-        shard.append(Entry(name, size_of_shape(cut, 4), 1, "weights"))
-        if not each.apart:
-            gathered.append(Entry(name, size_of_shape((*cut, "N"), each.width), 1, "weights"))
-    return {
-        "weights": (Tally(tuple(whole)),),
-        "shard": (Tally(tuple(shard)),),
-        "whole": (Tally(tuple(gathered)),),
-    }
-
-
 def _divided(moments: list[int], marks: dict[str, int], name: str) -> tuple[list[int], list[int]]:
     """The moments before and after a mark; all of them are before one that was never set."""
     place = marks.get(name, len(moments))
@@ -370,21 +233,6 @@ def _phases(moments: list[int], marks: dict[str, int]) -> tuple[list[int], list[
     rest, last = _divided(moments, marks, "router, reduced")
     before, inside = _divided(rest, marks, "router, backward")
     return before, inside, last
-
-
-def _trained(parameters: list[Parameter]) -> dict[str, tuple[Tally, ...]]:
-    """The weights that learn, whole (as gradients that wait have their sizes) and cut."""
-    found = _weights([each for each in parameters if each.trained])
-    waiting = tuple(
-        each._replace(label=f"gradient of {each.label}", category="gradients")
-        for tally in found["weights"]
-        for each in tally.entries
-    )
-    return {
-        "trained": (Tally(waiting),),
-        "trained_shard": found["shard"],
-        "trained_whole": found["whole"],
-    }
 
 
 def _extra(tape: Tape, extra: Extra) -> Tensor:
@@ -400,10 +248,11 @@ def checkpointed(
     """The part as `workbench.models.recompute` calls it."""
     keeps = KEPT if s.recompute == "selective" else frozenset[str]()
     reads = list(others)
+    kept, learns = tape.keep(x), x.needs_grad
 
     def again() -> None:
-        held = x.detach()
-        if x.needs_grad:
+        held = tape.fetch(kept).detach()
+        if learns:
             held.node, held.needs_grad = Boundary(tape), True
         run(tape, held, *reads)
 

@@ -18,6 +18,7 @@ from workbench.estimate.network.options import PLAIN, Options, options_of
 
 if TYPE_CHECKING:
     from workbench.config.schema import Config
+    from workbench.estimate.network.offload import Offload
 
 Recompute = Literal["none", "block", "selective"]
 
@@ -60,6 +61,8 @@ class Structure:
         lora: The adapters; None where every weight learns.
         mtp: The heads for later tokens; None where there are none.
         fetched: Bytes of the format in which FSDP fetches weights; 0 is the compute dtype.
+        offloads: Whether activations wait in host memory.
+        offload: Which of them, for the sizes at hand.
     """
 
     cpu: bool
@@ -91,6 +94,8 @@ class Structure:
     lora: LoraStructure | None = None
     mtp: MtpStructure | None = None
     fetched: int = 0
+    offloads: bool = False
+    offload: Offload | None = None
 
     @property
     def weight_width(self) -> int:
@@ -156,6 +161,7 @@ def structure_of(
         several_groups=(heads if model.mla.enabled else groups or heads) > 1,
         weights=weights,
         fetched=fetched if sharded else 0,
+        offloads=_offloads(config, sharded=sharded),
         family=model.model_type,
         options=options,
         lora=lora_structure_of(config, cpu=cpu),
@@ -169,6 +175,14 @@ def structure_of(
         mla=mla_structure_of(model, width=width),
         moe=moe_structure_of(config, tokens, cpu=cpu, width=width),
     )
+
+
+def _offloads(config: Config, *, sharded: bool) -> bool:
+    """Whether activations wait in host memory."""
+    if config.deepspeed.enabled:
+        kept = config.deepspeed.activation_checkpointing.cpu_checkpointing
+        return kept and config.training.gradient_checkpointing
+    return sharded and config.fsdp.offload_activations
 
 
 def _blocked(config: Config, options: Options, width: int) -> bool:

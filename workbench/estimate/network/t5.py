@@ -18,7 +18,7 @@ from workbench.estimate.network.linear import linear
 from workbench.estimate.network.lora import Kind, name_of
 from workbench.estimate.network.loss import cross_entropy
 from workbench.estimate.network.norm import rms_norm
-from workbench.estimate.network.segment import Ends, Extra, Segment, record
+from workbench.estimate.network.segment import Ends, Extra, record
 from workbench.estimate.network.sight import lent
 from workbench.estimate.network.t5_sight import across, distances
 from workbench.estimate.tape import ops
@@ -27,6 +27,7 @@ from workbench.estimate.tape.tensor import Parameter
 
 if TYPE_CHECKING:
     from workbench.config.schema import ModelConfig
+    from workbench.estimate.network.sizes import Segment
     from workbench.estimate.network.structure import Structure
     from workbench.estimate.tape.tensor import Dim, Tape, Tensor
 

@@ -53,7 +53,7 @@ class Node:
         """Keep tensors for the backward pass."""
         for each in tensors:
             if self.tape.region is None:
-                self.saved.append(each.detach())
+                self.saved.append(self.tape.keep(each))
             else:
                 self.tape.region.save(self, each)
 
@@ -61,6 +61,8 @@ class Node:
         """What was kept; in a recomputed region, after computing it again."""
         if self.region is not None:
             self.region.recompute()
+        elif self.tape.offload is not None:
+            self.saved = [self.tape.fetch(each) for each in self.saved]
         return self.saved
 
 
@@ -155,6 +157,8 @@ def backward(
         begin: Where it begins, and what with; emptied.
         held: What has arrived somewhere before; emptied.
     """
+    if tape.before_backward is not None:
+        tape.before_backward()
     roots = [node for node, _ in begin]
     waiting = _dependencies(roots)
     buffers: dict[int, Tensor] = {}

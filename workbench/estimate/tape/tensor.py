@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from workbench.estimate.tape.autograd import Node, Region
 
 Dim = int | str
@@ -91,6 +93,8 @@ class Tape:
         chained: Whether units follow each other in this part, so that marks are theirs to set.
         before_backward: What an engine does first in the backward pass.
         prefetch: What it does once a router has been fetched again.
+        offload: Which of what is kept is copied to the host; None: nothing is.
+        away: Bytes of what is there, where the host's memory is not the device's.
     """
 
     def __init__(
@@ -120,6 +124,8 @@ class Tape:
         self.chained = False
         self.before_backward: Callable[[], None] | None = None
         self.prefetch: Callable[[], None] | None = None
+        self.offload: Moves | None = None
+        self.away: list[str] = []
         self.clock = 0
         self.accumulating = accumulating
         self.weight_width = weight_width
@@ -137,6 +143,21 @@ class Tape:
         self.moments.append(self.live)
         return Tensor(Storage(self, bit), shape, width, node)
 
+    def keep(self, tensor: Tensor) -> Tensor:
+        """What is kept of a tensor for the backward pass: itself, or a copy on the host."""
+        if self.offload is None or not self.offload.moves(tensor):
+            return tensor.detach()
+        if self.offload.cpu:
+            return self.new(tensor.shape, tensor.width, "copy on the host")
+        self.away.append(size_of_shape(tensor.shape, tensor.width))
+        return Away(None, tensor.shape, tensor.width)
+
+    def fetch(self, kept: Tensor) -> Tensor:
+        """What was kept, on the device."""
+        if not isinstance(kept, Away):
+            return kept
+        return self.new(kept.shape, kept.width, "back from the host")
+
     def mark(self, name: str) -> None:
         """Something begins."""
         self.marks.setdefault(name, len(self.moments))
@@ -145,6 +166,22 @@ class Tape:
         """The moments so far; begins a new list."""
         moments, self.moments = self.moments, []
         return moments
+
+
+class Away(Tensor):
+    """A tensor in a host's memory that is not the device's."""
+
+    __slots__ = ()
+
+
+class Moves(Protocol):
+    """What decides which tensors are copied to the host."""
+
+    cpu: bool
+
+    def moves(self, tensor: Tensor) -> bool:
+        """Whether a tensor is."""
+        ...
 
 
 class Adapters(NamedTuple):

@@ -19,9 +19,14 @@ def kept_on_host() -> torch.autograd.graph.saved_tensors_hooks:
     return torch.autograd.graph.saved_tensors_hooks(_to_host, _back)
 
 
-def _to_host(tensor: torch.Tensor) -> _Packed:
+def stays(tensor: torch.Tensor) -> bool:
+    """Whether what a forward pass keeps is a weight, or too small to be moved."""
     weight = isinstance(tensor._base if tensor._is_view() else tensor, nn.Parameter)  # noqa: SLF001
-    if weight or tensor.nbytes < _WORTH_MOVING:
+    return weight or tensor.nbytes < _WORTH_MOVING
+
+
+def _to_host(tensor: torch.Tensor) -> _Packed:
+    if stays(tensor):
         return tensor
     if tensor.device.type != "cuda":
         return tensor.device, tensor.clone()

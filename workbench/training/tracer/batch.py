@@ -25,7 +25,7 @@ def batch_of(config: Config) -> Batch:
     model, data, sequences = config.model, config.data, config.training.batch_size
     length = data.max_length
     answers = model.model_type == "t5" and data.format != "text"
-    alone = data.packing == "none" or answers or data.format == "classification"
+    alone = data.packing == "none" or answers or data.format.endswith("classification")
     # Sequences of their own are as long as the longest of them; the others are filled up.
     padded = alone and sequences > 1
     if model.model_type == "t5":

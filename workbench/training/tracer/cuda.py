@@ -17,6 +17,7 @@ from ava_kernels.attention import causal_attention
 from torch.optim import adagrad, sgd
 from torch.utils._python_dispatch import _disable_current_modes
 
+from workbench.training.engines import host
 from workbench.training.optim import adafactor, adamw_8bit, lamb, muon
 from workbench.training.optim.per_tensor import count_step
 
@@ -35,12 +36,14 @@ class _FusedRMSNorm(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, grad: torch.Tensor) -> tuple[torch.Tensor | None, torch.Tensor | None]:
-        _, weight, _ = ctx.saved_tensors
+        x, weight, rstd = ctx.saved_tensors  # the kernel reads them all until it is done
         wanted = ctx.needs_input_grad
-        return (
+        found = (
             torch.empty_like(grad) if wanted[0] else None,
             torch.empty_like(weight) if wanted[1] else None,
         )
+        del x, rstd
+        return found
 
 
 @contextmanager
@@ -68,6 +71,22 @@ def cuda_kernels() -> Iterator[None]:
         with _disable_current_modes():  # it counts on the host, whose memory is another one
             return count_step(state)
 
+    def to_host(tensor: torch.Tensor) -> Any:
+        if host.stays(tensor):
+            return tensor
+        with (
+            _disable_current_modes()
+        ):  # the host's memory is another one; only integers have values
+            if tensor.is_floating_point():
+                return tensor.device, torch.empty_like(tensor, device="meta")
+            return tensor.device, tensor.clone()
+
+    def back(packed: Any) -> torch.Tensor:
+        if isinstance(packed, torch.Tensor):
+            return packed
+        copy: torch.Tensor = packed[1]
+        return torch.empty(copy.shape, dtype=copy.dtype) if copy.is_meta else copy.clone()
+
     # What is for CPUs alone refuses by looking at the device, which is one here.
     sdpa = causal_attention.implementations[-1:]
     grouped = grouped_swiglu.implementations[-1:]
@@ -80,6 +99,8 @@ def cuda_kernels() -> Iterator[None]:
         (sgd, "_default_to_fused_or_foreach", all_at_once),
         (F, "rms_norm", rms_norm),
         (F, "dropout", dropout),
+        (host, "_to_host", to_host),
+        (host, "_back", back),
         (causal_attention, "implementations", sdpa),
         (grouped_swiglu, "implementations", grouped),
         *((module, "count_step", counted) for module in (adafactor, adamw_8bit, lamb, muon)),

@@ -61,19 +61,23 @@ class DataConfig(Section):
         "Leaves out files of the folder whose names match, such as *_test.txt.",
         changes="what the model learns",
     )
-    format: Literal["text", "instruction", "chat", "classification", "preference"] = key(
+    format: Literal[
+        "text", "instruction", "chat", "classification", "token_classification", "preference"
+    ] = key(
         "text",
         "What a record is. text: its text_field. instruction: prompt and completion, or "
         "instruction, input and output. chat: messages of a role (system, user, assistant) and "
-        "its content. classification: a text and its label. preference: two answers. The loss "
-        "counts answers and labels only.",
+        "its content. classification: a text and its label. token_classification: a list of words "
+        "and a list of their labels. preference: two answers. The loss counts answers and labels "
+        "only.",
         changes="which tokens the loss counts",
         unhonoured_values={"preference": NOT_BUILT},
     )
     label_field: str = key(
         "label",
-        "The field of each record that holds the number of its class, from 0.",
-        needs="data.format=classification",
+        "The field of each record that holds the number of its class, from 0, or a list with the "
+        "class of each word, where -100 is none.",
+        ignored="unless data.format is classification or token_classification",
     )
     pair_field: str | None = key(
         None,

@@ -28,9 +28,6 @@ class ModelConfig(Section):
         "What is predicted: hidden tokens, one class per sequence, or one class per token.",
         changes="the output matrix; what the targets are",
         needs="model.model_type=bert",
-        unhonoured_values={
-            "token_classification": "there is no kind of record yet that gives every token a class"
-        },
     )
     num_labels: Whole = key(
         2,
