@@ -138,11 +138,17 @@ def _measure(
     wants_grad: bool,  # noqa: FBT001
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor | None]:
     """A loss that autograd differentiates by the logits, chunk by chunk."""
-    with torch.set_grad_enabled(wants_grad):
+    # What it keeps is needed at once: hooks that send activations away are not for it.
+    here = torch.autograd.graph.saved_tensors_hooks(_itself, _itself)
+    with torch.set_grad_enabled(wants_grad), here:
         leaf_CV = logits_CV.requires_grad_(wants_grad)
         loss, parts_P = measure(leaf_CV, target_C)
         grad_CV = torch.autograd.grad(loss, leaf_CV)[0] if wants_grad else None
     return loss.detach(), parts_P.detach(), grad_CV
+
+
+def _itself(tensor: torch.Tensor) -> torch.Tensor:
+    return tensor
 
 
 def _wants(*tensors: torch.Tensor | None) -> _Wants:

@@ -160,7 +160,7 @@ def test_every_kind_of_network_trains_on_its_own_task(make_run: MakeRun, family:
         assert len(sample) > len(session.config.evaluation.prompt)
 
 
-@pytest.mark.honours("model.head", "data.label_field")
+@pytest.mark.honours("model.head")
 def test_an_encoder_learns_the_classes_of_words(make_run: MakeRun, tmp_path: Path) -> None:
     records = [{"text": ["a", "bc", "a"], "label": [0, 1, 0]}, {"text": ["bc"], "label": [1]}]
     text = tmp_path / "words.jsonl"

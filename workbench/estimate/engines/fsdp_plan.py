@@ -108,6 +108,7 @@ class _Step:
             saved.append(Part(kind, "saved", count))
             if not reshard:
                 held.append(Extra("fetched", kind, count))
+        saved[0] = Part("front", "saved_late")
         self.loss(saved, held, late)
         return saved
 

@@ -113,6 +113,10 @@ def beside(s: Structure, *, first: bool = False) -> tuple[Extra, ...]:
 
 def embeds_apart(s: Structure) -> bool:
     """Whether what came out of the embedding is not what the first block keeps."""
+    if s.weights == "half" and not (s.learned_positions or s.options.embedding_dropout):
+        # 16-bit weights make what the first block takes; its norm keeps none of it.
+        learns = s.lora is None or s.lora.kinds[s.lora.runs[0][0]].learns
+        return s.recompute == "none" or not learns
     if changes_embedding(s) or s.lora is None:
         return changes_embedding(s)
     if s.recompute != "none":

@@ -8,7 +8,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING
 
 from workbench.config.linears import layers_with_experts
-from workbench.estimate.network import bert, decoder, t5
+from workbench.estimate.network import bert, decoder, t5_parts
 from workbench.estimate.network.lora import Kind, name_of
 from workbench.estimate.network.offload import with_offload
 from workbench.estimate.network.segment import Ends, record
@@ -78,7 +78,7 @@ def compiled(s: Structure, *, accumulating: bool, waiting: bool) -> Network:
     if s.family == "bert":
         return Network(*bert.parts(s, accumulating=accumulating, waiting=waiting))
     if s.family == "t5":
-        return Network(*t5.parts(s, accumulating=accumulating, waiting=waiting))
+        return Network(*t5_parts.parts(s, accumulating=accumulating, waiting=waiting))
 
     def front(tape: Tape, given: list[Tensor]) -> tuple[Tensor, decoder.Tables]:
         del given
@@ -146,12 +146,12 @@ def sized(
     return Sized(
         network,
         symbols,
-        t5.runs(model) if s.family == "t5" and s.lora is None else runs_of(model, s.lora),
+        t5_parts.runs(model) if s.family == "t5" and s.lora is None else runs_of(model, s.lora),
         Sizes(*network.front.evaluate(*symbols)),
         tuple(Sizes(*block.evaluate(*symbols)) for block in network.blocks),
         Sizes(*network.tail.evaluate(*symbols)),
         (2 + s.options.documents, 1 + s.options.documents if s.family == "t5" else 0),
-        t5.middle_of(s) if s.family == "t5" else None,
+        t5_parts.middle_of(s) if s.family == "t5" else None,
     )
 
 

@@ -119,8 +119,8 @@ def record(
     assert y.storage is not None, "a part of the network makes a tensor"
     tape.passing.clear()
     forward, after_router = _divided(tape.cut(), tape.marks, "router")
-    saved = tape.live & ~y.storage.bit
-    shape, width = y.shape, y.width
+    saved, shape, width = tape.live & ~y.storage.bit, y.shape, y.width
+    lasting = saved & ~_moved(tape, left)
     del y
     if waiting:
         _wait(tape)
@@ -154,6 +154,7 @@ def record(
     own = list({each.name: each for each in tape.parameters if not each.shared}.values())
     groups = {
         "saved": tallies([saved]),
+        "saved_late": tallies([lasting]),
         "start": tallies([begin]),
         "forward": tallies(largest(tape, forward)),
         "backward": tallies(largest(tape, before)),
@@ -191,6 +192,13 @@ def _results(found: Any) -> tuple[Tensor, object, tuple[Tensor, ...], tuple[Tens
         return found, None, (), ()
     y, left, *rest = found
     return y, left, rest[0] if rest else (), rest[1] if len(rest) > 1 else ()
+
+
+def _moved(tape: Tape, left: object) -> int:
+    """Of what a part has left behind, what is copied to the host by all who keep it."""
+    if tape.offload is None or not isinstance(left, dict):
+        return 0
+    return _bits(each for each in left.values() if tape.offload.moves(each))
 
 
 def _wait(tape: Tape) -> None:

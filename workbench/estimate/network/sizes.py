@@ -21,6 +21,8 @@ class Sizes(NamedTuple):
 
     Attributes:
         saved: Kept between the forward and the backward pass, the input included.
+        saved_late: The same once the model has returned: what only its blocks read is gone where
+            they have copies on the host.
         start: What is there when the forward pass begins: the input, and what is only lent.
         forward: The largest moment of the forward pass, the input included.
         backward: The largest moment of the backward pass.
@@ -48,6 +50,7 @@ class Sizes(NamedTuple):
     """
 
     saved: int
+    saved_late: int
     start: int
     forward: int
     backward: int

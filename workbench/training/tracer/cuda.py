@@ -46,64 +46,67 @@ class _FusedRMSNorm(torch.autograd.Function):
         return found
 
 
+def _rms_norm(
+    x: torch.Tensor, shape: Any, weight: torch.Tensor, eps: float | None = None
+) -> torch.Tensor:
+    del shape, eps
+    y: torch.Tensor = _FusedRMSNorm.apply(x, weight)  # type: ignore[no-untyped-call]
+    return y
+
+
+def _dropout(
+    x: torch.Tensor,
+    p: float = 0.5,
+    training: bool = True,  # noqa: FBT001, FBT002 - torch's signature
+    inplace: bool = False,  # noqa: FBT001, FBT002
+) -> torch.Tensor:
+    del inplace
+    y: torch.Tensor = torch.native_dropout(x, p, train=True)[0] if training and p else x
+    return y
+
+
+def _counted(state: dict[str, torch.Tensor]) -> int:
+    with _disable_current_modes():  # it counts on the host, whose memory is another one
+        return count_step(state)
+
+
+def _to_host(tensor: torch.Tensor) -> Any:
+    if host.stays(tensor):
+        return tensor
+    with _disable_current_modes():  # the host's memory is another one; only integers have values
+        if tensor.is_floating_point():
+            return tensor.device, torch.empty_like(tensor, device="meta")
+        return tensor.device, tensor.clone()
+
+
+def _back(packed: Any) -> torch.Tensor:
+    if isinstance(packed, torch.Tensor):
+        return packed
+    copy: torch.Tensor = packed[1]
+    return torch.empty(copy.shape, dtype=copy.dtype) if copy.is_meta else copy.clone()
+
+
+def _all_at_once(*_args: Any, **_kwargs: Any) -> tuple[bool, bool]:
+    return False, True  # not fused, but foreach: what torch.optim takes for CUDA tensors
+
+
 @contextmanager
 def cuda_kernels() -> Iterator[None]:
     """Operations that CUDA has one kernel for and a CPU takes step by step."""
-
-    def rms_norm(
-        x: torch.Tensor, shape: Any, weight: torch.Tensor, eps: float | None = None
-    ) -> torch.Tensor:
-        del shape, eps
-        y: torch.Tensor = _FusedRMSNorm.apply(x, weight)  # type: ignore[no-untyped-call]
-        return y
-
-    def dropout(
-        x: torch.Tensor,
-        p: float = 0.5,
-        training: bool = True,  # noqa: FBT001, FBT002 - torch's signature
-        inplace: bool = False,  # noqa: FBT001, FBT002
-    ) -> torch.Tensor:
-        del inplace
-        y: torch.Tensor = torch.native_dropout(x, p, train=True)[0] if training and p else x
-        return y
-
-    def counted(state: dict[str, torch.Tensor]) -> int:
-        with _disable_current_modes():  # it counts on the host, whose memory is another one
-            return count_step(state)
-
-    def to_host(tensor: torch.Tensor) -> Any:
-        if host.stays(tensor):
-            return tensor
-        with (
-            _disable_current_modes()
-        ):  # the host's memory is another one; only integers have values
-            if tensor.is_floating_point():
-                return tensor.device, torch.empty_like(tensor, device="meta")
-            return tensor.device, tensor.clone()
-
-    def back(packed: Any) -> torch.Tensor:
-        if isinstance(packed, torch.Tensor):
-            return packed
-        copy: torch.Tensor = packed[1]
-        return torch.empty(copy.shape, dtype=copy.dtype) if copy.is_meta else copy.clone()
-
     # What is for CPUs alone refuses by looking at the device, which is one here.
     sdpa = causal_attention.implementations[-1:]
     grouped = grouped_swiglu.implementations[-1:]
 
-    def all_at_once(*_args: Any, **_kwargs: Any) -> tuple[bool, bool]:
-        return False, True  # not fused, but foreach: what torch.optim takes for CUDA tensors
-
     patches: list[tuple[Any, str, Any]] = [
-        (adagrad, "_default_to_fused_or_foreach", all_at_once),
-        (sgd, "_default_to_fused_or_foreach", all_at_once),
-        (F, "rms_norm", rms_norm),
-        (F, "dropout", dropout),
-        (host, "_to_host", to_host),
-        (host, "_back", back),
+        (adagrad, "_default_to_fused_or_foreach", _all_at_once),
+        (sgd, "_default_to_fused_or_foreach", _all_at_once),
+        (F, "rms_norm", _rms_norm),
+        (F, "dropout", _dropout),
+        (host, "_to_host", _to_host),
+        (host, "_back", _back),
         (causal_attention, "implementations", sdpa),
         (grouped_swiglu, "implementations", grouped),
-        *((module, "count_step", counted) for module in (adafactor, adamw_8bit, lamb, muon)),
+        *((module, "count_step", _counted) for module in (adafactor, adamw_8bit, lamb, muon)),
     ]
     with ExitStack() as stack:
         for place, name, instead in patches:
