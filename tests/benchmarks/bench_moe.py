@@ -216,7 +216,6 @@ def _our_turn(theirs: Any, precision: torch.dtype) -> Turn:
 if __name__ == "__main__":
     from workbench.runs.launcher import HEAP
 
-    os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "256")  # as the trainer sets it
     if not HEAP.keys() <= os.environ.keys():  # glibc reads them once, when a process begins
         os.execve(sys.executable, [sys.executable, *sys.argv], HEAP | os.environ)  # noqa: S606
     asked = [int(each) for each in sys.argv[1:]]

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import itertools
+from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.data.making import jsonl, opened, steps
 from workbench.data.order import Shuffle, spread
 from workbench.data.source import BatchSource
 from workbench.data.store import Tokens
@@ -71,7 +73,6 @@ def test_without_shuffling_the_text_comes_as_it_is() -> None:
     assert epoch(order, 0) == epoch(order, 3) == list(range(0, 176, 16))
 
 
-@pytest.mark.honours("data.reshuffle_each_epoch")
 def test_without_reshuffling_every_pass_is_like_the_first() -> None:
     order = make(200, batch=1, reshuffle=False)
     assert epoch(order, 0) == epoch(order, 1) == epoch(make(200, batch=1), 0)
@@ -116,3 +117,23 @@ def test_a_sequence_says_where_it_comes_from() -> None:
     assert windows.at(0).id == "a.txt, from token 0, pass 1"
     assert windows.at(5).id == "b.txt, from token 10, pass 1"
     assert windows.at(windows.items).id == "a.txt, from token 0, pass 2"
+
+
+@pytest.mark.honours("data.shuffle", "data.reshuffle_each_epoch", "data.shuffle_seed")
+def test_the_keys_reach_the_order(tmp_path: Path) -> None:
+    def passes(**data: object) -> tuple[list[str], list[str]]:
+        """What the first sequences of the first and the second pass are."""
+        source = opened({"path": str(jsonl(tmp_path / "a.jsonl", 20)), "packing": "none", **data})
+        assert source.sequences_per_pass is not None
+        ids = [i.split(",")[0] for batch in steps(source, range(1, 12)) for i in batch.ids]
+        first = source.sequences_per_pass
+        return ids[:first], ids[first : 2 * first]
+
+    one, two = passes()
+    assert sorted(one) == sorted(two)
+    assert one != two
+    assert passes(reshuffle_each_epoch=False) == (one, one)
+    straight, again = passes(shuffle=False)
+    assert straight == again != one
+    assert sorted(straight) == sorted(one)
+    assert passes(shuffle_seed=7)[0] != one

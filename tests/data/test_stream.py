@@ -79,7 +79,7 @@ def test_a_larger_buffer_moves_further(tmp_path: Path) -> None:
     assert orders[0] != orders[1] != orders[2] != orders[0]
 
 
-@pytest.mark.honours("data.shuffle", "data.reshuffle_each_epoch")
+@pytest.mark.honours("data.shuffle")
 def test_passes_and_their_orders() -> None:
     fresh = stream(Numbers(40), 40)
     assert numbers(fresh, 0, 40) != numbers(fresh, 40, 80)

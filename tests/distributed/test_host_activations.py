@@ -7,9 +7,6 @@ from torch import nn
 from workbench.training.engines import host
 
 
-@pytest.mark.honours(
-    "fsdp.offload_activations", "deepspeed.activation_checkpointing.cpu_checkpointing"
-)
 def test_large_activations_wait_on_the_host_and_weights_do_not(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -99,3 +99,14 @@ def test_shards_resume(make_run: MakeRun) -> None:
     for name, run in parts.items():
         expected = [point for point in curve(wholes[name])["loss"] if point[0] > HALF]
         assert curve(run)["loss"] == expected, name
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("stage", [1, 2, 3])
+def test_adagrad_over_zero(make_run: MakeRun, stage: int) -> None:
+    """DeepSpeed alone would stop at the second group of weights."""
+    section = {"deepspeed": {"enabled": True, "zero_stage": stage}}
+    one, two = pair(make_run, {"optimizer": "adagrad"}, **section)
+    alone(one)
+    launch((two, 1), processes=2)
+    assert_same_training(one, two, last=STEPS, rtol=5e-5)

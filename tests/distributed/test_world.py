@@ -111,6 +111,11 @@ def test_the_backend() -> None:
     assert choose_backend("gloo", CPU) == "gloo"
     with pytest.raises(ConfigError, match="nccl"):
         choose_backend("nccl", CPU)
+    with (
+        pytest.raises(ConfigError, match="nccl"),
+        open_world(config(strategy="ddp", backend="nccl"), CPU),
+    ):
+        pass
     if not torch.distributed.is_mpi_available():
         with pytest.raises(ConfigError, match="was built without"):
             choose_backend("mpi", CPU)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from tests.estimate.configs import config as plain_config
+from tests.estimate.everything import anything
 from workbench.config.schema import Config
 
 if TYPE_CHECKING:
@@ -61,6 +62,33 @@ def zero(rng: random.Random, stage: int, *, offload: bool = False) -> Config:
         tree["deepspeed"]["offload_optimizer"]["device"] = "cpu"
     if rng.random() < 0.5:
         training["batch_size"], tree["data"]["max_length"] = 1, 16
+    return Config.model_validate(tree)
+
+
+def any_zero(rng: random.Random, stage: int, *, offload: bool = False) -> Config:
+    """DeepSpeed over a config of everything at once, with keys of its own."""
+    tree = anything(rng, "single").model_dump(mode="json")
+    training = tree["training"]
+    training["optimizer"] = rng.choice(["adamw", "adamw", "adam", "sgd", "lion", "adagrad"])
+    training["mixed_precision"] = rng.choice(["no", "bf16", "bf16"])
+    for name in ("split_weights", "kahan_summation", "stochastic_rounding", "use_ema"):
+        training[name] = False
+    training["clip_grad_value"] = None
+    tree["parallel"] |= {"strategy": "auto", "devices_per_node": rng.choice([1, 2, 3, 4, 8])}
+    tree["deepspeed"] |= {
+        "enabled": True,
+        "zero_stage": stage,
+        "zero_allow_untested_optimizer": True,
+        "zero_force_ds_cpu_optimizer": False,
+        "reduce_bucket_size": rng.choice([10**5, 10**6, 5 * 10**6, 5 * 10**7]),
+        "overlap_comm": rng.choice([None, None, True, False]),
+    }
+    kept = rng.random() < 0.2
+    tree["deepspeed"]["activation_checkpointing"]["cpu_checkpointing"] = kept
+    if offload:
+        tree["deepspeed"]["offload_optimizer"]["device"] = "cpu"
+    if offload and stage == 3 and rng.random() < 0.5:
+        tree["deepspeed"]["offload_param"]["device"] = "cpu"
     return Config.model_validate(tree)
 
 

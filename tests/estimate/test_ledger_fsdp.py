@@ -11,6 +11,7 @@ from tests.amounts import seeds
 from tests.estimate.agreement import judge
 from tests.estimate.fsdp_configs import FAMILIES, anyhow
 from tests.estimate.test_ledger import GPU, LARGE, both
+from workbench.config.schema import Config
 from workbench.estimate.memory import memory_of, why_unknown
 
 if TYPE_CHECKING:
@@ -66,3 +67,42 @@ def test_compiled_sums_are_the_same() -> None:
     for _ in range(5):
         again = [each.bytes for each in memory_of(config, GPU).moments]
     assert again == first
+
+
+def plan(**fsdp: object) -> Config:
+    """A decoder on 8 devices."""
+    return Config.model_validate(
+        {
+            "model": {"hidden_size": 1024, "num_layers": 8, "num_attention_heads": 16},
+            "training": {"batch_size": 4, "mixed_precision": "bf16"},
+            "data": {"max_length": 1024},
+            "parallel": {"strategy": "fsdp", "devices_per_node": 8},
+            "fsdp": fsdp,
+        }
+    )
+
+
+def test_activations_on_the_host_leave_the_card_and_are_pinned_there() -> None:
+    here, there = memory_of(plan(), GPU), memory_of(plan(offload_activations=True), GPU)
+    assert there.allocated < 0.6 * here.allocated
+    lines = {line.name: line.bytes for line in there.host}
+    assert sum(lines.values()) > here.allocated - there.allocated
+    assert any(name.startswith("activations, pinned") for name in lines)
+    assert not any(line.name.startswith("activations") for line in here.host)
+
+
+def test_which_activations_are_worth_moving_depends_on_their_size() -> None:
+    rng = random.Random(1)
+    for length in (16, 48, 16, 600):
+        tree = plan(offload_activations=True).model_dump(mode="json")
+        tree["data"]["max_length"] = length
+        tree["model"] |= {"hidden_size": 128, "num_attention_heads": 4, "num_layers": 2}
+        memory, truth = both(Config.model_validate(tree), rng.choice([None, GPU]))
+        assert abs(memory.allocated / truth - 1) <= 0.01, length
+
+
+def test_a_fetched_format_of_the_same_width_is_cast_before_it_is_used() -> None:
+    tree = plan(param_dtype="bf16").model_dump(mode="json")
+    same = memory_of(Config.model_validate(tree), GPU).allocated
+    tree["training"]["mixed_precision"] = "fp16"
+    assert memory_of(Config.model_validate(tree), GPU).allocated > same

@@ -8,7 +8,7 @@ from tests.amounts import seeds
 from tests.estimate.agreement import errors, judge
 from tests.estimate.shapes import mtp_config
 
-STRATEGIES = ["single", "ddp"]
+STRATEGIES = ["single", "ddp", "fsdp"]
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES)

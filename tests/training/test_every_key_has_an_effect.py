@@ -8,6 +8,7 @@ where it decorates a test, whether or not the test is run today.
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -105,6 +106,35 @@ def test_every_marker_names_a_key_that_is_claimed() -> None:
         if name not in keys() or not (claimed(keys()[name]) or _text_claimed(keys()[name]))
     ]
     assert not wrong, "\n".join(wrong)
+
+
+def test_every_marker_stands_beside_the_key_itself() -> None:
+    """A test that never writes the key down can show what it does, but not that it does it."""
+    silent = [
+        name
+        for name, tests in markers().items()
+        if not any(_mentions(test.partition("::")[0], name.rpartition(".")[2]) for test in tests)
+    ]
+    assert not silent, "only a marker names them, and no test sets them:\n" + "\n".join(silent)
+
+
+@cache
+def _without_markers(file: str) -> str:
+    """The source of a file of tests, but for the markers."""
+    return ast.unparse(_Unmarked().visit(ast.parse((TESTS / file).read_text())))
+
+
+def _mentions(file: str, word: str) -> bool:
+    return re.search(rf"\b{word}\b", _without_markers(file)) is not None
+
+
+class _Unmarked(ast.NodeTransformer):
+    """Takes every ``honours(…)`` out."""
+
+    def visit_Call(self, node: ast.Call) -> ast.AST:
+        if isinstance(node.func, ast.Attribute) and node.func.attr == "honours":
+            return ast.Constant(None)
+        return self.generic_visit(node)
 
 
 def _text_claimed(key: Key) -> bool:

@@ -21,7 +21,7 @@ from workbench.runs.metric_names import METRICS, describe
 from workbench.training import loop, metrics
 from workbench.training.session import Session, open_session
 from workbench.training.stop import StopSignals
-from workbench.training.writers import Writer
+from workbench.training.writers import Writer, open_writers
 
 pytestmark = pytest.mark.usefixtures("in_process")
 
@@ -281,7 +281,6 @@ class Sink:
         pass
 
 
-@pytest.mark.honours("logging.wandb.cache_size")
 def test_a_slow_service_loses_its_oldest_rows_and_no_time() -> None:
     sink, said = Sink(), []
     writer = Writer("it", sink, said.append, capacity=3)
@@ -292,6 +291,29 @@ def test_a_slow_service_loses_its_oldest_rows_and_no_time() -> None:
     writer.close()
     assert sink.rows == [7, 8, 9]
     assert not said
+
+
+@pytest.mark.honours("logging.wandb.cache_size")
+@pytest.mark.parametrize("size", [3, 5])
+def test_so_many_rows_wait_for_wandb(
+    make_run: MakeRun, monkeypatch: pytest.MonkeyPatch, size: int
+) -> None:
+    wandb, answers = FakeWandb(), threading.Event()
+
+    def slow(**_asked: Any) -> FakeWandb:
+        answers.wait(30)
+        return wandb
+
+    monkeypatch.setattr(wandb, "init", slow)
+    monkeypatch.setitem(sys.modules, "wandb", wandb)
+    section = {"enabled": True, "cache_size": size, "log_freq": 1}
+    config = Config.model_validate({"logging": {"wandb": section}})
+    (writer,) = open_writers(config, make_run(), lambda _: None)
+    for step in range(10):
+        writer.write({"step": step})
+    answers.set()
+    writer.close()
+    assert [step for step, _ in wandb.rows] == list(range(10))[-size:]
 
 
 def test_a_service_that_hangs_is_left_alone() -> None:

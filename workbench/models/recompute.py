@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import ava_kernels  # noqa: F401 - registers its operators
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.checkpoint import (
     CheckpointPolicy,
     checkpoint,
@@ -44,6 +45,38 @@ def _policy(_ctx: Any, operator: Any, *_args: Any, **_kwargs: Any) -> Checkpoint
 _SELECTIVE = partial(create_selective_checkpoint_contexts, _policy)
 
 
+class _OnlyKept(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Shows torch's own mode only what is kept.
+
+    It also counts what is computed again, and insists on the same operations in the same order; but
+    an engine may fetch weights within a block the first time, and not the second (ZeRO stage 3).
+    """
+
+    def __init__(self, inner: Any) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.inner = inner
+
+    @classmethod
+    def ignore_compile_internals(cls) -> bool:
+        """As torch's own."""
+        return True
+
+    def __enter__(self) -> Any:
+        if (counter := getattr(self.inner, "func_counter", None)) is not None:
+            counter.clear()
+        return super().__enter__()  # type: ignore[no-untyped-call]
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func not in _KEPT:
+            return func(*args, **(kwargs or {}))
+        return self.inner.__torch_dispatch__(func, types, args, kwargs)
+
+
+def _eagerly() -> tuple[_OnlyKept, _OnlyKept]:
+    first, again = _SELECTIVE()
+    return _OnlyKept(first), _OnlyKept(again)
+
+
 def run_block(block: nn.Module, recompute: Recompute, *args: Any) -> Any:
     """Call a block so that its backward pass finds what ``recompute`` says.
 
@@ -56,4 +89,5 @@ def run_block(block: nn.Module, recompute: Recompute, *args: Any) -> Any:
         return block(*args)
     if recompute == "block":
         return checkpoint(block, *args, use_reentrant=False)
-    return checkpoint(block, *args, use_reentrant=False, context_fn=_SELECTIVE)
+    context = _SELECTIVE if torch.compiler.is_compiling() else _eagerly
+    return checkpoint(block, *args, use_reentrant=False, context_fn=context)

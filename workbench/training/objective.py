@@ -91,13 +91,15 @@ class Objective(nn.Module):
     ) -> tuple[torch.Tensor, torch.Tensor, dict[str, torch.Tensor]]:
         """The plain cross-entropy to report, what to add to minimise another, and its parts."""
         assert self.token_loss is not None
-        total, parts_P = linear_loss(
-            hidden_BTD.flatten(0, 1),
-            self.model.output_weight_VD,
-            targets_BT.flatten(),
-            self.model.output_bias_V,
-            self.token_loss,
-        )
+        # It differentiates as it goes: what that keeps is needed at once, and not to be moved.
+        with torch.autograd.graph.saved_tensors_hooks(_as_it_is, _as_it_is):
+            total, parts_P = linear_loss(
+                hidden_BTD.flatten(0, 1),
+                self.model.output_weight_VD,
+                targets_BT.flatten(),
+                self.model.output_bias_V,
+                self.token_loss,
+            )
         plain, *others = parts_P.unbind()
         return plain, total - plain, dict(zip(self.token_loss.parts, others, strict=True))
 
@@ -109,6 +111,10 @@ class Objective(nn.Module):
         """The same as ``forward``, with hooks."""
         losses: Losses = super().__call__(*args, **kwargs)
         return losses
+
+
+def _as_it_is(tensor: torch.Tensor) -> torch.Tensor:
+    return tensor
 
 
 def targets_ahead(batch: Batch, distance: int) -> torch.Tensor:

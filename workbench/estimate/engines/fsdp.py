@@ -13,7 +13,8 @@ from workbench.estimate.engines.base import (
     parts_with_weights,
     sizes_of,
 )
-from workbench.estimate.engines.fsdp_plan import Shape, plan_of
+from workbench.estimate.engines.fsdp_forward import Shape
+from workbench.estimate.engines.fsdp_plan import plan_of
 from workbench.estimate.engines.fsdp_units import SOURCE, Units
 from workbench.estimate.engines.inputs import input_lines
 from workbench.estimate.engines.plan import moments_of, row_of

@@ -91,8 +91,8 @@ def _standing(net: Sized, zero: Zero, updates: Updates, cut: _Cut) -> Standing:
             "gradients", optimizer,
         ),
         _line(
-            "bucket of gradients", f"{width} × reduce_bucket_size", width * zero.bucket,
-            "communication",
+            "bucket of gradients", f"{width} × reduce_bucket_size",
+            width * zero.bucket * zero.contiguous, "communication",
         ),
     ]  # fmt: skip
     if rule.copies:

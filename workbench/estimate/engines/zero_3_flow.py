@@ -1,7 +1,8 @@
 """How gradients pass through ZeRO stage 3: through one bucket that is always there.
 
 The steps of `reduce_independent_p_g_buckets_and_remove_grads`, `__reduce_and_partition_ipg_grads`
-and `partition_grads` with the lifetimes of their tensors (DeepSpeed 0.19.8, runtime/zero/stage3.py).
+and `partition_grads` with the lifetimes of their tensors (DeepSpeed 0.19.8,
+runtime/zero/stage3.py).
 """
 
 from __future__ import annotations

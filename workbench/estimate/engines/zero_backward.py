@@ -17,6 +17,8 @@ from workbench.estimate.engines.zero_sizes import placed
 from workbench.estimate.ledger import Line, Moment, merged
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from workbench.estimate.engines.base import Standing
     from workbench.estimate.engines.zero_flow import Plan, Sides
     from workbench.estimate.engines.zero_sizes import Row
@@ -156,44 +158,60 @@ def _below(first: _At, middle: _At, last: _At) -> bool:
 
 def moments(net: Sized, base: Standing, found: Passed, plan: Plan) -> list[Moment]:
     """The largest moment of each part's backward pass, and the largest as a gradient comes."""
-    done_moments: list[Moment] = []
+    quiet = []
     best = _moment(net, base, ON_THEIR_WAY, [], None, _of(found.end), plan)
-    before = [Part("front", "saved"), *(Part(kind, "saved", count) for kind, count in net.runs)]
-    after: list[Part] = []
-    place = sum(count for kind, count in net.runs if kind != net.middle)
-    total = place
-    order: list[tuple[str | int, int]] = [("tail", 1), *reversed(net.runs), ("front", 1)]
-    for (part, count), slots in zip(order, found.runs, strict=True):
-        if part == "front":
-            before = []
-        elif part != "tail":
-            before.pop()
+    for part, count, slots, around in _walk(net, found):
         shared, summed = _shared(net, part)
         for index, each in _largest(net, part, count, slots, summed):
-            parts = [*before, *(after if index < summed else shared)]
+            parts = [*around.before, *(around.after if index < summed else shared)]
             if isinstance(part, int):
                 parts.append(Part(part, "saved", count - 1 - each.turn))
                 parts += left_by(net, part, each.turn)
-            if index % 2:
-                name = ON_THEIR_WAY
-            elif part == "tail":
-                name = "loss, backward"
-            elif part == "front":
-                name = "embedding, backward"
-            else:
-                name = BETWEEN if part == net.middle else f"block {place - each.turn} of {total}"
-                name += ", backward"
+            name = ON_THEIR_WAY if index % 2 else around.name(net, part, each.turn)
             one = _moment(net, base, name, parts, (part, index), each, plan)
             if not index % 2:
-                done_moments.append(one)
+                quiet.append(one)
             elif one.bytes > best.bytes:
                 best = one
-        if part == "tail":
-            after.append(Part("tail", "gradients"))
-        elif isinstance(part, int):
-            after += left_by(net, part, count)
-            place -= 0 if part == net.middle else count
-    return [*done_moments, best]
+    return [*quiet, best]
+
+
+class _Around(NamedTuple):
+    """What there is beside a part while gradients come.
+
+    Attributes:
+        before: What earlier parts keep.
+        after: What later parts have left.
+        place: The number of its last block.
+        total: Blocks of the network.
+    """
+
+    before: list[Part]
+    after: list[Part]
+    place: int
+    total: int
+
+    def name(self, net: Sized, part: str | int, turn: int) -> str:
+        """What its backward pass is called."""
+        if not isinstance(part, int):
+            return "loss, backward" if part == "tail" else "embedding, backward"
+        if part == net.middle:
+            return f"{BETWEEN}, backward"
+        return f"block {self.place - turn} of {self.total}, backward"
+
+
+def _walk(net: Sized, found: Passed) -> Iterator[tuple[str | int, int, tuple[Slot, ...], _Around]]:
+    """The parts from the last to the first, how often each comes, and what is around them."""
+    before = [Part("front", "saved"), *(Part(kind, "saved", count) for kind, count in net.runs)]
+    total = sum(count for kind, count in net.runs if kind != net.middle)
+    yield "tail", 1, found.runs[0], _Around(before, [], total, total)
+    after, place = [Part("tail", "gradients")], total
+    for (kind, count), slots in zip(reversed(net.runs), found.runs[1:], strict=False):
+        before = before[:-1]
+        yield kind, count, slots, _Around(before, after, place, total)
+        after = [*after, *left_by(net, kind, count)]
+        place -= 0 if kind == net.middle else count
+    yield "front", 1, found.runs[-1], _Around([], after, 0, total)
 
 
 def after_all(net: Sized, base: Standing, plan: Plan, at: tuple[_At, ...]) -> list[Moment]:

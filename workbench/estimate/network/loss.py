@@ -100,7 +100,10 @@ def cross_entropy(
     held.clear()
     del cast
     if node is not None:
+        # Another loss than the plain one lets nothing be moved (`workbench.training.objective`).
+        offload, tape.offload = tape.offload, tape.offload if special is None else None
         node.save(*(each for each in found if each is not None))
+        tape.offload = offload
     found.clear()
     return tape.new((), 4, "loss", node)
 

@@ -120,7 +120,7 @@ def record(
     tape.passing.clear()
     forward, after_router = _divided(tape.cut(), tape.marks, "router")
     saved, shape, width = tape.live & ~y.storage.bit, y.shape, y.width
-    lasting = saved & ~_moved(tape, left)
+    lasting = saved & ~_moved(s, left)
     del y
     if waiting:
         _wait(tape)
@@ -194,11 +194,14 @@ def _results(found: Any) -> tuple[Tensor, object, tuple[Tensor, ...], tuple[Tens
     return y, left, rest[0] if rest else (), rest[1] if len(rest) > 1 else ()
 
 
-def _moved(tape: Tape, left: object) -> int:
-    """Of what a part has left behind, what is copied to the host by all who keep it."""
-    if tape.offload is None or not isinstance(left, dict):
+def _moved(s: Structure, left: object) -> int:
+    """Of what a part has left behind, what is copied to the host by all who keep it.
+
+    Who computes again keeps what it was called with.
+    """
+    if s.offload is None or s.recompute != "none" or not isinstance(left, dict):
         return 0
-    return _bits(each for each in left.values() if tape.offload.moves(each))
+    return _bits(each for each in left.values() if s.offload.moves(each))
 
 
 def _wait(tape: Tape) -> None:

@@ -183,11 +183,14 @@ def quiet(*, deterministic: bool = True) -> Iterator[None]:
     Args:
         deterministic: Whether to ask for deterministic kernels, as the trainer does.
     """
+    # What an operation remembers for the next call: before, it would not be seen as it is made;
+    # afterwards, it has no values.
+    forget()
     with _deterministic() if deterministic else nullcontext(), _no_collection():
         try:
             yield
         finally:
-            forget()  # what an operation remembers for the next call has no values here
+            forget()
 
 
 @contextmanager
