@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 
 GOALS = {
     "one estimate": 0.3,
+    "one estimate, FSDP": 0.3,
     "estimate and 30 what-ifs": 5.0,
     "estimate and 30 what-ifs, FSDP": 5.0,
     "fit": 300.0,

@@ -115,7 +115,7 @@ def ledger_of(config: Config, setting: Setting) -> Ledger:
     if strategy == "ddp":
         base = ddp.standing(net, updates)
         moments = ddp.moments(net, base, updates=updates, micro_batches=micro_batches)
-        if waits and net.middle is not None:
+        if waits and len(net.runs) > 1:
             fresh = sized(structure, config.model, symbols, accumulating=False)
             moments += ddp.first(fresh, base, updates=updates)
         return Ledger(net, base, moments, updates)

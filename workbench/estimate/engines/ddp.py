@@ -63,8 +63,9 @@ def moments(net: Sized, base: Standing, *, updates: Updates, micro_batches: int)
 def first(net: Sized, base: Standing, *, updates: Updates) -> list[Moment]:
     """The moments of the first of several micro-batches: its gradients come beside the buckets.
 
-    They matter where the first blocks keep far more than the last ones, as the encoder of a t5 that
-    reads more than it writes; elsewhere the last micro-batch needs more.
+    They matter where the first blocks need far more than the last ones, as the encoder of a t5 that
+    reads more than it writes, or a dense block before blocks of experts; where all blocks are alike
+    the last micro-batch needs more.
 
     Args:
         net: The network, as it is where no gradients exist before the backward pass.

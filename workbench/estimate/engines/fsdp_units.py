@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 SOURCE = "torch/distributed/fsdp/_fully_shard/_fsdp_collectives.py"
 
 OWN = (
-    "root", "root_buffer", "root_piece", "root_reduced", "root_part", "root_cast", "root_shards",
-    "root_last", "router_buffer", "head_reduced", "heads",
+    "root", "root_buffer", "root_reduced", "root_part", "root_cast", "root_last", "router_buffer",
+    "head_reduced", "heads",
 )  # fmt: skip
 """What there is once, in the order of `own`."""
 
@@ -41,12 +41,10 @@ EACH = (
 TEXTS = {
     "root": Text("weights of embedding and output, fetched", "4 P", "weights"),
     "root_buffer": Text("buffer that they are fetched into", "4 P", "communication", "gather"),
-    "root_piece": Text("this device's part of them", "4 P/N", "communication", "gather"),
     "root_reduced": Text("buffer of their gradients", "{r} P", "communication"),
     "root_part": Text("this device's part of their sums", "{r} P/N", "communication", "reduce"),
     "root_cast": Text("the same in fp32", "4 P/N", "communication", "reduce"),
     "root_last": Text("gradient of the last of them", "4 n", "gradients"),
-    "root_shards": Text("gradients of the shards", "4 P/N", "gradients", "reduce"),
     "router_buffer": Text(
         "buffer that a router is fetched into", "4 E D", "communication", "gather"
     ),
@@ -124,7 +122,6 @@ class Units:
         shared = shards > 1
         width = travel.reduced
         share = learning // shards
-        stays = not (travel.accumulating or travel.apart)
         router = 0
         if any(each.forward_late for each in net.blocks):
             experts, hidden = net.symbols[_E], net.symbols[_D]
@@ -135,11 +132,9 @@ class Units:
         return (
             whole,
             up(4 * padded, alignment) if shared else 0,
-            up(4 * padded // shards, alignment) if shared and travel.apart else 0,
             up(width * learning, alignment),
             up(width * share, alignment),
             up(4 * share, alignment) if width != 4 else 0,
-            up(4 * share, alignment) if stays else 0,
             up(4 * _last_of(net), alignment) if shared else 0,
             router,
             up(width * head, alignment),

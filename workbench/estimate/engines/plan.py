@@ -31,7 +31,7 @@ class Text(NamedTuple):
 
     Attributes:
         name: What it is.
-        formula: How many bytes; in braces, widths that `Held.texts` puts in.
+        formula: How many bytes; what is in braces is put in when somebody asks.
         category: What they are for.
         stream: Which stream allocates them.
     """

@@ -5,6 +5,7 @@ Read off DeepSpeed 0.19.8 (runtime/fp16/unfused_optimizer.py and runtime/engine.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from workbench.estimate.engines import single
@@ -19,7 +20,7 @@ from workbench.estimate.tensors import trained_weights, weights_of
 if TYPE_CHECKING:
     from workbench.estimate.engines.states import Updates
     from workbench.estimate.engines.zero import Zero
-    from workbench.estimate.engines.zero_sizes import Pieces
+    from workbench.estimate.engines.zero_sizes import Row
     from workbench.estimate.ledger import Category, Moment
     from workbench.estimate.network.network import Sized
 
@@ -57,7 +58,7 @@ def ledger(net: Sized, zero: Zero, updates: Updates) -> tuple[Standing, list[Mom
         passes, grown = Standing.of(*base.lines, line, apart=base.apart), []
     found = single.moments(net, passes, updates=updates, updated=False)
     row = _line(
-        "gradients in a row", f"{width} P", up(width * _row(pieces_of(net, 1)), alignment),
+        "gradients in a row", f"{width} P", up(width * _row(pieces_of(net, 1).rows), alignment),
         "communication",
     )  # fmt: skip
     travel = _line(
@@ -71,10 +72,11 @@ def ledger(net: Sized, zero: Zero, updates: Updates) -> tuple[Standing, list[Mom
     return base, found
 
 
-def _row(pieces: Pieces) -> int:
+@lru_cache(maxsize=256)
+def _row(rows: tuple[Row, ...]) -> int:
     """Numbers of the longest row: one is complete once it is longer than what goes at once."""
     longest = numbers = count = 0
-    for each in placed(pieces.rows, arriving=False):
+    for each in placed(rows, arriving=False):
         numbers, count = numbers + each.numbers, count + 1
         if numbers > _ALL_REDUCE:
             longest, numbers, count = max(longest, numbers * (count > 1)), 0, 0

@@ -76,7 +76,7 @@ class DeepspeedEngine:
         _restore_buffers(model, exact, device)
         if model.compute_dtype != torch.float32:
             # DeepSpeed rounds the model first and makes the fp32 weights from what is left.
-            weights = dict(model.named_parameters())
+            weights: dict[str, torch.Tensor] = dict(model.named_parameters())
             self._masters.set_weights(((name, exact[name]) for name in weights), weights)
 
     @property

@@ -66,10 +66,9 @@ class DataConfig(Section):
     ] = key(
         "text",
         "What a record is. text: its text_field. instruction: prompt and completion, or "
-        "instruction, input and output. chat: messages of a role (system, user, assistant) and "
-        "its content. classification: a text and its label. token_classification: a list of words "
-        "and a list of their labels. preference: two answers. The loss counts answers and labels "
-        "only.",
+        "instruction, input and output. chat: messages of a role and its content. classification: "
+        "a text and its label. token_classification: words and labels. preference: two answers. "
+        "Only answers and labels are learned.",
         changes="which tokens the loss counts",
         unhonoured_values={"preference": NOT_BUILT},
     )

@@ -149,8 +149,8 @@ class TrainingConfig(Section):
         "cosine",
         "How the learning rate falls after the warm-up. warmup_stable_decay falls in the last "
         "tenth unless lr_hold_steps says when; one_cycle rises for 30 % of the training unless a "
-        "warm-up is given; reduce_on_plateau falls to a tenth, but not below lr_end, after more "
-        "than ten evaluations in a row that are no better than the best.",
+        "warm-up is given; reduce_on_plateau falls to a tenth after more than ten evaluations "
+        "without a better one, never below lr_end.",
     )
     lr_end: float = key(
         0.0,
