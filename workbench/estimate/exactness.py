@@ -43,15 +43,15 @@ def why_rough(config: Config) -> str | None:
 def _why_stage_3(config: Config) -> str | None:
     deepspeed = config.deepspeed
     which = "for which weights are whole at a time is not followed from layer to layer"
-    if config.model.model_type == "t5":
-        return f"ZeRO stage 3 over two stacks: memory was up to 24 % off in comparisons, {which}"
-    if config.lora.enabled:
-        return f"ZeRO stage 3 with adapters: memory was up to 8 % off in comparisons, {which}"
-    if config.training.mtp.enabled:
-        return (
-            "ZeRO stage 3 with heads for later tokens: memory was up to 4 % off in comparisons, "
-            f"{which}"
-        )
+    seen = (
+        ("over two stacks", "24", config.model.model_type == "t5"),
+        ("with adapters", "8", config.lora.enabled),
+        ("with heads for later tokens", "4", config.training.mtp.enabled),
+        ("that computes blocks again", "5", config.training.gradient_checkpointing),
+    )
+    for what, percent, applies in seen:
+        if applies:
+            return f"ZeRO stage 3 {what}: memory was up to {percent} % off in comparisons, {which}"
     for name in _WINDOWS:
         if getattr(deepspeed, name) != type(deepspeed).model_fields[name].default:
             return f"deepspeed.{name}: memory was up to 45 % off in comparisons, {which}"
