@@ -89,28 +89,30 @@ class _LinearLoss(torch.autograd.Function):
         grad_weight_VD = torch.zeros_like(weight_VD) if wants.weight else None
         grad_bias_V = torch.zeros_like(bias_V) if wants.bias and bias_V is not None else None
         onednn = refuse_onednn(x_ND[:chunk], weight_cast_VD) is None
-        with by_onednn() if onednn else contextlib.nullcontext():
-            for start in range(0, len(x_ND), chunk):
-                x_CD = x_ND[start : start + chunk]
-                target_C = target_N[start : start + chunk]
+        products = by_onednn if onednn else contextlib.nullcontext
+        for start in range(0, len(x_ND), chunk):
+            x_CD = x_ND[start : start + chunk]
+            target_C = target_N[start : start + chunk]
+            with products():
                 logits_CV = F.linear(x_CD, weight_cast_VD).float()
-                if bias_V is not None:
-                    logits_CV += bias_V
-                if isinstance(loss_of, _Plain):
-                    loss, grad_CV = loss_of(logits_CV, target_C, wants_grad=wants_grad)
-                else:
-                    loss, found_P, grad_CV = _measure(loss_of, logits_CV, target_C, wants_grad)
-                    parts_P = parts_P + found_P
-                total += loss
-                if grad_CV is None:
-                    continue
-                if grad_bias_V is not None:
-                    grad_bias_V += grad_CV.sum(dim=0)
-                grad_cast_CV = grad_CV.to(x_ND.dtype)
-                if grad_x_ND is not None:
+            if bias_V is not None:
+                logits_CV += bias_V
+            if isinstance(loss_of, _Plain):
+                loss, grad_CV = loss_of(logits_CV, target_C, wants_grad=wants_grad)
+            else:
+                loss, found_P, grad_CV = _measure(loss_of, logits_CV, target_C, wants_grad)
+                parts_P = parts_P + found_P
+            total += loss
+            if grad_CV is None:
+                continue
+            if grad_bias_V is not None:
+                grad_bias_V += grad_CV.sum(dim=0)
+            grad_cast_CV = grad_CV.to(x_ND.dtype)
+            if grad_x_ND is not None:
+                with products():
                     grad_x_ND[start : start + chunk] = grad_cast_CV @ weight_cast_VD
-                if grad_weight_VD is not None:
-                    grad_weight_VD += grad_cast_CV.t() @ x_CD
+            if grad_weight_VD is not None:
+                grad_weight_VD += grad_cast_CV.t() @ x_CD
         if wants_grad:
             ctx.save_for_backward(grad_x_ND, grad_weight_VD, grad_bias_V)
         ctx.mark_non_differentiable(parts_P)

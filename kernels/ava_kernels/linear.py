@@ -4,13 +4,15 @@ PyTorch multiplies fp32 matrices with MKL, which treats a CPU that is not Intel'
 AVX-512. oneDNN is inside PyTorch as well and takes no notice of the maker. GFLOP/s on one core of a
 Zen 4 (torch 2.13, medians, a busy machine), MKL and oneDNN:
 
-    rows x in x out        forward      by the input   by the weight
-    2048 x 256 x  256      84    94      91   102       90    96
-    2048 x 256 x  683      51    97      86   102       90    93
-    2048 x 683 x  256      86   101      47    93       59    89
-    2048 x 256 x 1024      72    88      79   101       79    90
-    2048 x 768 x  768      91   101      74    94       94    99
-      64 x 256 x  224      72    68      76    75       65    57
+    rows x in x out        forward      by the input
+    2048 x 256 x  256      84    94      91   102
+    2048 x 256 x  683      51    97      86   102
+    2048 x 683 x  256      86   101      47    93
+    2048 x 256 x 1024      72    88      79   101
+    2048 x 768 x  768      91   101      74    94
+      64 x 256 x  224      72    68      76    75
+
+Gradients of weights stay with MKL, which is about as fast there and takes no memory besides.
 
 PyTorch asks oneDNN only where fp32 matrices *may* be rounded to bf16 on the way, so that is said
 around the products. oneDNN rounds with AMX alone; these CPUs have none, its numbers are whole fp32
@@ -104,7 +106,8 @@ class _ByOneDnn(torch.autograd.Function):
         grad_bias_F = grad_NF.sum(dim=0) if wants_bias else None
         with by_onednn():
             grad_x = (grad_NF @ weight_FD).view(*grad.shape[:-1], -1) if wants_x else None
-            grad_weight_FD = None if x is None else grad_NF.t() @ x.reshape(-1, x.shape[-1])
+        # oneDNN would copy a turned matrix first, into memory that no estimate knows of.
+        grad_weight_FD = None if x is None else grad_NF.t() @ x.reshape(-1, x.shape[-1])
         return grad_x, grad_weight_FD, grad_bias_F
 
 
