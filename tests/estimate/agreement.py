@@ -7,7 +7,6 @@ import statistics
 from typing import TYPE_CHECKING
 
 from tests.estimate.test_ledger import GPU, LARGE, both
-from workbench.estimate.exactness import ROUGH, why_rough
 from workbench.estimate.memory import why_unknown
 
 if TYPE_CHECKING:
@@ -40,16 +39,15 @@ def errors(family: str, make: Make, strategy: str, seeds: range) -> list[float]:
         memory, truth = both(config, hardware)
         assert sum(line.bytes for line in memory.peak.lines()) == memory.allocated
         error = memory.allocated / truth - 1
-        rough = why_rough(config) is not None
-        if truth > LARGE and not rough:
+        if truth > LARGE:
             found.append(abs(error))
-        limit = ROUGH if rough else 0.005 if truth > LARGE else TOYS[strategy]
+        limit = 0.005 if truth > LARGE else TOYS[strategy]
         assert abs(error) <= limit, f"{strategy} {seed}: {error:+.3%}, peak at {memory.peak.name}"
     return found
 
 
 def judge(found: list[float]) -> None:
-    """Many configs: the median is far below the largest error; none where all are rough."""
+    """Many configs: the median is far below the largest error."""
     if not found:
         return
     assert statistics.median(found) <= 0.0005

@@ -20,7 +20,7 @@ def memory_assumptions(config: Config, hardware: HardwareProfile | None) -> tupl
         hardware: The device; None is this machine's CPU.
     """
     rough = why_rough(config)
-    found = [rough] if rough is not None else []
+    found = [] if rough is None else [rough.why]
     data, model = config.data, config.model
     if config.training.compile.enabled:
         found.append(

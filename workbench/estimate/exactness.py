@@ -5,63 +5,75 @@ Everywhere else it is compared with traces of the trainer and held to 0.5 %.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from workbench.config.offload import optimizer_place, parameters_place
-from workbench.config.size import size_of
 
 if TYPE_CHECKING:
     from workbench.config.schema import Config
 
-ROUGH = 0.5
-"""Largest relative error that was seen in the plans named here, rounded up."""
+
+class Rough(NamedTuple):
+    """Why, and by how much.
+
+    Attributes:
+        why: What makes the memory of a plan less certain.
+        within: Largest relative error that was seen in such plans, rounded up.
+    """
+
+    why: str
+    within: float
 
 
-def why_rough(config: Config) -> str | None:
+def why_rough(config: Config) -> Rough | None:
     """What makes the memory of a plan less certain; None where it is as exact as it can be."""
     deepspeed = config.deepspeed
     if not deepspeed.enabled:
         return None
     if config.model.model_type == "t5" and config.training.mixed_precision != "no":
-        return (
+        return Rough(
             "two stacks under DeepSpeed in 16 bits: memory was up to 24 % off in comparisons, for "
-            "learned distances are counted as of fp32 weights"
+            "learned distances are counted as of fp32 weights",
+            0.3,
         )
     places = {optimizer_place(deepspeed), parameters_place(deepspeed)}
     if "nvme" in places:
-        return "with NVMe offload, memory has not been compared: no drive was there"
+        return Rough("with NVMe offload, memory has not been compared: no drive was there", 0.5)
     if deepspeed.zero_stage == 3:
-        return _why_stage_3(config)
+        return _stage_3(config)
     if deepspeed.zero_stage == 1 and "cpu" in places and deepspeed.grad_accum_dtype == "fp32":
-        return (
+        return Rough(
             "ZeRO stage 1 with the optimizer on the host and gradients added up in fp32: memory "
-            "was up to 13 % off in comparisons"
+            "was up to 13 % off in comparisons",
+            0.2,
         )
     return None
 
 
-def _why_stage_3(config: Config) -> str | None:
+def _stage_3(config: Config) -> Rough:
+    """Which weights are whole at a time is not followed from layer to layer."""
     deepspeed = config.deepspeed
     which = "for which weights are whole at a time is not followed from layer to layer"
-    seen = (
-        ("over two stacks", "24", config.model.model_type == "t5"),
-        ("with adapters", "8", config.lora.enabled),
-        ("with heads for later tokens", "4", config.training.mtp.enabled),
-        ("that computes blocks again", "5", config.training.gradient_checkpointing),
-    )
-    for what, percent, applies in seen:
-        if applies:
-            return f"ZeRO stage 3 {what}: memory was up to {percent} % off in comparisons, {which}"
     for name in _WINDOWS:
         if getattr(deepspeed, name) != type(deepspeed).model_fields[name].default:
-            return f"deepspeed.{name}: memory was up to 45 % off in comparisons, {which}"
-    if size_of(config.model).total > deepspeed.stage3_prefetch_bucket_size:
-        # More weights than are fetched ahead at once.
-        return (
-            "ZeRO stage 3: where the peak is in a block, memory was up to 3 % off in comparisons, "
-            f"{which}; where it is at the loss, it was exact"
-        )
-    return None
+            return Rough(
+                f"deepspeed.{name}: memory was up to 45 % off in comparisons, {which}", 0.5
+            )
+    seen = (
+        ("over two stacks", 24, 0.3, config.model.model_type == "t5"),
+        ("with adapters", 8, 0.1, config.lora.enabled),
+        ("with heads for later tokens", 4, 0.1, config.training.mtp.enabled),
+        ("that computes blocks again", 5, 0.1, config.training.gradient_checkpointing),
+    )
+    for what, percent, within, applies in seen:
+        if applies:
+            words = f"ZeRO stage 3 {what}: memory was up to {percent} % off in comparisons, {which}"
+            return Rough(words, within)
+    return Rough(
+        "ZeRO stage 3: where the peak is in a block, memory was up to 3 % off in comparisons, "
+        f"{which}; where it is at the loss, it was exact",
+        0.05,
+    )
 
 
 _WINDOWS = (
