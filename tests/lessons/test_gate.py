@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from tests.amounts import LONG
 from tests.lessons.conftest import TINY
 from tests.lessons.gate import Case, Mutant, record, run_gate
 from workbench.lessons import validation
@@ -65,9 +67,14 @@ async def test_the_gate_passes_a_good_lesson_and_no_bad_one(tmp_path: Path) -> N
     assert "mutant 2 is about gone, which is no check" in found
 
 
+# Every other lesson in CI; what all of them left behind at the gate is judged below.
+RECORDING = os.environ.get("AVA_RECORD_RECEIPTS") == "1"
+GATED = IDS if LONG or RECORDING else IDS[::2]
+
+
 @pytest.mark.parametrize(
     "name",
-    [pytest.param(name, marks=() if name == FIRST else pytest.mark.slow) for name in IDS],
+    [pytest.param(name, marks=() if name == FIRST else pytest.mark.slow) for name in GATED],
 )
 async def test_the_lesson_passes_the_gate(name: str, tmp_path: Path) -> None:
     case = Case.of(_lesson(name))
