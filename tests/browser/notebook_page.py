@@ -140,10 +140,12 @@ class NotebookPage:
         )
 
     async def theme(self, name: str) -> None:
-        """Change the theme and wait until its style is on the page."""
+        """Change the theme and wait until its style is on the page, and nothing lies over it."""
         await self.command("apputils:change-theme", theme=name)
         await self.page.wait_for_function(
-            "name => document.body.dataset.jpThemeName === name", arg=name
+            "name => document.body.dataset.jpThemeName === name"
+            " && document.getElementById('jupyterlab-splash') === null",
+            arg=name,
         )
 
     # cells
