@@ -12,23 +12,18 @@ import torch
 
 from tests.amounts import seeds
 from tests.estimate import engine_configs
+from tests.estimate.test_ledger import GPU, LARGE, both
 from workbench.estimate.exactness import why_rough
 from workbench.estimate.memory import memory_of, why_unknown
-from workbench.hardware.devices import device
 from workbench.training.engines.deepspeed_start import load_deepspeed
-from workbench.training.tracer.trace import trace
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from workbench.config.schema import Config
 
-LARGE = 50 * 2**20
-GPU = device("h100_80gb")
-
 # DeepSpeed's imports, some of them late.
 pytestmark = pytest.mark.filterwarnings("ignore:.*torch.jit.*:DeprecationWarning")
-DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 ENGINES: dict[str, Callable[[random.Random], Config]] = {
     **{
@@ -76,18 +71,11 @@ def errors_of(engine: str, seeds: Iterable[int]) -> list[Error]:
         hardware = None if on_host else rng.choice([None, GPU])
         config = ENGINES[engine](rng)
         assert not why_unknown(config)
-        memory = memory_of(config, hardware)
-        setting = memory.setting
-        traced = trace(
-            config,
-            compute_dtype=DTYPES[setting.precision],
-            recompute=setting.recompute,
-            cpu=setting.cpu,
-        )
+        memory, truth = both(config, hardware)
         assert sum(line.bytes for line in memory.peak.lines()) == memory.allocated
-        error = memory.allocated / traced.peak - 1
-        what = f"{engine} {seed}: {error:+.3%} of {traced.peak}, peak at {memory.peak.name}"
-        large = traced.peak > LARGE
+        error = memory.allocated / truth - 1
+        what = f"{engine} {seed}: {error:+.3%} of {truth}, peak at {memory.peak.name}"
+        large = truth > LARGE
         limit = 0.005 if large else 0.05
         rough = why_rough(config)
         if rough is not None:

@@ -12,13 +12,12 @@ import torch
 
 from tests.amounts import seeds
 from tests.estimate import engine_configs
-from tests.estimate.test_ledger_engines import DTYPES, GPU, LARGE
+from tests.estimate.test_ledger import GPU, LARGE, both
 from workbench.config.schema import Config
 from workbench.estimate.engines.zero_flow import Flow, Gradient, Plan
 from workbench.estimate.exactness import why_rough
 from workbench.estimate.memory import memory_of, why_unknown
 from workbench.training.engines.deepspeed_start import load_deepspeed
-from workbench.training.tracer.trace import trace
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -44,19 +43,12 @@ def errors(stage: int, some: Iterable[int], *, offload: bool) -> list[float]:
         hardware = None if offload else rng.choice([None, GPU])
         config = engine_configs.any_zero(rng, stage, offload=offload)
         assert not why_unknown(config)
-        memory = memory_of(config, hardware)
-        setting = memory.setting
-        traced = trace(
-            config,
-            compute_dtype=DTYPES[setting.precision],
-            recompute=setting.recompute,
-            cpu=setting.cpu,
-        )
+        memory, truth = both(config, hardware)
         for moment in memory.moments:
             assert sum(line.bytes for line in moment.lines()) == moment.bytes
-        if traced.peak <= LARGE:
+        if truth <= LARGE:
             continue
-        error = memory.allocated / traced.peak - 1
+        error = memory.allocated / truth - 1
         rough = why_rough(config)
         where = f"stage {stage}, seed {seed}: {error:+.3%}, peak at {memory.peak.name}"
         assert abs(error) <= (rough.within if rough else 0.005), where
@@ -87,6 +79,22 @@ def plan(**keys: Any) -> Plan:
         "pieces": (8, 8), "own": 12, "alignment": 1,
     }  # fmt: skip
     return Plan(**given | keys)
+
+
+@pytest.mark.parametrize(
+    "keys",
+    [
+        {"round_robin_gradients": True},
+        {"reduce_scatter": False},
+        {"grad_accum_dtype": "fp32", "offload_optimizer": {"device": "cpu"}},
+    ],
+)
+def test_what_was_seen_to_miss_is_said(keys: dict[str, Any]) -> None:
+    assert why_rough(zero(zero_stage=2)) is None
+    rough = why_rough(zero(zero_stage=2, **keys))
+    assert rough is not None
+    assert "16 %" in rough.why
+    assert 0.16 < rough.within <= 0.2
 
 
 def test_a_bucket_is_emptied_when_the_next_gradient_does_not_fit() -> None:
