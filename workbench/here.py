@@ -44,10 +44,9 @@ def fits_here(plan: Plan) -> bool | None:
         estimate = Estimate.of(config, hardware)
         if cards or processes == 1 or estimate.capacity is None:
             return estimate.fits
-        fits = processes * estimate.needed <= estimate.capacity
+        return processes * estimate.needed <= estimate.capacity
     except (WorkbenchError, ArithmeticError, LookupError, ValueError):
         return None  # the recipe's own page says what is wrong with it
-    return None if fits and estimate.memory is None else fits
 
 
 def why_not_here(config: Config, hardware: HardwareProfile | None) -> str | None:

@@ -317,8 +317,7 @@ def _row(
     per_second, per_token = flops_reached(done.config, short.step_seconds, cpu=done.cpu)
     held = short.reserved
     if done.cpu:
-        memory = Estimate.of(done.config, hardware).memory
-        held = None if memory is None else memory.allocated
+        held = Estimate.of(done.config, hardware).memory.allocated
     context = None if done.process is None or held is None else max(0, done.process - held)
     return {
         "t": time.time(),
@@ -350,18 +349,19 @@ def _beside(prediction: Estimate, done: _Run, known: Constants) -> dict[str, Any
 
 def _figures(prediction: Estimate, done: _Run, known: Constants) -> Iterator[Figure]:
     memory, speed, short = prediction.memory, prediction.speed, done.short
-    held = None if memory is None else memory.allocated
+    held = memory.allocated
     if done.cpu:
         words = "largest resident memory; the ledger's tensors and what any process takes here"
-        whole = None if held is None or known.context is None else held + known.context
+        whole = None if known.context is None else held + known.context
         yield Figure("process", "bytes", whole, done.process, words)
     else:
         yield Figure("allocated", "bytes", held, short.allocated, "tensors, as torch counts them")
-        held = None if memory is None else memory.reserved
-        yield Figure("reserved", "bytes", held, short.reserved, "what torch holds of the GPU")
-        whole = None if memory is None else memory.process
-        if held is not None and known.context is not None:
-            whole = held + known.context
+        yield Figure(
+            "reserved", "bytes", memory.reserved, short.reserved, "what torch holds of the GPU"
+        )
+        whole = memory.process
+        if memory.reserved is not None and known.context is not None:
+            whole = memory.reserved + known.context
         yield Figure("process", "bytes", whole, done.process, "what the driver counts as taken")
     rate = None if speed is None else speed.tokens_per_second.likely
     yield Figure("tokens/s", "tokens/s", rate, short.tokens_per_second, _TIMED)
@@ -370,10 +370,8 @@ def _figures(prediction: Estimate, done: _Run, known: Constants) -> Iterator[Fig
 
 
 def _notes(plan: Plan, prediction: Estimate, done: _Run) -> Iterator[str]:
-    if prediction.unknown:
-        yield f"the ledger has no lines for {', '.join(prediction.unknown)}"
     short, memory = done.short, prediction.memory
-    if memory is not None and memory.setting.precision != short.precision:
+    if memory.setting.precision != short.precision:
         said = memory.setting.precision
         yield f"predicted for {said}, and the trainer computed in {short.precision}"
     if plan.config.data.format != "text":

@@ -16,9 +16,9 @@ class Figures(NamedTuple):
     """What an estimate comes to, to be compared with that of the plan before the last edit.
 
     Attributes:
-        needed: Bytes of one device; the least of them where not all are known.
+        needed: Bytes of one device.
         categories: Bytes of each category at the peak, in the order of the bar.
-        largest: Name and bytes of the largest line at the peak; None where lines are not known.
+        largest: Name and bytes of the largest line at the peak.
         tokens_per_second: Over all devices.
         hours: From the first step to the last.
         dollars: Of all devices.
@@ -26,7 +26,7 @@ class Figures(NamedTuple):
 
     needed: int
     categories: dict[str, int]
-    largest: tuple[str, int] | None
+    largest: tuple[str, int]
     tokens_per_second: float | None
     hours: float | None
     dollars: float | None
@@ -36,15 +36,14 @@ class Figures(NamedTuple):
         """The figures of an estimate."""
         from workbench.estimate.ledger import Category
 
-        memory, speed = estimate.memory, estimate.speed
-        lines = [] if memory is None else memory.peak.lines()
+        speed, lines = estimate.speed, estimate.memory.peak.lines()
         categories = dict.fromkeys(get_args(Category), 0)
         for line in lines:
             categories[line.category] += line.bytes
         return cls(
             estimate.needed,
             {name: size for name, size in categories.items() if size},
-            (lines[0].name, lines[0].bytes) if lines else None,
+            (lines[0].name, lines[0].bytes),
             None if speed is None else speed.tokens_per_second.likely,
             None if estimate.time is None else estimate.time.likely,
             None if estimate.cost is None else estimate.cost.likely,
@@ -91,7 +90,7 @@ class Outlook(NamedTuple):
         if self.estimate is None or self.now is None:
             return None
         fits = self.estimate.fits
-        if fits is None and self.machine is not None and self.estimate.memory is not None:
+        if fits is None and self.machine is not None:
             return self.now.needed <= self.machine
         return fits
 

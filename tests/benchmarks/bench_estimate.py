@@ -89,8 +89,7 @@ def tasks() -> dict[str, Callable[[], object]]:
 
     def estimate(config: Config) -> object:
         found = Estimate.of(config, card)
-        memory = found.memory
-        return None if memory is None else memory.allocated, found.speed, found.bill
+        return found.memory.allocated, found.speed, found.bill
 
     def all_of_them(config: Config) -> object:
         return estimate(config), what_if(config, card, cards=cards)

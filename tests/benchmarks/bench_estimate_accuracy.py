@@ -147,8 +147,7 @@ def row(case: Case) -> Row:
     from workbench.training.tracer.deep import trace_deep
 
     hardware = device("h100_80gb")
-    memory = Estimate.of(case.config, hardware).memory
-    said = {} if memory is None else {OURS: memory.allocated}
+    said = {OURS: Estimate.of(case.config, hardware).memory.allocated}
     said |= {answer.name: answer.bytes for answer in answers(case.config, hardware)}
     return Row(case.name, int(trace_deep(case.config, hardware)["peak"]), said)
 

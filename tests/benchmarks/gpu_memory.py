@@ -37,7 +37,6 @@ from workbench.config.schema import Config
 from workbench.estimate.estimate import Estimate
 from workbench.estimate.fit import largest_micro_batch
 from workbench.estimate.fit.edits import changed
-from workbench.estimate.memory import why_unknown
 from workbench.hardware.here import with_memory
 
 if TYPE_CHECKING:
@@ -88,8 +87,8 @@ def _drawn(rng: random.Random, hardware: HardwareProfile, number: int) -> Iterat
     done = 0
     while done < number:
         config = _config(rng)
-        memory = None if why_unknown(config) else Estimate.of(config, hardware).memory
-        if memory is None or not 0.02 < memory.allocated / hardware.memory_bytes < 0.9:
+        memory = Estimate.of(config, hardware).memory
+        if not 0.02 < memory.allocated / hardware.memory_bytes < 0.9:
             continue
         yield Case(f"drawn {done}", config)
         done += 1
@@ -226,7 +225,6 @@ def _on_cpu(engine: Any, config: Config) -> dict[str, Any]:
 def judge(case: Case, hardware: HardwareProfile) -> dict[str, Any]:
     """Run one config in a process of its own, beside its prediction."""
     memory = Estimate.of(case.config, hardware).memory
-    assert memory is not None, "the ledger has lines for every case"
     given = {
         "config": case.config.model_dump(mode="json"),
         "device": "cpu" if hardware.kind == "cpu" else "cuda",

@@ -42,7 +42,6 @@ def llama(**sections: object) -> Config:
 
 def test_all_of_it_fits_together() -> None:
     found = Estimate.of(llama(), H100)
-    assert found.memory is not None
     assert found.speed is not None
     assert found.bill is not None
     assert found.time is not None
@@ -89,39 +88,6 @@ def test_an_end_that_nobody_knows() -> None:
     assert counted.steps == 500
 
 
-def test_the_least_is_told_where_the_ledger_has_no_lines(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("workbench.estimate.estimate.why_unknown", lambda _config: ["a new key"])
-    sections = {"parallel": {"tensor_parallel_size": 2, "devices_per_node": 2}}
-    found = Estimate.of(llama(**sections), H100)
-    p = found.size.total
-    assert found.memory is None
-    assert [line.bytes for line in found.floor] == [2 * p, 2 * p, 4 * p]
-    assert found.fits is None, "the least fits, and nobody knows about the rest"
-    assert any("a new key" in each for each in found.assumptions)
-    large = llama(model={"hidden_size": 8192, "num_layers": 40}, **sections)
-    assert Estimate.of(large, device("t4")).fits is False
-
-
-@pytest.mark.parametrize(
-    ("sections", "bytes_per_parameter"),
-    [
-        ({"parallel": {"strategy": "fsdp", "devices_per_node": 4}}, (1, 1, 2)),
-        ({"deepspeed": {"enabled": True, "zero_stage": 1}}, (2, 2, 12 / 4)),
-        ({"deepspeed": {"enabled": True, "zero_stage": 2}}, (2, 2 / 4, 12 / 4)),
-        ({"deepspeed": {"enabled": True, "zero_stage": 3}}, (2 / 4, 2 / 4, 12 / 4)),
-    ],
-)
-def test_the_least_is_divided_as_the_engine_divides(
-    sections: dict[str, dict[str, object]], bytes_per_parameter: tuple[float, ...]
-) -> None:
-    parallel = {"devices_per_node": 4} | sections.get("parallel", {})
-    found = Estimate.of(llama(**{**sections, "parallel": parallel}), H100)
-    p = found.size.total
-    assert [line.bytes for line in found.floor] == [round(each * p) for each in bytes_per_parameter]
-    assert found.memory is not None
-    assert found.memory.allocated >= sum(line.bytes for line in found.floor)
-
-
 def test_what_upstream_builds_of_its_largest_preset() -> None:
     plan = plan_from(layers=["gpu/base", "hardware/h100_80gb"])
     found = ava_size(plan.config.model, plan.composed.stack)
@@ -150,7 +116,7 @@ def test_a_warm_estimate_is_cheap() -> None:
     def once() -> float:
         started = time.process_time()
         found = Estimate.of(config, H100)
-        assert found.memory is not None
+        assert found.memory.allocated
         assert found.speed is not None
         assert found.bill is not None
         return time.process_time() - started

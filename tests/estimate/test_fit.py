@@ -29,7 +29,7 @@ from workbench.estimate.fit.judge import Judge, need_of
 from workbench.estimate.fit.pace import Pacer
 from workbench.estimate.fit.search import divisors
 from workbench.estimate.fit.variants import variants
-from workbench.estimate.memory import memory_of, why_unknown
+from workbench.estimate.memory import memory_of
 from workbench.hardware.devices import device, names
 
 GPU = device("h100_80gb")
@@ -69,7 +69,6 @@ def test_what_is_proposed_fits_and_keeps_the_step(devices: int) -> None:
     for each in result.proposals:
         after = Batch.of(each.config, Degrees.of(each.config).data)
         assert (after.sequences, after.tokens) == (before.sequences, before.tokens)
-        assert each.need is not None
         assert each.need.bytes == need_of(memory_of(each.config, GPU)).bytes <= usable
         assert each.headroom == int(usable) - each.need.bytes
         assert (
@@ -87,7 +86,7 @@ def test_best_first_is_the_order_of_all() -> None:
     for variant, micro in product(variants(config, GPU, DENSE), divisors(32)):
         edits = {"training.batch_size": micro, "training.gradient_accumulation_steps": 32 // micro}
         one = changed(variant.config, edits)
-        if not why_unknown(one) and judge.fits(judge.need(one)):
+        if judge.fits(judge.need(one)):
             best = min(best, pacer(one).order)
     found = fit(config, GPU, limits=DENSE).best
     assert found is not None
@@ -101,7 +100,7 @@ def test_each_row_takes_less_than_the_faster_ones(batch: int) -> None:
     config = plan(parallel={"devices_per_node": 8}, training={"batch_size": batch})
     rows = on("h100_80gb", config).proposals
     others = [each for each in rows if each.edits]
-    needs = [each.need.bytes for each in others if each.need is not None]
+    needs = [each.need.bytes for each in others]
     assert needs == sorted(needs, reverse=True)
     assert len(set(needs)) == len(needs)
     assert all(each.pace.order <= 1.5 * others[0].pace.order for each in others)
@@ -116,7 +115,7 @@ def test_offload_counts_the_host_s_memory() -> None:
     for each in result.proposals:
         assert "cpu" not in " ".join(each.changes)
     assert not result.proposals
-    host = [each for each in result.nearest if each.need is not None and each.need.host]
+    host = [each for each in result.nearest if each.need.host]
     assert host
     assert all(each.fits is False for each in host)
 
@@ -222,19 +221,10 @@ def _spread(config: Config, devices: int) -> dict[str, Any]:
     }
 
 
-def test_what_the_ledger_does_not_know_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    config = plan()
-    monkeypatch.setattr("workbench.estimate.fit.judge.why_unknown", lambda _: ["something"])
-    result = fit(config, GPU)
-    assert result.plan.need is None
-    assert not result.proposals
-    assert result.unjudged
-    assert largest_micro_batch(config, GPU).unknown
-
-
 def test_without_a_known_memory_nothing_is_judged() -> None:
     result = fit(plan(), None)
     assert result.plan.fits is None
+    assert not largest_micro_batch(plan(), None).judged
     assert not result.proposals
     assert any("not known" in note for note in result.notes)
 

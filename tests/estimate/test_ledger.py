@@ -86,13 +86,6 @@ def test_deeper_by_a_block_is_larger_by_a_block() -> None:
     assert peak(41)["loss"] - peak(40)["loss"] == peak(81)["loss"] - peak(80)["loss"]
 
 
-def test_what_the_ledger_has_no_lines_for_is_said() -> None:
-    plan = Config.model_validate({"model": {"num_experts": 4, "num_experts_per_token": 2}})
-    estimate = Estimate.of(plan, GPU)
-    assert estimate.memory is None or not estimate.unknown
-    assert estimate.size is not None
-
-
 def test_an_estimate_is_data_for_programs() -> None:
     data = Estimate.of(random_config(random.Random(3), "ddp"), GPU).to_dict()
     peak = data["memory"]["peak"]

@@ -16,7 +16,7 @@ from tests.estimate.test_ledger import GPU, LARGE, both
 from workbench.config.schema import Config
 from workbench.estimate.engines.zero_flow import Flow, Gradient, Plan
 from workbench.estimate.exactness import why_rough
-from workbench.estimate.memory import memory_of, why_unknown
+from workbench.estimate.memory import memory_of
 from workbench.training.engines.deepspeed_start import load_deepspeed
 
 if TYPE_CHECKING:
@@ -42,7 +42,6 @@ def errors(stage: int, some: Iterable[int], *, offload: bool) -> list[float]:
         rng = random.Random(f"any zero {stage}{', offload' * offload}-{seed}")
         hardware = None if offload else rng.choice([None, GPU])
         config = engine_configs.any_zero(rng, stage, offload=offload)
-        assert not why_unknown(config)
         memory, truth = both(config, hardware)
         for moment in memory.moments:
             assert sum(line.bytes for line in moment.lines()) == moment.bytes

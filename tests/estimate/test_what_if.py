@@ -8,7 +8,7 @@ from tests.estimate.test_fit import plan
 from workbench.config.schema import Config
 from workbench.estimate.fit.edits import changed
 from workbench.estimate.fit.judge import need_of
-from workbench.estimate.memory import memory_of, why_unknown
+from workbench.estimate.memory import memory_of
 from workbench.estimate.what_if import WhatIf, what_if
 from workbench.hardware.devices import device, names
 
@@ -28,13 +28,9 @@ def test_each_is_what_the_same_change_by_hand_gives(devices: int) -> None:
     found = what_if(config, GPU, cards=[device("h200")])
     first = found[0]
     assert first.group == "plan"
-    assert first.need is not None
     for each in found:
         other = changed(config, each.edits)
         hardware = device("h200") if each.group == "card" else GPU
-        assert each.unknown == tuple(why_unknown(other))
-        if each.need is None:
-            continue
         assert each.need.bytes == need_of(memory_of(other, hardware)).bytes
         if each is not first:
             assert each.edits
@@ -49,10 +45,9 @@ def test_each_card_has_what_it_would_have_alone(precision: str) -> None:
     assert len(found) == len(cards) - 1
     for each in found:
         card = device(each.name)
-        assert each.need is not None
         assert each.need.bytes == need_of(memory_of(config, card)).bytes
         first = what_if(changed(config, each.edits), card)[0]
-        assert (each.need.bytes, each.fits) == (first.need and first.need.bytes, first.fits)
+        assert (each.need.bytes, each.fits) == (first.need.bytes, first.fits)
         assert each.pace.seconds == first.pace.seconds
 
 

@@ -60,10 +60,11 @@ def test_what_is_proposed_takes_less_and_keeps_the_step() -> None:
     assert "gradient_accumulation_steps" not in fixes
 
 
-def test_a_plan_that_the_ledger_does_not_know_still_gets_advice(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr("workbench.estimate.memory.why_unknown", lambda _: ["something"])
+def test_a_ledger_that_fails_does_not_hide_the_advice(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise ArithmeticError
+
+    monkeypatch.setattr("workbench.estimate.memory.memory_of", fail)
     told = explain(MemoryError(), config())
     assert "at the peak" not in str(told.fix)
     assert "batch_size 3" in str(told.fix)

@@ -92,7 +92,7 @@ def _figures(estimate: Estimate) -> dict[str, float]:
     speed, time, cost = estimate.speed, estimate.time, estimate.cost
     found: dict[str, float | None] = {
         "parameters": estimate.size.total,
-        "memory": estimate.needed if estimate.memory is not None else None,
+        "memory": estimate.needed,
         "tokens per step": estimate.batch.tokens,
         "tokens per second": None if speed is None else speed.tokens_per_second.likely,
         "hours": None if time is None else time.likely,

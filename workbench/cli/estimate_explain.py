@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from rich.text import Text
 
 from workbench import units
-from workbench.cli.estimate_words import flop, peak_lines
+from workbench.cli.estimate_words import flop
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -23,28 +23,22 @@ def explained(asked: Question) -> Iterator[Text]:
     estimate = asked.estimate
     memory = estimate.memory
     yield from _head("moments of a step")
-    if memory is not None:
-        for moment in memory.moments:
-            here = "  ← the peak" if moment is memory.peak else ""
-            yield Text(f"  {units.size(moment.bytes):>10}  {moment.name}{here}")
-        yield from _head(f"memory of one device at “{memory.peak.name}”")
-    else:
-        yield Text("  not known: " + ", ".join(estimate.unknown))
-        yield from _head("the least memory of one device")
+    for moment in memory.moments:
+        here = "  ← the peak" if moment is memory.peak else ""
+        yield Text(f"  {units.size(moment.bytes):>10}  {moment.name}{here}")
+    yield from _head(f"memory of one device at “{memory.peak.name}”")
     sources: list[str] = []
-    total = estimate.needed if memory is None else memory.allocated
-    yield from _table(peak_lines(estimate), total, sources)
-    if memory is not None:
-        others = {
-            "on top of it, on the device": estimate.beyond,
-            "main memory of a node": memory.host,
-            "drives of a node": memory.nvme,
-            "checkpoints": memory.disk,
-        }
-        for name, found in others.items():
-            if found:
-                yield from _head(name)
-                yield from _table(found, sum(line.bytes for line in found), sources)
+    yield from _table(memory.peak.lines(), memory.allocated, sources)
+    others = {
+        "on top of it, on the device": estimate.beyond,
+        "main memory of a node": memory.host,
+        "drives of a node": memory.nvme,
+        "checkpoints": memory.disk,
+    }
+    for name, found in others.items():
+        if found:
+            yield from _head(name)
+            yield from _table(found, sum(line.bytes for line in found), sources)
     yield from _head("sources")
     for number, source in enumerate(sources, start=1):
         yield Text(f"  [{number}] {source}")
@@ -93,8 +87,6 @@ def _symbols(estimate: Estimate) -> Iterator[Text]:
     from workbench.estimate.network.symbols import CUDA_ALIGNMENT, MEANINGS, symbols_of
 
     memory = estimate.memory
-    if memory is None:
-        return
     setting = memory.setting
     values = symbols_of(
         estimate.config,

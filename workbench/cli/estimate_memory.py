@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from rich.text import Text
 
 from workbench import units
-from workbench.cli.estimate_words import LABEL, peak_lines, row, width
+from workbench.cli.estimate_words import LABEL, row, width
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,18 +31,15 @@ def memory_rows(estimate: Estimate) -> Iterator[Text]:
     """Memory of one device at its peak, and what lies elsewhere."""
     memory = estimate.memory
     totals: dict[str, int] = {}
-    lines = peak_lines(estimate)
+    lines = memory.peak.lines()
     for line in (*lines, *estimate.beyond):
         totals[line.category] = totals.get(line.category, 0) + line.bytes
     allocated, needed = sum(line.bytes for line in lines), sum(totals.values())
-    if memory is None:
-        yield from row("memory", "of one device, without what the ledger has no lines for")
-    else:
-        yield from row(
-            "memory",
-            f"of one device at its peak, “{memory.peak.name}”, the largest of "
-            f"{len(memory.moments)} moments of a step",
-        )
+    yield from row(
+        "memory",
+        f"of one device at its peak, “{memory.peak.name}”, the largest of "
+        f"{len(memory.moments)} moments of a step",
+    )
     for category, character in _CATEGORIES.items():
         if totals.get(category):
             share = totals[category] / needed
@@ -80,12 +77,11 @@ def _beyond(estimate: Estimate, allocated: int) -> Iterator[Text]:
     """What comes on top on the device, and what lies elsewhere."""
     memory = estimate.memory
     rows: list[tuple[str, int | None]] = [("allocated", allocated)]
-    if memory is not None:
-        rows += [("reserved", memory.reserved), ("process", memory.process)]
-        for name, found in (("host", memory.host), ("nvme", memory.nvme), ("disk", memory.disk)):
-            rows.append((name, sum(line.bytes for line in found) or None))
+    rows += [("reserved", memory.reserved), ("process", memory.process)]
+    for name, found in (("host", memory.host), ("nvme", memory.nvme), ("disk", memory.disk)):
+        rows.append((name, sum(line.bytes for line in found) or None))
     meanings = {
-        "allocated": "tensors" if memory is not None else "the least that must be there",
+        "allocated": "tensors",
         "reserved": "with the gaps of the allocator's pools",
         "process": "with the device's context (nvidia-smi)",
         "host": "main memory of a node",

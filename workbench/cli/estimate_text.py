@@ -16,7 +16,6 @@ from workbench.cli.estimate_words import (
     dollars,
     flop,
     hours,
-    peak_lines,
     row,
     seconds,
 )
@@ -68,18 +67,11 @@ def device_of(asked: Question) -> str:
 
 def _verdict(asked: Question) -> Iterator[Text]:
     estimate, capacity = asked.estimate, asked.estimate.capacity
-    least = "" if estimate.memory is not None else "at least "
-    needed = f"{least}{units.size(estimate.needed)}"
+    needed = units.size(estimate.needed)
     each = " each" if devices_of(estimate) > 1 else ""
-    if estimate.fits is None or capacity is None:
+    if capacity is None:
         word, style = "does it fit?", "bold yellow"
-        if capacity is None:
-            text = f"it needs {needed}{each}; the memory of {device_of(asked)} is not known"
-        else:
-            text = (
-                f"it needs {needed}{each} of the {units.size(capacity)} of {device_of(asked)}, "
-                "and the ledger has no lines for all of it"
-            )
+        text = f"it needs {needed}{each}; the memory of {device_of(asked)} is not known"
     elif not estimate.fits and estimate.needed <= capacity:
         assert estimate.host_headroom is not None
         word, style = "does not fit", "bold red"
@@ -109,23 +101,21 @@ def _verdict(asked: Question) -> Iterator[Text]:
 
 
 def _dominant(estimate: Estimate) -> str:
-    found = peak_lines(estimate)
+    found = estimate.memory.peak.lines()
     total = sum(line.bytes for line in found)
     line = found[0]
     return f"{line.name}: {units.size(line.bytes)}, {line.bytes / total:.0%} of it ({line.formula})"
 
 
-def _fewest(estimate: Estimate) -> str:
-    """How many devices at least, where the search could not judge any plan."""
-    assert estimate.capacity is not None
-    states = sum(line.bytes for line in estimate.floor)
-    fewest = -(-states // estimate.capacity)
-    if fewest < 2 or estimate.batch.devices > 1:
-        return "nothing that was tried"
-    return (
-        f"nothing on one device; {fewest} of them hold its weights, gradients and optimizer, "
-        "sharded, and nothing else: take more"
-    )
+def _nothing(estimate: Estimate) -> str:
+    """What was tried in vain, and what keeps the search from more."""
+    batch = estimate.batch
+    if batch.sequences == batch.devices and batch.sequences < 64:
+        return (
+            f"nothing with {batch.equation()}: more devices could share the weights, but each "
+            "needs a sequence of its own, so give a step more of them"
+        )
+    return "nothing that was tried, neither more devices of its kind nor one of another"
 
 
 def _remedy(estimate: Estimate, found: Any) -> Iterator[Text]:
@@ -133,12 +123,12 @@ def _remedy(estimate: Estimate, found: Any) -> Iterator[Text]:
     plans = [(each, "") for each in found.proposals]
     plans += [(each.best, _hardware(each)) for each in found.remedies]
     if not plans:
-        yield from row("would fit", "; ".join([_fewest(estimate), *found.notes]))
+        yield from row("would fit", "; ".join([_nothing(estimate), *found.notes]))
         return
     known = [(plan, where) for plan, where in plans if plan.pace.dollars is not None]
     plan, where = min(known, key=lambda each: each[0].pace.dollars) if known else plans[0]
     text = "; ".join([where, *plan.changes] if where else plan.changes)
-    cost = [] if plan.need is None else [f"{units.size(plan.need.bytes)} a device"]
+    cost = [f"{units.size(plan.need.bytes)} a device"]
     if plan.pace.hours is not None:
         cost.append(units.duration(plan.pace.hours * 3600))
     if plan.pace.dollars is not None:

@@ -39,11 +39,6 @@ def beside(asked: Question) -> Iterator[Text]:
     yield Text()
     yield Text("traced with the trainer's own code", style="bold")
     yield from _told(found)
-    if memory is None:
-        yield Text(
-            f"  {'ledger':<10}{'–':>10}  has no lines for {', '.join(asked.estimate.unknown)}"
-        )
-        return
     error = memory.allocated / found.peak - 1
     off = abs(error) > _AGREES
     yield Text(f"  {'ledger':<10}{units.size(memory.allocated):>10}  at “{memory.peak.name}”")

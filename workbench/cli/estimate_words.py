@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from workbench.estimate.estimate import Estimate
-    from workbench.estimate.ledger import Line
     from workbench.estimate.speed import Interval
 
 LABEL = 13
@@ -49,13 +48,6 @@ def devices_of(estimate: Estimate) -> int:
     """Devices over all nodes."""
     parallel = estimate.config.parallel
     return parallel.num_nodes * parallel.devices_per_node
-
-
-def peak_lines(estimate: Estimate) -> list[Line]:
-    """The lines of the largest moment; of the least where memory is not known."""
-    if estimate.memory is None:
-        return sorted(estimate.floor, key=lambda line: -line.bytes)
-    return estimate.memory.peak.lines()
 
 
 def billions(count: int) -> str:

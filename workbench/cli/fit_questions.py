@@ -38,10 +38,9 @@ def _bound(question: str, asked: Asked, *, json: bool) -> int:
         return 0 if found.value else 1
     noun = "largest micro-batch" if batch else "longest sequence"
     unit = "sequences" if batch else "tokens"
-    if found.unknown:
-        sys.stdout.write(
-            f"the {noun} is not known: the ledger has no lines for {', '.join(found.unknown)}\n"
-        )
+    if not found.judged:
+        title = asked.hardware.title
+        sys.stdout.write(f"the {noun} is not known, for nobody knows how much memory {title} has\n")
         return 1
     if not found.value:
         least = "one sequence" if batch else "64 tokens"
@@ -72,19 +71,12 @@ def _taken(found: Bound, asked: Asked) -> str:
 
 def _smallest_card(asked: Asked, *, json: bool) -> int:
     from workbench.estimate.fit import cards
-    from workbench.estimate.memory import why_unknown
     from workbench.hardware.devices import device, names
 
     config = asked.plan.config
-    if missing := why_unknown(config):
-        if json:
-            print_json({"cards": [], "unknown": missing})
-        else:
-            sys.stdout.write(f"not known: the ledger has no lines for {', '.join(missing)}\n")
-        return 1
     found = cards(config, [device(name) for name in names()], margin=asked.limits.margin)
     if json:
-        print_json({"cards": [card.to_dict() for card in found], "unknown": []})
+        print_json({"cards": [card.to_dict() for card in found]})
         return 0 if any(card.fits for card in found) else 1
     from rich.table import Table
 
@@ -155,7 +147,7 @@ def _cells(each: WhatIf, *, first: bool, timed: bool) -> list[str]:
     cells = [
         each.group if first else "",
         each.name,
-        "not known" if each.need is None else units.size(each.need.bytes),
+        units.size(each.need.bytes),
         ""
         if more is None
         else f"{'+' if more > 0 else '-' if more < 0 else ''}{units.size(abs(more))}",

@@ -42,7 +42,7 @@ def _show_proposals(asked: Asked, result: FitResult, command: list[str] | None) 
         if each.edits:
             out.print(f"\nplan {number} changes", style="bold")
             out.print(difference(config, each.edits), markup=False)
-        if each.need is not None and each.need.host:
+        if each.need.host:
             out.print(f"  {_host(each)}", markup=False, style="dim")
     if command is not None:
         out.print("\ntrain the first with", style="bold")
@@ -56,7 +56,7 @@ def _show_nearest(nearest: Sequence[Proposal]) -> None:
     out.print("\nnothing fits; what lacks least:", style="bold")
     out.print(_table(nearest))
     for number, each in enumerate(nearest, 1):
-        if each.need is not None and each.need.host:
+        if each.need.host:
             out.print(f"plan {number}: {_host(each)}", markup=False, style="dim")
 
 
@@ -64,9 +64,7 @@ def _opening(asked: Asked, result: FitResult) -> list[tuple[str, str]]:
     plan, hardware = result.plan, asked.hardware
     where = hardware.title if asked.named else f"{hardware.title} (this machine)"
     lines = [("plan", asked.plan.equation), ("device", where)]
-    if plan.need is None:
-        lines.append(("needs", "not known: the ledger has no lines for what the plan asks for"))
-    elif plan.headroom is None or result.capacity is None:
+    if plan.headroom is None or result.capacity is None:
         lines.append(("needs", units.size(plan.need.bytes)))
     else:
         over = plan.headroom < 0
@@ -107,7 +105,7 @@ def _table(proposals: Sequence[Proposal]) -> Table:
             str(number),
             f"{training.batch_size} × {training.gradient_accumulation_steps}",
             Text(_with(each) or ("–" if each.edits else "as it is")),
-            "–" if each.need is None else units.size(each.need.bytes),
+            units.size(each.need.bytes),
             "–" if each.headroom is None else _signed(each.headroom),
         ]
         if timed:
@@ -123,7 +121,6 @@ def _table(proposals: Sequence[Proposal]) -> Table:
 def _host(proposal: Proposal) -> str:
     """What a plan takes of the host, beside what is there."""
     need, hardware = proposal.need, proposal.hardware
-    assert need is not None, "it leans on the host"
     assert need.host is not None, "it leans on the host"
     has = None if hardware is None else hardware.host_memory_bytes
     there = "how much there is is not known" if has is None else f"of {units.size(has)}"
@@ -173,7 +170,7 @@ def _show_remedies(asked: Asked, remedies: Sequence[Remedy]) -> None:
         assert hardware is not None, "a remedy is a device"
         many = f"{each.devices} × {hardware.title}"
         cost = "" if best.pace.dollars is None else f", {money(best.pace.dollars)} in all"
-        size = "" if best.need is None else f"{units.size(best.need.bytes)} on each"
+        size = f"{units.size(best.need.bytes)} on each"
         words = [word for word in best.changes if word != hardware.name]
         out.print(f"  {many}: {size}{cost}", markup=False)
         out.print(f"    {', '.join(words) or 'as it is'}", markup=False, style="dim")
@@ -187,10 +184,6 @@ def _show_remedies(asked: Asked, remedies: Sequence[Remedy]) -> None:
 def _closing(result: FitResult) -> list[str]:
     lines = [""]
     lines += [f"note: {note}" for note in result.notes]
-    if result.unjudged:
-        most = sorted(result.unjudged.items(), key=lambda pair: -pair[1])
-        told = ", ".join(f"{why} ({number:,})" for why, number in most)
-        lines.append(f"not judged, for the ledger has no lines for it: {told}")
     lines += [
         f"refused by the rules ({number}): {why}"
         for why, number in list(result.refused.items())[:3]

@@ -15,10 +15,9 @@ from workbench.config.size import Size, size_of
 from workbench.estimate.assumptions import memory_assumptions
 from workbench.estimate.batch import Batch
 from workbench.estimate.budget import Budget, budget_of
-from workbench.estimate.floor import floor_of
 from workbench.estimate.flops import Flops, flops_of
 from workbench.estimate.ledger import Line
-from workbench.estimate.memory import Memory, memory_of, why_unknown
+from workbench.estimate.memory import Memory, memory_of
 from workbench.estimate.money import Bill, bill_of
 from workbench.estimate.speed import Efficiency, Interval, Speed, Unknown, speed_of
 from workbench.estimate.traffic import Numbers
@@ -76,19 +75,9 @@ class Estimate:
         return Batch.of(self.config, Degrees.of(self.config).data)
 
     @cached_property
-    def unknown(self) -> tuple[str, ...]:
-        """The keys that the ledger of memory has no lines for."""
-        return tuple(why_unknown(self.config))
-
-    @cached_property
-    def memory(self) -> Memory | None:
-        """Memory of one device; None where the ledger has no lines for the plan."""
-        return None if self.unknown else memory_of(self.config, self.hardware)
-
-    @cached_property
-    def floor(self) -> tuple[Line, ...]:
-        """The least that one device has to hold, whatever the ledger has no lines for."""
-        return floor_of(self.config, self.size)
+    def memory(self) -> Memory:
+        """Memory of one device, line by line."""
+        return memory_of(self.config, self.hardware)
 
     @property
     def capacity(self) -> int | None:
@@ -97,17 +86,14 @@ class Estimate:
 
     @cached_property
     def needed(self) -> int:
-        """Bytes of one device that the plan needs; at least so many where memory is not known."""
-        memory = self.memory
-        if memory is None:
-            return sum(line.bytes for line in self.floor)
-        return memory.process or memory.allocated
+        """Bytes of one device that the plan needs, as close to what a driver shows as is known."""
+        return self.memory.process or self.memory.allocated
 
     @cached_property
     def beyond(self) -> tuple[Line, ...]:
         """What the process takes on the device beside its tensors: `needed` less the peak."""
         memory = self.memory
-        if memory is None or memory.process is None or memory.reserved is None:
+        if memory.process is None or memory.reserved is None:
             return ()
         gap = memory.reserved - memory.allocated
         what = "pools of the allocator beyond the tensors of the peak"
@@ -118,7 +104,7 @@ class Estimate:
     @cached_property
     def host_headroom(self) -> int | None:
         """Bytes of main memory that a node has left; None where either is not known."""
-        if self.memory is None or self.hardware is None or self.hardware.host_memory_bytes is None:
+        if self.hardware is None or self.hardware.host_memory_bytes is None:
             return None
         return self.hardware.host_memory_bytes - sum(line.bytes for line in self.memory.host)
 
@@ -126,12 +112,9 @@ class Estimate:
     def headroom(self) -> int | None:
         """Bytes that the plan leaves free, negative where it needs more than there are.
 
-        None where the device's memory is not known, and where only a least is known that is there.
+        None where the device's memory is not known.
         """
-        if self.capacity is None:
-            return None
-        left = self.capacity - self.needed
-        return None if self.memory is None and left >= 0 else left
+        return None if self.capacity is None else self.capacity - self.needed
 
     @property
     def fits(self) -> bool | None:
@@ -221,14 +204,7 @@ class Estimate:
     @cached_property
     def assumptions(self) -> tuple[str, ...]:
         """What the figures rest on, and why others are missing, a sentence each."""
-        found = []
-        if self.unknown:
-            found.append(
-                "memory is not known line by line, for the ledger has no lines for "
-                + ", ".join(self.unknown)
-            )
-        else:
-            found += memory_assumptions(self.config, self.hardware)
+        found = [*memory_assumptions(self.config, self.hardware)]
         if isinstance(self._speed, Unknown):
             found.append(f"speed is not known: {self._speed.why}; {self._speed.fix}")
         else:
@@ -241,7 +217,7 @@ class Estimate:
 
     def to_dict(self) -> dict[str, Any]:
         """The estimate as JSON-ready data."""
-        speed, bill, memory = self.speed, self.bill, self.memory
+        speed, bill = self.speed, self.bill
         return {
             "hardware": None if self.hardware is None else self.hardware.name,
             "parameters": self.size.total,
@@ -255,9 +231,7 @@ class Estimate:
             "host_headroom": self.host_headroom,
             "needed": self.needed,
             "capacity": self.capacity,
-            "memory": None if memory is None else memory.to_dict(),
-            "floor": {line.name: line.bytes for line in self.floor},
-            "unknown": list(self.unknown),
+            "memory": self.memory.to_dict(),
             "flops": self.flops.to_dict(),
             "speed": None if speed is None else speed.to_dict(),
             "steps": self.budget.steps,

@@ -110,16 +110,11 @@ class Memory:
         }
 
 
-def why_unknown(_config: Config) -> list[str]:
-    """What of a config the ledger has no lines for: nothing, so far as anybody knows."""
-    return []
-
-
 def memory_of(config: Config, hardware: HardwareProfile | None = None) -> Memory:
     """The memory of one device.
 
     Args:
-        config: The config; `why_unknown` is empty for it.
+        config: The config.
         hardware: The device; None is this machine's CPU.
     """
     setting = Setting.of(config, hardware)

@@ -15,7 +15,7 @@ from workbench.estimate.fit.pace import Pacer
 from workbench.estimate.fit.result import MARGIN, Limits
 from workbench.estimate.fit.variants import shardings
 from workbench.estimate.fit.words import RECOMPUTE
-from workbench.estimate.memory import memory_of, why_unknown
+from workbench.estimate.memory import memory_of
 from workbench.estimate.setting import Setting
 
 if TYPE_CHECKING:
@@ -54,25 +54,23 @@ class WhatIf:
             ``precision``, ``sharding``, ``card``; ``plan`` for the plan as it is.
         name: To what.
         edits: What sets it.
-        need: What it takes of a device; None where the ledger has no lines for it.
-        fits: Whether it fits with the margin; None where that is not known.
-        headroom: Bytes that are left beside the margin.
+        need: What it takes of a device.
+        fits: Whether it fits with the margin; None where the device's memory is not known.
+        headroom: Bytes that are left beside the margin; None where that is not known.
         pace: How fast it is.
-        more_bytes: What it takes more than the plan.
-        faster: Its tokens per second over those of the plan.
-        unknown: What the ledger has no lines for.
+        more_bytes: What it takes more than the plan; None for the plan itself.
+        faster: Its tokens per second over those of the plan; None where they are not known.
     """
 
     group: str
     name: str
     edits: dict[str, Any]
-    need: Need | None
+    need: Need
     fits: bool | None
     headroom: int | None
     pace: Pace
     more_bytes: int | None
     faster: float | None
-    unknown: tuple[str, ...]
 
     def to_dict(self) -> dict[str, Any]:
         """The variant as JSON-ready data."""
@@ -80,12 +78,11 @@ class WhatIf:
             "group": self.group,
             "name": self.name,
             "edits": dict(self.edits),
-            "bytes": None if self.need is None else self.need.bytes,
+            "bytes": self.need.bytes,
             "fits": self.fits,
             "headroom": self.headroom,
             "more_bytes": self.more_bytes,
             "faster": self.faster,
-            "unknown": list(self.unknown),
             **self.pace.to_dict(),
         }
 
@@ -145,9 +142,7 @@ class _Look:
         self, config: Config, group: str, name: str, edits: dict[str, Any], plan: WhatIf | None
     ) -> WhatIf:
         """One variant beside the plan."""
-        unknown = tuple(why_unknown(config))
-        need = None if unknown else self.judge.need(config)
-        return self.beside(config, group, name, edits, plan, need, unknown)
+        return self.beside(config, group, name, edits, plan, self.judge.need(config))
 
     def beside(
         self,
@@ -156,19 +151,17 @@ class _Look:
         name: str,
         edits: dict[str, Any],
         plan: WhatIf | None,
-        need: Need | None,
-        unknown: tuple[str, ...],
+        need: Need,
     ) -> WhatIf:
         """A variant whose need is known, beside the plan."""
         pace = self.pacer(config)
         more = faster = None
-        if plan is not None and plan.need is not None and need is not None:
+        if plan is not None:
             more = need.bytes - plan.need.bytes
         if plan is not None and plan.pace.tokens_per_second and pace.tokens_per_second:
             faster = pace.tokens_per_second / plan.pace.tokens_per_second
-        fits = None if need is None else self.judge.fits(need)
-        headroom = None if need is None else self.judge.headroom(need)
-        return WhatIf(group, name, edits, need, fits, headroom, pace, more, faster, unknown)
+        fits, headroom = self.judge.fits(need), self.judge.headroom(need)
+        return WhatIf(group, name, edits, need, fits, headroom, pace, more, faster)
 
 
 def _on_card(
@@ -180,14 +173,11 @@ def _on_card(
 ) -> WhatIf:
     """The plan on another device; what it comes to alike there takes the same."""
     there = _Look(Judge(card, card.memory_bytes, look.judge.margin), look.pacer.on(card))
-    need = None
-    if not plan.unknown:
-        setting = Setting.of(config, card)
-        if setting not in alike:
-            alike[setting] = memory_of(config, card)
-        need = need_of(replace(alike[setting], hardware=card), host=leans_on_host(config))
-    edits = {"run.hardware": card.name}
-    return there.beside(config, "card", card.name, edits, plan, need, plan.unknown)
+    setting = Setting.of(config, card)
+    if setting not in alike:
+        alike[setting] = memory_of(config, card)
+    need = need_of(replace(alike[setting], hardware=card), host=leans_on_host(config))
+    return there.beside(config, "card", card.name, {"run.hardware": card.name}, plan, need)
 
 
 def _changes(

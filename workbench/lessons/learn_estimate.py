@@ -48,11 +48,8 @@ class Estimated:
             ("batch", estimate.batch.equation()),
             ("device", device),
         ]
-        if memory is None:
-            rows.append(("memory", f"at least {units.size(estimate.needed)}"))
-        else:
-            rows += [(f"  {name}", units.size(size)) for name, size in self.categories.items()]
-            rows.append((f"peak, at {memory.peak.name}", units.size(memory.allocated)))
+        rows += [(f"  {name}", units.size(size)) for name, size in self.categories.items()]
+        rows.append((f"peak, at {memory.peak.name}", units.size(memory.allocated)))
         if estimate.capacity is not None and estimate.fits is not None:
             word = "fits" if estimate.fits else "does not fit"
             sizes = f"{units.size(estimate.needed)} of {units.size(estimate.capacity)}"
@@ -67,18 +64,16 @@ class Estimated:
 
     @property
     def categories(self) -> dict[str, int]:
-        """Bytes of each category at the peak; empty where lines are not known."""
+        """Bytes of each category at the peak."""
         found: dict[str, int] = {}
-        memory = self.estimate.memory
-        for line in memory.peak.lines() if memory is not None else ():
+        for line in self.estimate.memory.peak.lines():
             found[line.category] = found.get(line.category, 0) + line.bytes
         return found
 
     @property
     def lines(self) -> Table:
         """Every line of the ledger at the peak: name, formula, bytes."""
-        memory = self.estimate.memory
-        found = sorted(memory.peak.lines() if memory else (), key=lambda line: -line.bytes)
+        found = sorted(self.estimate.memory.peak.lines(), key=lambda line: -line.bytes)
         rows = [(line.name, line.category, line.formula, units.size(line.bytes)) for line in found]
         return Table(["line", "category", "formula", "bytes"], rows)
 

@@ -111,7 +111,7 @@ class FitDisplay(Display):
                 place,
                 ", ".join(each.changes) or "as it is",
                 each.fits,
-                None if each.need is None else each.need.bytes,
+                each.need.bytes,
                 each.headroom,
                 each.pace.seconds,
             ]

@@ -137,8 +137,7 @@ def meter_view(outlook: Outlook) -> dict[str, Any]:
         return {"known": False, "words": "A value is none, so nothing can be said yet."}
     card, needed = outlook.card, now.needed
     whole = max(card or 0, needed, 1)
-    memory = estimate.memory
-    size = f"{'≥ ' if memory is None else ''}{units.size(needed)}"
+    size = units.size(needed)
     fits = outlook.fits
     verdict = {True: "fits", False: "does not fit", None: "not known whether it fits"}[fits]
     short = needed - (card or 0)
@@ -166,9 +165,8 @@ def meter_view(outlook: Outlook) -> dict[str, Any]:
         "border": card / whole if card else 1.0,
         "parts": parts,
         "spoken": spoken,
-        "peak": memory.peak.name if memory is not None else "",
-        "largest": f"{now.largest[0]}, {units.size(now.largest[1])}" if now.largest else "",
-        "unknown": ", ".join(estimate.unknown),
+        "peak": estimate.memory.peak.name,
+        "largest": f"{now.largest[0]}, {units.size(now.largest[1])}",
         "delta": _delta(needed, was, units.size),
     }
 

@@ -108,7 +108,7 @@ def fitting(config: Config) -> list[str]:
 
 
 def _proposed(proposal: Proposal) -> str:
-    need = "" if proposal.need is None else f", {units.size(proposal.need.bytes)} at the peak"
+    need = f", {units.size(proposal.need.bytes)} at the peak"
     return f"{_flags(proposal.edits)}: the same step{need}"
 
 
@@ -134,7 +134,7 @@ def changes(config: Config) -> Iterator[Change]:
 
 
 def _ledger(config: Config) -> list[str]:
-    """The largest lines of the predicted peak; nothing where the ledger does not know the plan."""
+    """The largest lines of the predicted peak; nothing where the ledger fails."""
     memory = _memory(config)
     if memory is None:
         return []
@@ -156,12 +156,12 @@ def _flags(edits: dict[str, Any]) -> str:
 
 
 def _memory(config: Config) -> Any:
-    """What the ledger says; None where it has no lines for the plan."""
-    from workbench.estimate.memory import memory_of, why_unknown
+    """What the ledger says; None where it fails."""
+    from workbench.estimate.memory import memory_of
     from workbench.hardware.here import with_memory
 
     try:
-        return None if why_unknown(config) else memory_of(config, with_memory(None))
+        return memory_of(config, with_memory(None))
     except Exception:  # noqa: BLE001 - advice on the way out must not hide the failure itself
         return None
 

@@ -30,16 +30,16 @@ class Bound:
     Attributes:
         value: The largest that fits; 0 where not even the smallest does.
         edits: What sets it.
-        need: What the plan then takes.
-        headroom: Bytes that are left beside the margin.
-        unknown: Why nothing can be said; empty where something is.
+        need: What the plan then takes; None where nothing fits.
+        headroom: Bytes that are left beside the margin; None where nothing fits.
+        judged: Whether it is known how much memory the device has; where not, nothing can be said.
     """
 
     value: int
     edits: dict[str, Any]
     need: Need | None
     headroom: int | None
-    unknown: tuple[str, ...] = ()
+    judged: bool = True
 
     def to_dict(self) -> dict[str, Any]:
         """The bound as JSON-ready data."""
@@ -49,7 +49,7 @@ class Bound:
             "bytes": None if self.need is None else self.need.bytes,
             "compared": None if self.need is None else self.need.what,
             "headroom": self.headroom,
-            "unknown": list(self.unknown),
+            "judged": self.judged,
         }
 
 
@@ -142,7 +142,7 @@ def longest_sequence(
     bound = _largest(
         config, hardware, edits, most=most, margin=margin, context=context, capacity=capacity
     )
-    return Bound(bound.value * MULTIPLE, bound.edits, bound.need, bound.headroom, bound.unknown)
+    return Bound(bound.value * MULTIPLE, bound.edits, bound.need, bound.headroom, bound.judged)
 
 
 def _largest(
@@ -158,11 +158,9 @@ def _largest(
     """By doubling and then halving: memory grows with the number."""
     if capacity is None and hardware is not None:
         capacity = hardware.memory_bytes
-    judge = Judge(hardware, capacity, margin, context, unjudged={})
-    if not judge.knows(config):
-        return Bound(0, {}, None, None, tuple(judge.unjudged or ()))
+    judge = Judge(hardware, capacity, margin, context)
     if judge.usable is None:
-        return Bound(0, {}, None, None, ("how much memory the device has",))
+        return Bound(0, {}, None, None, judged=False)
 
     def need(number: int) -> Need | None:
         plan = changed(config, edits(number))
@@ -193,7 +191,7 @@ def cards(
     Of profiles that stand for one card, such as those of clouds, the first one counts.
 
     Args:
-        config: The plan; the ledger has lines for it.
+        config: The plan.
         profiles: The devices.
         margin: Part of each to leave free.
     """

@@ -55,7 +55,7 @@ def fit(
     limits = limits or Limits()
     if capacity is None and hardware is not None:
         capacity = hardware.memory_bytes
-    judge = Judge(hardware, capacity, limits.margin, context, unjudged={})
+    judge = Judge(hardware, capacity, limits.margin, context)
     pacer = Pacer(config, hardware, measured, origins)
     search = Search(config, limits, judge, pacer)
     gate = Gate(config, origins, hardware)
@@ -71,7 +71,6 @@ def fit(
     nearest: list[Proposal] = []
     if not proposals and judge.usable is not None:
         nearest = [_proposal(each, config, judge, origins) for each in search.nearest()[:_NEAREST]]
-    unjudged = dict(judge.unjudged or {})
     found = (
         remedies(config, hardware, origins, limits, profiles, measured)
         if not proposals and hardware is not None and judge.computed
@@ -86,7 +85,6 @@ def fit(
         limits.margin,
         search.considered,
         judge.computed,
-        unjudged,
         refused,
         tuple(_notes(plan, judge, hardware)),
     )
@@ -133,21 +131,21 @@ def _as_it_is(
     config: Config, judge: Judge, pacer: Pacer, origins: Collection[str] | None
 ) -> Proposal:
     """The plan without a change."""
-    need = judge.need(config) if judge.knows(config, 0) else None
-    return _told(config, {}, need, pacer(config), judge, origins)
+    return _told(config, {}, judge.need(config), pacer(config), judge, origins)
 
 
 def _proposal(
     candidate: Candidate, plan: Config, judge: Judge, origins: Collection[str] | None
 ) -> Proposal:
     edits = effective(plan, candidate.edits)
+    assert candidate.need is not None, "what is told has been computed"
     return _told(candidate.config, edits, candidate.need, candidate.pace, judge, origins, plan)
 
 
 def _told(
     config: Config,
     edits: dict[str, Any],
-    need: Need | None,
+    need: Need,
     pace: Pace,
     judge: Judge,
     origins: Collection[str] | None,
@@ -156,8 +154,8 @@ def _told(
     return Proposal(
         edits,
         changes(plan or config, config),
-        None if need is None else judge.fits(need),
-        None if need is None else judge.headroom(need),
+        judge.fits(need),
+        judge.headroom(need),
         need,
         pace,
         config,
@@ -170,7 +168,7 @@ def _notes(plan: Proposal, judge: Judge, hardware: HardwareProfile | None) -> It
     if judge.usable is None:
         name = "this machine" if hardware is None else hardware.title
         yield f"how much memory {name} has is not known, so nothing can be judged"
-    if plan.need is not None and plan.need.what == "allocated":
+    if plan.need.what == "allocated":
         yield "compared: what tensors take; the process itself comes on top (ava measure tells)"
     if hardware is not None and hardware.kind not in ("cuda", "rocm", "cpu"):
         yield f"today's trainer does not run on {hardware.title}: the bytes are those of a CUDA GPU"

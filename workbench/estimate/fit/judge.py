@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from workbench.config.offload import optimizer_place, parameters_place
 from workbench.estimate.fit.result import Need
-from workbench.estimate.memory import memory_of, why_unknown
+from workbench.estimate.memory import memory_of
 from workbench.estimate.traffic import engine_of
 
 if TYPE_CHECKING:
@@ -45,7 +45,6 @@ class Judge:
         margin: Part of it to leave free.
         context: Bytes that a process was seen to take beside what torch holds.
         computed: Plans whose memory has been computed.
-        unjudged: Why the ledger has no lines for a plan, and for how many.
     """
 
     hardware: HardwareProfile | None
@@ -53,7 +52,6 @@ class Judge:
     margin: float
     context: int | None = None
     computed: int = 0
-    unjudged: dict[str, int] | None = None
 
     @property
     def usable(self) -> int | None:
@@ -65,14 +63,6 @@ class Judge:
         """Bytes of host memory that the devices of a node may take together."""
         host = None if self.hardware is None else self.hardware.host_memory_bytes
         return None if host is None else int(host * (1 - self.margin))
-
-    def knows(self, config: Config, times: int = 1) -> bool:
-        """Whether the ledger has lines for a plan; what it lacks is noted for ``times`` plans."""
-        missing = why_unknown(config)
-        if missing and self.unjudged is not None:
-            for why in missing:
-                self.unjudged[why] = self.unjudged.get(why, 0) + times
-        return not missing
 
     def need(self, config: Config) -> Need:
         """What a plan takes; of the host only where the plan leans on it."""

@@ -78,7 +78,7 @@ class Proposal:
     changes: tuple[str, ...]
     fits: bool | None
     headroom: int | None
-    need: Need | None
+    need: Need
     pace: Pace
     config: Config
     hardware: HardwareProfile | None
@@ -92,9 +92,9 @@ class Proposal:
             "changes": list(self.changes),
             "fits": self.fits,
             "headroom": self.headroom,
-            "bytes": None if need is None else need.bytes,
-            "compared": None if need is None else need.what,
-            "host_bytes": None if need is None else need.host,
+            "bytes": need.bytes,
+            "compared": need.what,
+            "host_bytes": need.host,
             "batch_size": training.batch_size,
             "gradient_accumulation_steps": training.gradient_accumulation_steps,
             "hardware": None if self.hardware is None else self.hardware.name,
@@ -135,7 +135,6 @@ class FitResult:
         margin: Part of the device that a proposal leaves free.
         considered: Plans that the search stood for.
         computed: Plans whose memory it computed; the others cannot be better than these.
-        unjudged: Why plans were left out that the ledger has no lines for, and how many.
         refused: Why plans were left out that the rules refuse, and how many.
         notes: What else to know, a sentence each.
     """
@@ -148,7 +147,6 @@ class FitResult:
     margin: float
     considered: int
     computed: int
-    unjudged: dict[str, int]
     refused: dict[str, int]
     notes: tuple[str, ...] = ()
 
@@ -168,7 +166,6 @@ class FitResult:
             "remedies": [each.to_dict() for each in self.remedies],
             "considered": self.considered,
             "computed": self.computed,
-            "unjudged": dict(self.unjudged),
             "refused": dict(self.refused),
             "notes": list(self.notes),
         }

@@ -101,16 +101,15 @@ class Search:
 
     def found(self) -> Iterator[Candidate]:
         """What fits, the fastest first; among equals the one that changes least."""
-        known = [v for v in self.variants if self.judge.knows(v.config, len(self.micros))]
         frugal: dict[str, Variant] = {}
-        for variant in known:
+        for variant in self.variants:
             best = frugal.get(variant.group)
             if best is None or variant.frugality > best.frugality:
                 frugal[variant.group] = variant
         hopeless: dict[str, bool] = {}
         ticket = count()
         heap = []
-        for variant in known:
+        for variant in self.variants:
             bound = self._candidate(variant, self.micros[0], None)
             heap.append((*self._rank(bound), next(ticket), bound))
         heapq.heapify(heap)
@@ -149,10 +148,8 @@ class Search:
     def feasible(self) -> bool:
         """Whether anything fits; the most frugal plans are asked first."""
         for variant in sorted(self.variants, key=lambda each: -each.frugality):
-            if self.judge.knows(variant.config):
-                config = self._with(variant, self.micros[-1])
-                if self.judge.fits(self.judge.need(config)):
-                    return True
+            if self.judge.fits(self.judge.need(self._with(variant, self.micros[-1]))):
+                return True
         return False
 
     def _rank(self, candidate: Candidate) -> tuple[float, int, int]:

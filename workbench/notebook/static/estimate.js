@@ -37,8 +37,7 @@ ava.meter = (channel) => {
     ava.redraw(legend, meter.parts || [], (parts) => parts.map((part) => h("li", {},
       h("span", { class: "ava-swatch", "data-category": part.name }), h("span", { text: part.name }),
       h("b", { text: part.size, title: `${Math.round(part.of * 100)}%` }))));
-    ava.text(peak, !meter.known ? "" : meter.unknown ? `not in the ledger: ${meter.unknown}`
-      : `peak: ${meter.peak}${meter.largest ? `; largest: ${meter.largest}` : ""}`);
+    ava.text(peak, meter.known ? `peak: ${meter.peak}; largest: ${meter.largest}` : "");
     peak.title = peak.textContent;
   });
   return h("div", { class: "ava-memory" }, verdict, bar, legend, peak);

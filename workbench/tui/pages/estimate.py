@@ -92,15 +92,14 @@ def verdict_row(outlook: Outlook, width: int) -> Row:
     assert estimate is not None, "there is an estimate"
     assert now is not None, "and its figures"
     card = outlook.card
-    needed = f"{'≥ ' if estimate.memory is None else ''}{units.size(now.needed)}"
+    needed = units.size(now.needed)
     of = f" of {units.size(card)}" if card else ""
     title = estimate.hardware.title if estimate.hardware else "this machine"
     right: Row = [(title, "dim")]
     delta = _delta(now.needed, outlook.before and outlook.before.needed, units.size)
     fits = outlook.fits
     if fits is None:
-        unknown = "" if estimate.memory is not None else ": not every line is known"
-        return columns([("? ", "warn"), (needed + of + unknown, "value"), delta], right, width)
+        return columns([("? ", "warn"), (needed + of, "value"), delta], right, width)
     if fits:
         return columns([("✓ fits  ", "good"), (needed + of, "value"), delta], right, width)
     lacking = f", {units.size(now.needed - (card or 0))} too much"
@@ -114,9 +113,6 @@ def _memory(outlook: Outlook, width: int, *, full: bool) -> list[Row]:
     assert now is not None, "and its figures"
     rows = [_bar(outlook, width)]
     memory = estimate.memory
-    if memory is None:
-        words = "not in the ledger: " + ", ".join(estimate.unknown)
-        return rows + wrap(words, width, "dim")
     if full:
         before = outlook.before.categories if outlook.before is not None else None
         for name, size in now.categories.items():

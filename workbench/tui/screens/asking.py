@@ -160,7 +160,7 @@ def what_if(draft: Draft) -> Choice:
     for number, each in enumerate(found):
         sign, role = {True: ("✓", "good"), False: ("✗", "error"), None: ("?", "dim")}[each.fits]
         need, more = each.need, each.more_bytes
-        parts = [f"{units.size(need.bytes) if need is not None else '?':>9}"]
+        parts = [f"{units.size(need.bytes):>9}"]
         parts.append(f"{_signed(more) if more else '':>11}")
         parts.append(f"{'' if each.faster is None else f'× {each.faster:.2f}':>7}")
         if each.pace.dollars is not None:
