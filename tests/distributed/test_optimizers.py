@@ -86,6 +86,22 @@ def test_over_shards(make_run: MakeRun) -> None:
 
 
 @pytest.mark.slow
+def test_matrices_of_one_row_over_shards(make_run: MakeRun) -> None:
+    """Of an adapter of rank 1 all devices but the first have nothing."""
+    thin = {"lora": {"enabled": True, "r": 1, "target_modules": ["q_proj", "v_proj"]}}
+    runs = {}
+    for name in SHAPED:
+        training = {"optimizer": name}
+        one = make_run(**plan(1, training, **thin))
+        runs[name] = one, make_run(**plan(2, training, **FSDP, **thin))
+        alone(one)
+    launch(*((two, 1) for _, two in runs.values()), processes=2)
+    for name, (one, two) in runs.items():
+        loose = {"muon": 2e-3, "adamw_8bit": 2e-3}.get(name, 5e-5)
+        assert_same_training(one, two, last=STEPS, rtol=loose, weights=name == "adafactor")
+
+
+@pytest.mark.slow
 def test_shards_resume(make_run: MakeRun) -> None:
     """Whole at HALF, then from the files: the same to the bit."""
     wholes = {name: make_run(**plan(2, {"optimizer": name}, **FSDP)) for name in SHAPED}

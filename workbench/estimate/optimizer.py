@@ -157,9 +157,11 @@ def _adafactor_states(weight: Weight, alignment: int) -> Kept:
 
 
 def _adafactor_passing(weight: Weight, alignment: int) -> int:
-    """The squares, the update, what it is before its last factor, and the factors."""
-    factors = _adafactor_states(weight, alignment).bytes if len(weight.shape) > 1 else 0
-    return 3 * up(4 * weight.numbers, alignment) + factors
+    """The squares and their sums, then the update and its factors; of a vector both at once."""
+    exact = up(4 * weight.numbers, alignment)
+    if len(weight.shape) < 2:
+        return 2 * exact
+    return exact + _adafactor_states(weight, alignment).bytes
 
 
 def _hidden(weight: Weight) -> bool:

@@ -37,7 +37,7 @@ def lengths_of(config: Config) -> Lengths:
     longest = data.max_length
     t5 = model.model_type == "t5"
     answers = t5 and data.format != "text"
-    alone = data.packing == "none" or answers or data.format == "classification"
+    alone = data.packing == "none" or answers or data.format.endswith("classification")
     padded = alone and config.training.batch_size > 1
     documents = padded or (data.packing == "documents" and not alone and not t5)
     classes = model.model_type == "bert" and model.head != "language"

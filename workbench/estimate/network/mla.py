@@ -38,10 +38,10 @@ def latent_attention(tape: Tape, x_BTD: Tensor, s: Structure, tables: Tables) ->
         q = linear(tape, x_BTD, "q_proj", "D", "H*K")
     heads = ops.view(tape, q, ("B", "T", "H", "K"))
     both = linear(tape, x_BTD, "kv_a_proj", "D", "LR+HR", bias=bias)
-    latent, k_rope = split(tape, both, (("B", "T", "LR"), ("B", "T", "HR")))
+    latent, part = split(tape, both, (("B", "T", "LR"), ("B", "T", "HR")))
     del both
     latent = rms_norm(tape, latent, "kv_a_norm", "LR", fused=fused)
-    k_rope = ops.view(tape, k_rope, ("B", "T", 1, "HR"))
+    k_rope = ops.view(tape, part, ("B", "T", 1, "HR"))
     q_nope, q_rope = split(tape, heads, (("B", "T", "H", "HN"), ("B", "T", "H", "HR")))
     if s.rotary:
         q_rope = rotate(tape, q_rope, s, tables)
@@ -58,7 +58,7 @@ def latent_attention(tape: Tape, x_BTD: Tensor, s: Structure, tables: Tables) ->
         "D",
         bias=s.attention_out_bias,
     )
-    del heads, q, q_nope, q_rope, latent, k_rope
+    del heads, q, q_nope, q_rope, latent, part, k_rope
     return result
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from workbench.estimate.tape.autograd import Node
-from workbench.estimate.tape.tensor import Tensor
+from workbench.estimate.tape.tensor import Parameter, Tensor
 
 if TYPE_CHECKING:
     from workbench.estimate.tape.ops import Gradients
@@ -16,14 +16,15 @@ Shape = tuple["Dim", ...]
 
 def split(tape: Tape, x: Tensor, shapes: tuple[Shape, ...]) -> list[Tensor]:
     """The parts of a tensor; backwards their gradients wait for each other and are joined."""
+    weight = x if isinstance(x, Parameter) else None
     if not (tape.grad and x.needs_grad):
-        return [Tensor(x.storage, shape, x.width) for shape in shapes]
+        return [Tensor(x.storage, shape, x.width, None, weight) for shape in shapes]
     waiting: list[Tensor] = []
     whole = Tensor(None, x.shape, x.width, Node(tape, (x,), _split_back, (x.shape, waiting)))
     found = []
     for place, shape in enumerate(shapes):
         node = Node(tape, (whole,), _one_back, (waiting, place == 0))
-        found.append(Tensor(x.storage, shape, x.width, node))
+        found.append(Tensor(x.storage, shape, x.width, node, weight))
     return found
 
 

@@ -58,6 +58,9 @@ class FsdpEngine(SingleEngine):
         self._skeleton = copy.deepcopy(objective.model.to("meta"))
         shard(objective, config, device, world)
         objective.to_empty(device="cpu" if self._on_host else device)
+        for module in objective.modules():  # buffers are no shards, and are never fetched
+            for name, buffer in module.named_buffers(recurse=False):
+                setattr(module, name, torch.empty_like(buffer, device=device))
         super().__init__(objective, config, device, world)
         places = all_tensors(objective)
         with torch.no_grad():

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from workbench.training.optim.per_tensor import PerTensorOptimizer, count_step
-from workbench.training.optim.shards import copied_like, whole
+from workbench.training.optim.shards import local, part_of, spread_like, whole
 
 if TYPE_CHECKING:
     from workbench.training.optim.per_tensor import Group
@@ -40,19 +40,27 @@ class Adafactor(PerTensorOptimizer):
         if gradient.dim() >= 2:
             # Sums over rows and columns are small: every device keeps all of them.
             rows_R, columns_C = whole(square.mean(dim=-1)), whole(square.mean(dim=-2))
+            del square
             for name, found in (("rows", rows_R), ("columns", columns_C)):
                 before = whole(state[name]) if name in state else torch.zeros_like(found)
                 state[name] = before.lerp_(found, new)
-            rows_R = copied_like(state["rows"], parameter)
-            columns_C = copied_like(state["columns"], parameter)
             # Equation 4: the outer product of both, divided by their common mean.
-            share_R = (rows_R / rows_R.mean(dim=-1, keepdim=True)).rsqrt().unsqueeze(-1)
-            update = gradient * share_R * columns_C.rsqrt().unsqueeze(-2)
+            rows_R, columns_C = state["rows"], state["columns"]
+            rows_R = (rows_R / rows_R.mean(dim=-1, keepdim=True)).rsqrt_()
+            columns_C = columns_C.rsqrt()
+            # Devices share the first dimension; of a matrix that is the rows.
+            rows_R = local(spread_like(rows_R, parameter))
+            if gradient.dim() > 2:
+                columns_C = local(spread_like(columns_C, parameter))
+            # On this device's part, for broadcasting would make a dimension of 1 whole everywhere.
+            update = (local(gradient) * rows_R.unsqueeze(-1)).mul_(columns_C.unsqueeze(-2))
+            update = part_of(update, parameter)
         else:
             if "exp_avg_sq" not in state:
                 state["exp_avg_sq"] = torch.zeros_like(parameter)
-            update = gradient * state["exp_avg_sq"].lerp_(square, new).rsqrt()
-        size = update.square().mean().sqrt()
-        update.div_((size / _LARGEST_UPDATE).clamp_(min=1.0))
+            update = state["exp_avg_sq"].lerp_(square, new).rsqrt().mul_(gradient)
+            del square
+        size = whole(torch.linalg.vector_norm(update)) / parameter.numel() ** 0.5
+        local(update).div_((size / _LARGEST_UPDATE).clamp_(min=1.0))
         parameter.mul_(1 - group["lr"] * group["weight_decay"])
         parameter.add_(update, alpha=-group["lr"])

@@ -47,3 +47,19 @@ def spread_like(tensor: torch.Tensor, parameter: torch.Tensor) -> torch.Tensor:
 def local(tensor: torch.Tensor) -> torch.Tensor:
     """This device's part."""
     return tensor.to_local() if is_spread(tensor) else tensor
+
+
+def part_of(tensor: torch.Tensor, parameter: torch.Tensor) -> torch.Tensor:
+    """This device's part of something that is cut over the devices as the parameter is."""
+    if not is_spread(parameter):
+        return tensor
+    from torch.distributed.tensor import DTensor
+
+    return DTensor.from_local(
+        tensor,
+        parameter.device_mesh,
+        parameter.placements,
+        run_check=False,
+        shape=parameter.shape,
+        stride=parameter.stride(),
+    )

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import weakref
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch._subclasses.fake_tensor import FakeTensor
 from torch.utils._pytree import tree_flatten
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 
 @dataclass
@@ -22,15 +26,27 @@ class Storages:
         bytes: What exists now.
         peak: The most that has existed since `mark`.
         log: With `record`, every allocation: bytes, what made it, bytes afterwards.
+        host: Whether weights, and what updates them, are in another memory, which is not counted.
     """
 
     alignment: int = 1
     record: bool = False
+    host: bool = False
     bytes: int = 0
     peak: int = 0
     log: list[tuple[int, str, int]] = field(default_factory=list)
     at_peak: dict[int, tuple[int, str]] = field(default_factory=dict)
     _known: dict[int, tuple[weakref.ref[Any], int, str]] = field(default_factory=dict)
+    _away: bool = False
+
+    @contextmanager
+    def elsewhere(self) -> Iterator[None]:
+        """While it is open, what is made is where the weights are."""
+        before, self._away = self._away, self.host
+        try:
+            yield
+        finally:
+            self._away = before
 
     def see(self, func: Any, result: Any) -> None:
         """Count what an operation has made."""
@@ -47,7 +63,8 @@ class Storages:
         key = storage._cdata  # noqa: SLF001 - the only identity that a storage has
         if key in self._known:
             return
-        size = -(-storage.nbytes() // self.alignment) * self.alignment
+        taken = 0 if self._away else storage.nbytes()
+        size = -(-taken // self.alignment) * self.alignment
         self._known[key] = (weakref.ref(storage, partial(self._gone, key)), size, name)
         self.bytes += size
         if self.bytes > self.peak:

@@ -29,6 +29,7 @@ from workbench.training.engines.base import all_tensors
 from workbench.training.engines.choose import make_engine
 from workbench.training.engines.deepspeed_start import load_deepspeed
 from workbench.training.objective import Objective
+from workbench.training.tracer.apart import shards_on_host
 from workbench.training.tracer.attention import attends
 from workbench.training.tracer.batch import batch_of
 from workbench.training.tracer.cuda import cuda_kernels
@@ -90,7 +91,9 @@ def trace(
     storages = kind(alignment=1 if cpu else CUDA_ALIGNMENT, record=record)
     with ExitStack() as stack:
         stack.enter_context(quiet())
-        if world.size > 1 or config.deepspeed.enabled:
+        # DDP, FSDP and DeepSpeed want a group even where there is one process.
+        alone = world.size == 1 and config.parallel.strategy in ("auto", "single")
+        if not alone or config.deepspeed.enabled:
             stack.enter_context(_fake_group(world.size))
         if config.deepspeed.enabled:
             stack.enter_context(_own_deepspeed())
@@ -98,6 +101,10 @@ def trace(
         stack.enter_context(_random_states(storages) if cpu else cuda_kernels())
         stack.enter_context(attends(cpu=cpu))
         stack.enter_context(Phantom(storages.see, cpu=cpu))
+        apart = not cpu and config.parallel.strategy == "fsdp" and config.fsdp.cpu_offload
+        if apart and not config.deepspeed.enabled:
+            stack.enter_context(shards_on_host(storages))
+            storages.host = True
         return _trace(config, compute_dtype, recompute, world, storages)
 
 
@@ -121,28 +128,31 @@ def _trace(
     if config.parallel.strategy != "fsdp":
         model.to_empty(device="cpu")
     # The weights have no values that could be dealt out to the shards.
-    with mock.patch.object(World, "spread", return_value=()):
+    with mock.patch.object(World, "spread", return_value=()), storages.elsewhere():
         engine = make_engine(Objective(model, config.training), config, torch.device("cpu"), world)
     if isinstance(wrapped := getattr(engine, "wrapped", None), DistributedDataParallel):
         wrapped.register_comm_hook(None, _nothing_sent)
     engine.objective.train()
-    average = weight_average(engine, config.training)
+    with storages.elsewhere():
+        average = weight_average(engine, config.training)
     for tensor in all_tensors(engine.objective).values():
-        storages.add(getattr(tensor, "_local_tensor", tensor), "weight")
+        shard = getattr(tensor, "_local_tensor", None)
+        with nullcontext() if shard is None else storages.elsewhere():
+            storages.resized(tensor if shard is None else shard, "weight")
     stacks = {
         name: list(getattr(model, name))
         for name in ("encoder_blocks", "blocks")
         if hasattr(model, name)
     }
     del model
-    _step(engine, config, average)
+    _step(engine, config, average, storages)
     standing = storages.bytes
     storages.mark()
     if not isinstance(storages, Phased):
-        _step(engine, config, average)
+        _step(engine, config, average, storages)
         return Traced(storages.peak, standing, parameters, list(storages.log))
     storages.follow(stacks, engine)
-    _step(engine, config, average)
+    _step(engine, config, average, storages)
     return Traced(storages.peak, standing, parameters, list(storages.log), dict(storages.peaks))
 
 
@@ -160,20 +170,21 @@ _nothing_sent.__annotations__ |= {
 }
 
 
-def _step(engine: Any, config: Config, average: WeightAverage | None) -> None:
+def _step(engine: Any, config: Config, average: WeightAverage | None, storages: Storages) -> None:
     """One optimizer step, as `workbench.training.step` and `loop` make it."""
     training = config.training
     accumulation = training.gradient_accumulation_steps
     for micro in range(accumulation):
         engine.accumulate(batch_of(config), targets=1, last=micro == accumulation - 1)
-    norm = engine.gradient_norm()
-    engine.update(
-        learning_rate=training.learning_rate,
-        gradient_norm=norm,
-        max_norm=training.max_gradient_norm,
-    )
-    if average is not None:
-        average.update()
+    with storages.elsewhere():
+        norm = engine.gradient_norm()
+        engine.update(
+            learning_rate=training.learning_rate,
+            gradient_norm=norm,
+            max_norm=training.max_gradient_norm,
+        )
+        if average is not None:
+            average.update()
 
 
 @contextmanager
