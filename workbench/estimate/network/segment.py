@@ -170,7 +170,7 @@ def record(
         "backward_router": tallies(largest(tape, in_router)),
         "backward_late": tallies(largest(tape, last)),
     }
-    return made_of(name, own, groups, steps, tape.away)
+    return made_of(name, own, groups, steps, tape.away, sharded=s.sharded)
 
 
 def _tape(s: Structure, lora: Adapters | None, *, accumulating: bool, weight_width: int) -> Tape:

@@ -77,6 +77,9 @@ class Sizes(NamedTuple):
     away: int
 
 
+_OF_SHARDS = ("shard", "whole", "trained_whole")
+
+
 @dataclass(frozen=True, slots=True)
 class Segment:
     """What a part of the network allocates.
@@ -106,15 +109,21 @@ def made_of(
     groups: dict[str, tuple[Tally, ...]],
     steps: Steps,
     away: list[str],
+    *,
+    sharded: bool,
 ) -> Segment:
-    """A part with closed forms of its groups."""
+    """A part with closed forms of its groups; what only FSDP asks for where it is there."""
     groups = {field: groups[field] for field in Sizes._fields if field in groups}
-    whole = [each for each in own if not each.apart]
+    if not sharded:
+        groups |= dict.fromkeys(_OF_SHARDS, ())
+    whole = [each for each in own if not each.apart] if sharded else []
     plain = {
         "numbers": _sum(size_of_shape(each.shape, 1) for each in own),
         "padded": _sum(_padded(each) for each in whole),
         "padded_trained": _sum(_padded(each) for each in whole if each.trained),
-        "padded_apart": _sum(_padded(each) for each in own if each.apart and each.trained),
+        "padded_apart": _sum(
+            _padded(each) for each in own if sharded and each.apart and each.trained
+        ),
         "last": _sum([size_of_shape(each.shape, 1) for each in whole if each.trained][-1:]),
         # Pinned memory comes in powers of two (`rounding.pinned`).
         "away": _sum(f"(1<<({each}-1).bit_length())" for each in away),

@@ -10,6 +10,8 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from workbench.estimate.tape.source import Source
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
@@ -97,32 +99,16 @@ def compile_sums(
 ) -> Callable[..., Any]:
     """A function of the symbols that returns, for each group, its largest sum; then ``plain``.
 
-    ``A`` among the symbols is the alignment of the allocator: every tensor counts in multiples.
+    ``A`` among the symbols is the alignment of the allocator, a power of two: every tensor counts
+    in multiples.
     """
-    names: dict[str, str] = {}
-    body: list[str] = []
-    for tallies in groups.values():
-        for tally in tallies:
-            for entry in tally.entries:
-                if entry.size not in names:
-                    names[entry.size] = f"_{len(names)}"
-                    body.append(f"    {names[entry.size]} = -(-({entry.size}) // A) * A")
+    source = Source(symbols)
     results = []
     for tallies in groups.values():
         sums = [
-            " + ".join(
-                (f"{count} * " if count > 1 else "") + names[size]
-                for size, count in tally.sizes().items()
-            )
-            or "0"
+            source.sum_of((source.size(size), times) for size, times in tally.sizes().items())
             for tally in tallies
-        ] or ["0"]
-        results.append(sums[0] if len(sums) == 1 else f"max({', '.join(sums)})")
-    results += (plain or {}).values()
-    source = "\n".join(
-        (f"def f({', '.join(symbols)}):", *body, f"    return ({', '.join(results)},)", "")
-    )
-    scope: dict[str, Any] = {}
-    exec(compile(source, "<closed form>", "exec"), scope)  # noqa: S102 - our own arithmetic
-    function: Callable[..., Any] = scope["f"]
-    return function
+        ]
+        results.append(source.most(sums) if sums else "0")
+    results += [source.total(each) for each in (plain or {}).values()]
+    return source.function(results)
