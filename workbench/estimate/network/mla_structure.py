@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from workbench.config.schema import ModelConfig
@@ -20,8 +19,7 @@ _ROW = 16
 """Bytes that the rows of heads are multiples of for CUDA's memory-efficient kernel."""
 
 
-@dataclass(frozen=True, slots=True)
-class MlaStructure:
+class MlaStructure(NamedTuple):
     """The choices of `workbench.models.mla`.
 
     Attributes:

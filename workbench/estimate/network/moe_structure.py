@@ -11,9 +11,8 @@ Shapes: D width, E experts, I inner width of an expert, M choices of a token.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from math import ceil
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from workbench.config.linears import expert_width, has_experts, layers_with_experts, shared_width
 
@@ -44,8 +43,7 @@ _ALIGNMENT = 16
 """Bytes that rows begin at multiples of in a grouped product (`ava_kernels.grouped`)."""
 
 
-@dataclass(frozen=True, slots=True)
-class MoeStructure:
+class MoeStructure(NamedTuple):
     """The choices of `workbench.models.moe`.
 
     Attributes:

@@ -6,7 +6,6 @@ which tensors stay depends on sizes. A structure is recorded once for each set o
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from workbench.estimate.network.symbols import SYMBOLS
@@ -62,11 +61,11 @@ _MOST = 16
 
 def with_offload(s: Structure, symbols: tuple[int, ...]) -> Structure:
     """The structure with the answers for these sizes; they are found as it is recorded."""
-    known = _RECORDED.setdefault(replace(s, offload=None), [])
+    known = _RECORDED.setdefault(s._replace(offload=None), [])
     for each in known:
         if each.holds(symbols):
-            return replace(s, offload=each)
+            return s._replace(offload=each)
     found = Offload(symbols, cpu=s.cpu)
     known.insert(0, found)
     del known[_MOST:]
-    return replace(s, offload=found)
+    return s._replace(offload=found)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from workbench.estimate.tape.ops_attention import Layout
 
@@ -15,8 +14,7 @@ _ROW = 8
 """Elements that a row of an added mask is filled up to on CUDA."""
 
 
-@dataclass(frozen=True, slots=True)
-class Special:
+class Special(NamedTuple):
     """`workbench.training.token_losses.TokenLoss`.
 
     Attributes:
@@ -26,8 +24,7 @@ class Special:
     smoothed: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Options:
+class Options(NamedTuple):
     """Masks, dropout, implementations, heads.
 
     Attributes:

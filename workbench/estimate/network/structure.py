@@ -5,8 +5,7 @@ Two configs of one structure have the same closed forms, with other numbers in t
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from workbench.estimate.network.lengths import lengths_of
 from workbench.estimate.network.lora import LoraStructure, lora_structure_of
@@ -27,8 +26,7 @@ Weights = Literal["fp32", "narrow", "half"]
 bits, as DeepSpeed does with fp32 copies elsewhere."""
 
 
-@dataclass(frozen=True, slots=True)
-class Structure:
+class Structure(NamedTuple):
     """The choices of a network and of its training that change what is allocated.
 
     Attributes:
