@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from workbench.estimate.engines import single
-from workbench.estimate.engines.base import Part, Standing, parts_with_weights, sizes_of
+from workbench.estimate.engines.base import Standing, parts_with_weights, sizes_of
 from workbench.estimate.ledger import Line
 
 if TYPE_CHECKING:
@@ -43,9 +43,7 @@ def moments(net: Sized, base: Standing, *, updates: Updates, micro_batches: int)
     if micro_batches == 1:
         return single.moments(net, base, updates=updates)
     if micro_batches == 2:
-        waiting = [Part("front", "trained"), *(Part(kind, "trained", n) for kind, n in net.runs)]
-        parts = (*waiting, Part("tail", "trained"))
-        return single.moments(net, base, updates=updates, waiting=parts)
+        return single.moments(net, base, updates=updates, waiting=True)
     earlier = [
         Line(
             f"gradients of {of} from earlier micro-batches",

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from workbench.estimate.engines.base import Part, notable_runs
 from workbench.estimate.engines.plan import Extra, Recipe
-from workbench.estimate.engines.single import BETWEEN
+from workbench.estimate.engines.single_plan import BETWEEN
 
 Runs = tuple[tuple[int, int], ...]
 

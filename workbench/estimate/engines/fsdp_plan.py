@@ -15,7 +15,7 @@ from workbench.estimate.engines.base import Part, notable_runs
 from workbench.estimate.engines.fsdp_forward import ROOT, Forward, Shape
 from workbench.estimate.engines.fsdp_units import EACH, OWN, TEXTS
 from workbench.estimate.engines.plan import Extra, Layout, Plan
-from workbench.estimate.engines.single import BETWEEN
+from workbench.estimate.engines.single_plan import BETWEEN
 
 
 @lru_cache(maxsize=256)

@@ -9,14 +9,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property, partial
 from itertools import chain
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from workbench.estimate.engines.base import part_lines
 from workbench.estimate.ledger import Moment, merged
 from workbench.estimate.network.sizes import Sizes
+from workbench.estimate.tape.source import Source
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from workbench.estimate.engines.base import Part, Standing
     from workbench.estimate.ledger import Category, Line, Stream
@@ -125,11 +126,12 @@ class Plan:
 
     @cached_property
     def _compiled(self) -> Callable[[Sequence[int]], Totals]:
-        """All sums as one function: four times as fast, once it has been made."""
-        rows = ",".join(f"({','.join(map(_source, each))})" for each in self.sums)
-        scope: dict[str, Any] = {}
-        exec(f"def f(r): return ({rows},)", scope)  # noqa: S102 - our own arithmetic
-        function: Callable[[Sequence[int]], Totals] = scope["f"]
+        """All sums as one function: several times as fast, once it has been made."""
+        source = Source(("r",))
+        rows = [
+            f"({','.join(source.sum_of(_terms(terms)) for terms in each)})" for each in self.sums
+        ]
+        function: Callable[[Sequence[int]], Totals] = source.function(rows)
         return function
 
 
@@ -137,9 +139,8 @@ _WORTH_COMPILING = 3
 """Uses of a plan before its sums become a function, which takes milliseconds."""
 
 
-def _source(terms: Terms) -> str:
-    parts = [f"r[{place}]" if times == 1 else f"{times}*r[{place}]" for place, times in terms]
-    return "+".join(parts) or "0"
+def _terms(terms: Terms) -> Iterator[tuple[str, int]]:
+    return ((f"r[{place}]", times) for place, times in terms)
 
 
 class Layout(NamedTuple):

@@ -1,37 +1,31 @@
-"""The ledger of one device; the copies of DDP differ from it in where gradients live.
-
-The moments, from the first block's forward pass to the update. Between blocks of one kind memory
-moves in a straight line, so its first and its last block are enough: on the way forward only the
-last, for nothing is freed.
-"""
+"""The ledger of one device; the copies of DDP differ from it in where gradients live."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from workbench.estimate.engines.base import (
-    Part,
     Standing,
     buffer_lines,
     moment,
-    notable_runs,
     parts_with_weights,
     sizes_of,
 )
 from workbench.estimate.engines.inputs import input_lines
+from workbench.estimate.engines.plan import moments_of, row_of
+from workbench.estimate.engines.single_plan import Shape, drawn
+from workbench.estimate.engines.single_plan import left_by as drawn_left_by
 from workbench.estimate.engines.states import state_lines, update_lines
 from workbench.estimate.ledger import Line
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Sequence
 
+    from workbench.estimate.engines.base import Part
+    from workbench.estimate.engines.plan import Extra
     from workbench.estimate.engines.states import Updates
     from workbench.estimate.ledger import Moment
     from workbench.estimate.network.network import Sized
-
-
-BETWEEN = "between the stacks"
-"""What moments call the kind that stands among the blocks and is none."""
 
 
 def standing(net: Sized, updates: Updates, *, accumulating: bool, gradients: str) -> Standing:
@@ -58,9 +52,8 @@ def moments(
     base: Standing,
     *,
     updates: Updates,
-    waiting: tuple[Part, ...] = (),
+    waiting: bool = False,
     buckets: tuple[Line, ...] = (),
-    kept: Callable[[int], tuple[Line, ...]] | None = None,
     updated: bool = True,
     at_update: Standing | None = None,
 ) -> list[Moment]:
@@ -70,75 +63,26 @@ def moments(
         net: The network.
         base: What stands.
         updates: How weights are updated.
-        waiting: Gradients, from the front to the tail, that lie beside what stands until those of
-            the last micro-batch have been added.
+        waiting: Whether gradients of an earlier micro-batch lie beside what stands, each until
+            that of the last one has been added.
         buckets: What is there from the first gradient to the end of the backward pass.
-        kept: What is there beside them when gradients of so many numbers have yet to come.
         updated: Whether to give the moment of the update.
         at_update: What stands then; None: what stands all the time.
     """
-    runs = net.runs
-    total = done = sum(count for kind, count in runs if kind != net.middle)
-    found = [moment("embedding, forward", net, base, [Part("front", "forward"), *waiting])]
-    before: list[Part] = [Part("front", "saved")]
-    place = 0
-    notable = notable_runs(runs)
-    for index, (kind, count) in enumerate(runs):
-        place += 0 if kind == net.middle else count
-        if index in notable:
-            parts = [*before, Part(kind, "saved", count - 1), Part(kind, "forward"), *waiting]
-            name = BETWEEN if kind == net.middle else f"block {place} of {total}"
-            found.append(moment(f"{name}, forward", net, base, parts))
-        before.append(Part(kind, "saved", count))
-    left = list(waiting[:-1])  # the others are among the moments of their own backward pass
-    found.append(moment("loss", net, base, [*before, Part("tail", "forward"), *waiting]))
-    found.append(moment("loss, backward", net, base, [*before, Part("tail", "backward"), *left]))
-    if buckets:
-        parts = [*before, Part("tail", "arrival")]
-        found.append(moment("first gradients", net, base, parts, buckets))
-    after: list[Part] = [Part("tail", "gradients")]
-    coming = net.front.numbers + sum(count * net.blocks[kind].numbers for kind, count in runs)
-    for index in range(len(runs) - 1, -1, -1):
-        kind, count = runs[index]
-        before.pop()
-        each = net.blocks[kind].numbers
-        coming -= count * each
-        others = [Part(kind, "trained", count - 1)] if left else []
-        left = left[:-1]
-        if index not in notable:
-            after += left_by(net, kind, count)
-            done -= count
-            continue
-        parts = [*before, Part(kind, "saved", count - 1), Part(kind, "backward"), *after]
-        name = BETWEEN if kind == net.middle else f"block {done} of {total}"
-        lines = (*buckets, *kept(coming + count * each)) if kept else buckets
-        found.append(moment(f"{name}, backward", net, base, [*parts, *left, *others], lines))
-        if count > 1:
-            parts = [*before, Part(kind, "backward"), *after, *left_by(net, kind, count - 1)]
-            name = f"block {done - count + 1} of {total}, backward"
-            lines = (*buckets, *kept(coming + each)) if kept else buckets
-            found.append(moment(name, net, base, [*parts, *left], lines))
-        after += left_by(net, kind, count)
-        done -= 0 if kind == net.middle else count
-    parts = [Part("front", "backward"), *after]
-    lines = (*buckets, *kept(coming)) if kept else buckets
-    found.append(moment("embedding, backward", net, base, parts, lines))
-    if not updated:
-        return found
-    # Gradients of the embedding that waited between the stacks are part of its own by now.
-    lasting = [
-        part._replace(group="lasting") if part.segment == net.middle else part
-        for part in after[1:]
-        if part.group != "behind"
-    ]
-    parts = [Part("front", "lasting"), Part("tail", "lasting"), *lasting]
-    found.append(moment("optimizer", net, at_update or base, parts, update_lines(net, updates)))
+    behind = tuple([each.behind > 0 for each in net.blocks])
+    plan, lasting = drawn(Shape(net.runs, net.middle, behind, waiting, bool(buckets)))
+    own = (sum([line.bytes for line in buckets]),) if buckets else ()
+
+    def explain(_row: Sequence[int], _extra: Extra) -> list[Line]:
+        return [*buckets]
+
+    found = moments_of(plan, row_of(net, own, ()), net, base, explain)
+    if updated:
+        lines = update_lines(net, updates)
+        found.append(moment("optimizer", net, at_update or base, [*lasting], lines))
     return found
 
 
 def left_by(net: Sized, kind: int, count: int) -> list[Part]:
     """What so many blocks have left behind."""
-    found = [Part(kind, "gradients", count)]
-    if net.blocks[kind].behind:
-        found.append(Part(kind, "behind", count))
-    return found
+    return drawn_left_by(kind, count, behind=net.blocks[kind].behind > 0)

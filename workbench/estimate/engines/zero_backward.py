@@ -10,7 +10,8 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from workbench.estimate.engines.base import Part, part_lines, segment_of, sizes_of, tally_lines
-from workbench.estimate.engines.single import BETWEEN, left_by
+from workbench.estimate.engines.single import left_by
+from workbench.estimate.engines.single_plan import BETWEEN
 from workbench.estimate.engines.zero_3_flow import Flow3
 from workbench.estimate.engines.zero_flow import SIDES, Event, Flow, Held
 from workbench.estimate.engines.zero_sizes import placed

@@ -80,7 +80,7 @@ class Source:
         """The function that returns a tuple of them."""
         lines = (
             f"def f({', '.join(self._symbols)}):",
-            "    _m, _n = A - 1, -A",
+            *(["    _m, _n = A - 1, -A"] if self._sizes else []),
             *self._body,
             f"    return ({''.join(f'{each},' for each in results)})",
             "",
