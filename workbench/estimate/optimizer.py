@@ -11,6 +11,7 @@ Shapes: n numbers of a tensor, R rows and C columns of its last two dimensions.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
 from workbench.estimate.rounding import up
@@ -88,23 +89,44 @@ def rule_of(training: TrainingConfig, *, cpu: bool, sharded: bool = False) -> Ru
         cpu: Whether a CPU updates; on a GPU torch's Adagrad moves all tensors at once.
         sharded: Whether FSDP has the weights, for which SGD has no fused kernel.
     """
-    name = training.optimizer
-    momentum = _muon_nesterov if training.nesterov else _muon_passing
+    return _rule(
+        training.optimizer,
+        nesterov=training.nesterov,
+        momentum=training.momentum != 0,
+        decayed=training.weight_decay > 0,
+        amsgrad=training.amsgrad,
+        cpu=cpu,
+        sharded=sharded,
+    )
+
+
+@lru_cache(maxsize=256)
+def _rule(
+    name: str,
+    *,
+    nesterov: bool,
+    momentum: bool,
+    decayed: bool,
+    amsgrad: bool,
+    cpu: bool,
+    sharded: bool,
+) -> Rule:
+    passing = _muon_nesterov if nesterov else _muon_passing
     shaped = {
         "adafactor": Rule("adafactor", 0, 0, "", _adafactor_states, _adafactor_passing),
         "lamb": Rule("lamb", 2, 0, _MOMENTS, passing=_two_copies),
         "lion": Rule("lion", 1, 0, "mean of each gradient", passing=_one_copy),
-        "muon": Rule("muon", 1, 0, "", _muon_states, momentum),
+        "muon": Rule("muon", 1, 0, "", _muon_states, passing),
         "adamw_8bit": Rule("adamw_8bit", 0.5, 0, "", _packed_states, _packed_passing),
     }
     if name in shaped:
         return shaped[name]
     if name == "adagrad":
-        return _adagrad(training, cpu=cpu)
+        return _adagrad(decayed=decayed, cpu=cpu)
     if name == "sgd":
-        return _sgd(training, cpu=cpu, sharded=sharded)
-    copies = 3 if training.amsgrad else 2
-    text = _MOMENTS + (", and the largest of these" if training.amsgrad else "")
+        return _sgd(momentum=momentum, nesterov=nesterov, decayed=decayed, cpu=cpu, sharded=sharded)
+    copies = 3 if amsgrad else 2
+    text = _MOMENTS + (", and the largest of these" if amsgrad else "")
     return Rule("adam" if name == "adam" else "adamw", copies, 1, text)
 
 
@@ -126,21 +148,20 @@ def _root_and_gradient(weight: Weight, alignment: int) -> int:
     return (2 if weight.is_matrix else 1) * up(4 * weight.numbers, alignment)
 
 
-def _adagrad(training: TrainingConfig, *, cpu: bool) -> Rule:
+def _adagrad(*, decayed: bool, cpu: bool) -> Rule:
     text = "sum of the squares of each gradient"
     if not cpu:
         return Rule("adagrad", 1, 1, text, together=2)
-    passing = _root_and_gradient if training.weight_decay > 0 else _one_copy
+    passing = _root_and_gradient if decayed else _one_copy
     return Rule("adagrad", 1, 1, text, passing=passing, leaves=_one_copy)
 
 
-def _sgd(training: TrainingConfig, *, cpu: bool, sharded: bool) -> Rule:
-    copies = 1 if training.momentum else 0
-    decayed = training.weight_decay > 0
-    if not sharded or not (decayed or training.nesterov):
+def _sgd(*, momentum: bool, nesterov: bool, decayed: bool, cpu: bool, sharded: bool) -> Rule:
+    copies = 1 if momentum else 0
+    if not sharded or not (decayed or nesterov):
         return Rule("sgd", copies, 0, "momentum")
     if cpu:
-        both = decayed and training.nesterov
+        both = decayed and nesterov
         return Rule("sgd", copies, 0, "momentum", passing=_two_copies if both else _one_copy)
     return Rule("sgd", copies, 0, "momentum", together=1)
 

@@ -41,13 +41,10 @@ def reserved_of(moments: Iterable[Moment]) -> int:
     Args:
         moments: Those of a step.
     """
-    compute = gather = reduce = 0
-    for each in moments:
-        # Comparisons instead of max(): this is called for every variant of a plan.
-        own = each.bytes - each.gather - each.reduce
-        compute = max(compute, own)
-        gather = max(gather, each.gather)
-        reduce = max(reduce, each.reduce)
+    found = list(moments)
+    compute = max([each.bytes - each.gather - each.reduce for each in found])
+    gather = max([each.gather for each in found])
+    reduce = max([each.reduce for each in found])
     # Small tensors have segments of their own.
     return sum(up(pool, SEGMENT) + SEGMENT for pool in (compute, gather, reduce) if pool)
 

@@ -50,7 +50,7 @@ class Ledger(NamedTuple):
     @property
     def state(self) -> int:
         """Bytes of the whole optimizer's state, over all devices, without scalars."""
-        whole = [each._replace(shape=each.whole) for each in trained_weights(self.net)]
+        whole = trained_weights(self.net)
         rule = self.updates.rule
         if rule.states is not None:
             return sum(each.times * rule.states(each, 1).bytes for each in whole)

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from workbench.estimate.network.lora import LoraStructure
     from workbench.estimate.network.structure import Structure
     from workbench.estimate.tape.tensor import Tape, Tensor
+    from workbench.estimate.tensors import Weight
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +55,7 @@ class Sized:
         tail: Bytes of the tail.
         inputs: Tensors of ids of a micro-batch: of what is written, of what an encoder reads.
         middle: The kind that stands among the blocks and belongs to the ends; None: none does.
+        weights: `tensors.weights_of` it, by the number of shards, as they were asked for.
     """
 
     network: Network
@@ -64,6 +66,7 @@ class Sized:
     tail: Sizes
     inputs: tuple[int, int] = (2, 0)
     middle: int | None = None
+    weights: dict[int, list[Weight]] = field(default_factory=dict, repr=False, compare=False)
 
 
 @lru_cache(maxsize=256)

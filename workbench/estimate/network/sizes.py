@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
 from workbench.estimate.network.symbols import SYMBOLS
 from workbench.estimate.tape.compile import Entry, Tally, compile_sums
+from workbench.estimate.tape.source import Source
 from workbench.estimate.tape.tensor import size_of_shape
 
 if TYPE_CHECKING:
@@ -80,7 +82,7 @@ class Sizes(NamedTuple):
 _OF_SHARDS = ("shard", "whole", "trained_whole")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, eq=False)
 class Segment:
     """What a part of the network allocates.
 
@@ -101,6 +103,30 @@ class Segment:
     kept: tuple[int, ...] = ()
     trained: tuple[bool, ...] = ()
     steps: Steps | None = None
+
+    @cached_property
+    def rows(self) -> tuple[tuple[str, int, bool, bool], ...]:
+        """Each weight's name, ``kept``, ``trained``, and whether weight decay applies to it.
+
+        It does not to norms, biases, and stacks of biases.
+        """
+        each_of = zip(self.parameters, self.kept, self.trained, strict=True)
+        return tuple(
+            (name, kept, trained, len(shape) > 1 and not name.endswith("bias"))
+            for (name, shape), kept, trained in each_of
+        )
+
+    @cached_property
+    def weigh(self) -> Callable[..., tuple[tuple[tuple[int, ...], int], ...]]:
+        """The sizes and the number of elements of each weight, from the symbols."""
+        source = Source(SYMBOLS)
+        function: Callable[..., tuple[tuple[tuple[int, ...], int], ...]] = source.function(
+            [
+                f"(({''.join(f'{dim},' for dim in shape)}),{source.total(size_of_shape(shape, 1))})"
+                for _, shape in self.parameters
+            ]
+        )
+        return function
 
 
 def made_of(
