@@ -10,6 +10,8 @@ import fnmatch
 from functools import lru_cache
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
+from workbench.config.remembered import remembered
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
@@ -99,8 +101,13 @@ def _with_experts(layers: int, experts: int, first: int, interval: int | None) -
     )
 
 
-def groups_of(model: ModelConfig, mtp: MtpConfig | None = None) -> Iterator[Group]:
+@remembered
+def groups_of(model: ModelConfig, mtp: MtpConfig | None = None) -> tuple[Group, ...]:
     """The linear layers, without a ``lm_head``. All but `NEVER_ADAPTED` can have an adapter."""
+    return tuple(_groups(model, mtp))
+
+
+def _groups(model: ModelConfig, mtp: MtpConfig | None) -> Iterator[Group]:
     if model.model_type == "t5":
         yield from _two_stacks(model)
         return

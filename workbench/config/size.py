@@ -15,6 +15,7 @@ from workbench.config.linears import (
     head_width,
     layers_with_experts,
 )
+from workbench.config.remembered import remembered
 
 if TYPE_CHECKING:
     from workbench.config.linears import Group, Linear
@@ -54,6 +55,7 @@ class Size:
     parts: tuple[tuple[str, int], ...]
 
 
+@remembered
 def size_of(
     model: ModelConfig, mtp: MtpConfig | None = None, lora: LoraConfig | None = None
 ) -> Size:
@@ -205,5 +207,5 @@ def _ends(model: ModelConfig, parts: Counter[str]) -> int:
 
 
 def _own_attention(model: ModelConfig) -> list[Linear]:
-    group = next(iter(groups_of(model)))
+    group = groups_of(model)[0]
     return [each for each in group.linears if each.name.startswith("attention.")]

@@ -26,7 +26,8 @@ def checkpoint_parts(config: Config, ledger: Ledger) -> tuple[tuple[str, str, in
     trained = size.trainable
     parts = [("weights", "4 P", 4 * trained)]
     if config.checkpointing.save_optimizer_states:
-        parts.append(("optimizer", f"{ledger.state / trained:.3g} P", ledger.state))
+        state = ledger.state
+        parts.append(("optimizer", f"{state / trained:.3g} P", state))
     if config.training.use_ema:
         parts.append(("moving average", "4 P", 4 * trained))
     return tuple(parts)
@@ -37,12 +38,13 @@ def disk_lines(config: Config, ledger: Ledger) -> tuple[Line, ...]:
     training, section = config.training, config.checkpointing
     best = max(section.keep_best_n, int(training.load_best_model_at_end))
     kept = training.save_total_limit + best
+    parts = checkpoint_parts(config, ledger)
     lines = [
         Line(f"{kept} checkpoints: {what}", f"{kept} × {formula}", kept * size, "weights", _SAVED)
-        for what, formula, size in checkpoint_parts(config, ledger)
+        for what, formula, size in parts
     ]
     # A new one is whole before an old one goes.
-    one = sum(size for _, _, size in checkpoint_parts(config, ledger))
+    one = sum(size for _, _, size in parts)
     lines.append(Line("checkpoint that is being written", "one more", one, "temporaries", _SAVED))
     if section.storage_tier.enabled:
         name, formula = "storage tier", f"{training.save_total_limit} × one checkpoint"
@@ -52,12 +54,14 @@ def disk_lines(config: Config, ledger: Ledger) -> tuple[Line, ...]:
 
 def checkpoint_in_memory(config: Config, ledger: Ledger) -> list[Line]:
     """What checkpoints take of the first node's memory."""
+    section, lines = config.checkpointing, list[Line]()
+    if not section.asynchronous and not section.memory_tier.enabled:
+        return lines
     one = sum(size for _, _, size in checkpoint_parts(config, ledger))
-    lines = []
-    if config.checkpointing.asynchronous:
+    if section.asynchronous:
         name = "copy of weights and optimizer while a checkpoint is written"
         lines.append(Line(name, "one checkpoint", one, "temporaries", _SAVED, "host"))
-    if config.checkpointing.memory_tier.enabled:
+    if section.memory_tier.enabled:
         formula = f"{_IN_MEMORY} × one checkpoint"
         line = Line("memory tier", formula, _IN_MEMORY * one, "weights", _SAVED, "host")
         lines.append(line)

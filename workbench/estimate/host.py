@@ -24,15 +24,15 @@ _STATES = "DeepSpeed 0.19.8, runtime/swap_tensor/partitioned_optimizer_swapper.p
 def host_lines(config: Config, ledger: Ledger) -> tuple[Line, ...]:
     """What the first node's host holds: of all its devices, and the checkpoints."""
     devices = config.parallel.devices_per_node
-    lines = [
-        replace(
-            line,
-            name=line.name if devices == 1 else f"{line.name}, of {devices} devices",
-            formula=line.formula if devices == 1 else f"{devices} × ({line.formula})",
-            bytes=devices * line.bytes,
-        )
-        for line in _of_a_device(config, ledger)
-    ]
+    lines = _of_a_device(config, ledger)
+    if devices > 1:
+        lines = [
+            Line(
+                f"{line.name}, of {devices} devices", f"{devices} × ({line.formula})",
+                devices * line.bytes, line.category, line.source, line.stream,
+            )
+            for line in lines
+        ]  # fmt: skip
     return tuple(merged([*lines, *checkpoint_in_memory(config, ledger)]))
 
 

@@ -14,6 +14,8 @@ from workbench.estimate.ledger import Line, Moment, merged
 from workbench.estimate.network.symbols import SYMBOLS
 
 if TYPE_CHECKING:
+    from types import CodeType
+
     from workbench.estimate.network.network import Sized
     from workbench.estimate.network.sizes import Segment, Sizes
     from workbench.estimate.tape.compile import Tally
@@ -174,7 +176,7 @@ def tally_lines(net: Sized, tallies: tuple[Tally, ...], where: str, count: int) 
     alignment = scope["A"]
 
     def value(size: str) -> int:
-        exact = int(eval(size, {}, scope))  # noqa: S307 - our own arithmetic
+        exact = int(eval(_code(size), {}, scope))  # noqa: S307 - our own arithmetic
         return -(-exact // alignment) * alignment
 
     if not tallies:
@@ -194,3 +196,9 @@ def tally_lines(net: Sized, tallies: tuple[Tally, ...], where: str, count: int) 
             )
         )
     return lines
+
+
+@lru_cache(maxsize=4096)
+def _code(size: str) -> CodeType:
+    """A size in symbols, compiled."""
+    return compile(size, "<size>", "eval")
