@@ -17,9 +17,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from workbench.config.degrees import Degrees
+from workbench.estimate.counted_flops import counted, known_of
 from workbench.estimate.network.lengths import lengths_of
-from workbench.estimate.network_flops import Network
-from workbench.estimate.passes import Pairs
 
 if TYPE_CHECKING:
     from workbench.config.schema import Config
@@ -95,38 +94,37 @@ def flops_of(config: Config, *, cpu: bool = False, blocked: bool | None = None) 
     model = config.model
     # What a decoder sees of its encoder has nothing learned added to it.
     composed = model.attention_implementation == "eager" or (cpu and model.attention_dropout)
-    across: Kernel = "composed" if composed else "fused"
-    network = Network(
-        config,
-        sequences=batch,
-        length=write,
-        read=read,
-        own=_pairs(batch, write, write, kernel),
-        encoder=_pairs(batch, read, read, kernel),
-        across=_pairs(batch, write, read, across),
+    known = known_of(model, training.mtp, config.lora)
+    choices = known.choices
+    if training.gradient_checkpointing and training.gradient_checkpointing_kind == "block":
+        choices = choices._replace(again=True)
+    again = kernel != "composed"
+    kinds, evaluate = counted(choices, known.signs, (again, again, not composed))
+    tokens = batch * write
+    row = (
+        batch,
+        tokens,
+        batch * read,
+        batch * write * write,
+        batch * _met(write, kernel),
+        batch * read * read,
+        batch * _met(read, kernel),
+        batch * write * read,
+        batch * write * read,
+        *known.numbers,
+        *[max(0, tokens - batch * (place + 1)) for place in range(known.ahead)],
     )
-    network.walk()
-    work = network.total.values()
     micro_batches = training.gradient_accumulation_steps * Degrees.of(config).data
-    forward, backward, plain, met, met_backward = (
-        micro_batches * sum(each) for each in zip(*work, strict=True)
-    )
+    found = [micro_batches * each for each in evaluate(row)]
+    forward, backward, plain, met, met_backward, recomputed, recomputed_met, *each_of = found
     return Flops(
         forward=forward,
         backward=backward,
-        recomputed=micro_batches * network.recomputed,
+        recomputed=recomputed,
         model=forward + plain,
-        hardware=met + met_backward + micro_batches * network.recomputed_met,
-        tokens=micro_batches * batch * write,
-        parts=tuple(
-            sorted(
-                (
-                    (name, micro_batches * (each.forward + each.backward))
-                    for name, each in network.total.items()
-                ),
-                key=lambda part: -part[1],
-            )
-        ),
+        hardware=met + met_backward + recomputed_met,
+        tokens=micro_batches * tokens,
+        parts=tuple(sorted(zip(kinds, each_of, strict=True), key=lambda part: -part[1])),
         attention=_SENTENCES[kernel],
     )
 
@@ -170,15 +168,13 @@ def _kernel(config: Config, *, cpu: bool, blocked: bool | None, documents: bool)
     return "composed" if wide or learned or model.attention_dropout else "fused"
 
 
-def _pairs(sequences: int, queries: int, keys: int, kernel: Kernel) -> Pairs:
-    square = queries * keys
-    met = square
+def _met(length: int, kernel: Kernel) -> int:
+    """The positions of a sequence that meet each other in a kernel."""
     if kernel == "skipping":
-        met = queries * (queries + 1) // 2
-    elif kernel == "blocked":
+        return length * (length + 1) // 2
+    if kernel == "blocked":
         # A block of rows meets the keys up to its own end.
-        met = sum(
-            min(_ROWS, queries - row) * min(row + _ROWS, queries)
-            for row in range(0, queries, _ROWS)
+        return sum(
+            min(_ROWS, length - row) * min(row + _ROWS, length) for row in range(0, length, _ROWS)
         )
-    return Pairs(sequences * square, sequences * met, kernel != "composed")
+    return length * length

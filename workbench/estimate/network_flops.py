@@ -8,58 +8,140 @@ from __future__ import annotations
 import fnmatch
 from collections import Counter
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
-from workbench.config.linears import ALL_LINEAR, GATED, expert_width, groups_of, head_width
-from workbench.config.linears import Linear as Layer
-from workbench.estimate.passes import Pairs, Pass, Work
+from workbench.config.linears import ALL_LINEAR
+from workbench.estimate.passes import Adapters, Pairs, Pass, Work
 
 if TYPE_CHECKING:
-    from workbench.config.linears import Group
-    from workbench.config.schema import Config, LoraConfig
+    from collections.abc import Sequence
+
+    from workbench.config.linears import Kind
+    from workbench.estimate.amounts import Amount
+    from workbench.estimate.passes import Layer
+
+
+class Group(NamedTuple):
+    """Parts of a network that are alike (`workbench.config.linears.Group`).
+
+    Attributes:
+        kind: What they are.
+        prefix: What stands before the name of a layer, with a place for the number of the part.
+        places: The numbers of the parts, where that matters.
+        times: How many there are.
+        layers: The layers of one, by name.
+    """
+
+    kind: Kind
+    prefix: str
+    places: tuple[int, ...]
+    times: Amount
+    layers: dict[str, Layer]
+
+
+class Choices(NamedTuple):
+    """What decides which products there are.
+
+    Attributes:
+        family: ``decoder``, ``bert`` or ``t5``.
+        layernorm: Whether norms have biases.
+        residual: How the two halves of a block are added.
+        gated: Whether feed-forward networks have gates.
+        mlp_bias: Whether their matrices have biases.
+        shared: Whether there are shared experts.
+        dropout: Whether what a block adds is dropped.
+        latent: Whether attention is latent.
+        query_latent: Whether its queries are.
+        weighed: Whether uneven experts cost.
+        sequences: Whether single sequences are balanced.
+        bias: Which biases learn beside adapters; None without them.
+        targets: What has an adapter.
+        head_dropout: Whether results of heads for later tokens are dropped.
+        again: Whether blocks are computed a second time.
+    """
+
+    family: str
+    layernorm: bool
+    residual: str
+    gated: bool
+    mlp_bias: bool
+    shared: bool
+    dropout: bool
+    latent: bool
+    query_latent: bool
+    weighed: bool
+    sequences: bool
+    bias: str | None
+    targets: tuple[str, ...]
+    head_dropout: bool
+    again: bool
+
+
+class Quantities(NamedTuple):
+    """What a walk multiplies.
+
+    Attributes:
+        sequences: B.
+        tokens: B T; of a t5 what its decoder writes.
+        read: B S; of a t5 what its encoder reads.
+        own: The pairs of self-attention.
+        encoder: Those of an encoder over itself.
+        across: Those of a decoder over its encoder.
+        width: Of the residual stream.
+        heads: Query heads.
+        key: Width of a head's keys.
+        value: Width of its values.
+        experts: Routed experts.
+        visited: Experts that a token visits.
+        inner: Inner width of an expert.
+        classes: Numbers that the output gives a token.
+        rank: Of adapters.
+        ahead: Rows of the output of each head for later tokens.
+    """
+
+    sequences: Amount
+    tokens: Amount
+    read: Amount
+    own: Pairs
+    encoder: Pairs
+    across: Pairs
+    width: Amount
+    heads: Amount
+    key: Amount
+    value: Amount
+    experts: Amount
+    visited: Amount
+    inner: Amount
+    classes: Amount
+    rank: Amount
+    ahead: tuple[Amount, ...]
 
 
 class Network:
     """Walks one micro-batch through a network.
 
     Args:
-        config: The plan.
-        sequences: B.
-        length: T; of a t5 what its decoder writes.
-        read: S; of a t5 what its encoder reads.
-        own: The pairs of self-attention.
-        encoder: Those of an encoder over itself.
-        across: Those of a decoder over its encoder.
+        choices: What decides which products there are.
+        of: What is multiplied.
+        groups: The linear layers.
     """
 
-    def __init__(
-        self,
-        config: Config,
-        *,
-        sequences: int,
-        length: int,
-        read: int,
-        own: Pairs,
-        encoder: Pairs,
-        across: Pairs,
-    ) -> None:
-        self.model, self.training = config.model, config.training
-        self.lora: LoraConfig | None = config.lora if config.lora.enabled else None
-        self.sequences, self.tokens, self.read = sequences, sequences * length, sequences * read
-        self.own, self.encoder, self.across = own, encoder, across
-        self.layernorm = self.model.norm_type == "layernorm" and self.model.model_type != "t5"
+    def __init__(self, choices: Choices, of: Quantities, groups: Sequence[Group]) -> None:
+        self.choices, self.of, self.groups = choices, of, groups
+        bias = choices.bias
+        self.lora = None if bias is None else Adapters(of.rank, bias)
         self.total: dict[str, Work] = {}
-        self.recomputed = self.recomputed_met = 0
+        self.recomputed: Amount | int = 0
+        self.recomputed_met: Amount | int = 0
         self._seen: dict[tuple[str, frozenset[str], bool], tuple[Pass, bool]] = {}
 
     def walk(self) -> None:
         """From the first block to the loss."""
-        model, lora = self.model, self.lora
+        lora, groups, family = self.lora, self.groups, self.choices.family
         x = lora is None  # what comes out of the embedding
-        groups = list(groups_of(model, self.training.mtp))
-        if model.model_type == "bert":
-            x = x or (lora is not None and lora.bias == "all" and self.layernorm)
-        stacks = [[g for g in groups if g.kind == "encoder"]] if model.model_type == "t5" else []
+        if family == "bert":
+            x = x or (lora is not None and lora.bias == "all" and self.choices.layernorm)
+        stacks = [[g for g in groups if g.kind == "encoder"]] if family == "t5" else []
         stacks.append([g for g in groups if g.kind in ("dense", "routed", "decoder")])
         memory = False
         for stack in stacks:
@@ -70,7 +152,7 @@ class Network:
         for group in groups:
             if group.kind == "head":
                 hidden = self._head(group, x=last)
-        self._output(self.tokens, x=hidden)
+        self._output(self.of.tokens, x=hidden)
         for group in groups:
             if group.kind == "ahead":
                 self._ahead(group, hidden)
@@ -80,7 +162,7 @@ class Network:
         if self.lora is None:
             for group in groups:
                 part, x = self._block(group, frozenset(), x=x, memory=memory)
-                self._take(part, len(group.places), ends_in_product=self._ends_in_product(group))
+                self._take(part, group.times, ends_in_product=self._ends_in_product(group))
             return True
         order = sorted(((place, n) for n, group in enumerate(groups) for place in group.places))
         times: Counter[tuple[int, frozenset[str], bool]] = Counter()
@@ -94,16 +176,15 @@ class Network:
             self._take(part, count, ends_in_product=self._ends_in_product(group))
         return x
 
-    def _take(self, part: Pass, times: int, *, ends_in_product: bool, run: bool = True) -> None:
+    def _take(
+        self, part: Pass, times: Amount | int, *, ends_in_product: bool, run: bool = True
+    ) -> None:
         """Count a part; blocks may be computed a second time in the backward pass."""
         for kind, work in part.work.items():
             more = work.times(times)
             before = self.total.get(kind)
             self.total[kind] = more if before is None else before.plus(more)
-        whole = self.training.gradient_checkpointing and (
-            self.training.gradient_checkpointing_kind == "block"
-        )
-        if whole and run and part.wanted:
+        if self.choices.again and run and part.wanted:
             square, met = part.forward()
             saved = ends_in_product * part.last
             self.recomputed += times * (square - saved)
@@ -111,22 +192,21 @@ class Network:
 
     def _ends_in_product(self, group: Group) -> bool:
         """Whether a block's last product is the last thing whose input has to be there again."""
-        model = self.model
+        choices = self.choices
         if group.kind == "routed":
-            return bool(model.moe.num_shared_experts) and not model.hidden_dropout
-        return model.model_type != "bert" and not model.hidden_dropout
+            return choices.shared and not choices.dropout
+        return choices.family != "bert" and not choices.dropout
 
     def _adapted(self, group: Group, place: int) -> frozenset[str]:
         """Names of the layers of a part that have an adapter."""
         if self.lora is None:
             return frozenset()
-        names = tuple(layer.name for layer in group.linears)
-        return _targets(names, group.prefix.format(place), tuple(self.lora.target_modules))
+        return _targets(tuple(group.layers), group.prefix.format(place), self.choices.targets)
 
     def _normed(self, *, x: bool) -> bool:
         """Whether the gradient of a norm's result is wanted: its own numbers may be trained."""
         lora = self.lora
-        return x or lora is None or (self.layernorm and lora.bias == "all")
+        return x or lora is None or (self.choices.layernorm and lora.bias == "all")
 
     def _block(
         self, group: Group, adapted: frozenset[str], *, x: bool, memory: bool
@@ -134,10 +214,10 @@ class Network:
         key = (group.kind, adapted, x)
         if key not in self._seen:
             part = Pass(adapted, self.lora)
-            layers = {layer.name: layer for layer in group.linears}
+            layers = group.layers
             if group.kind in ("encoder", "decoder"):
                 wanted = self._t5_block(part, layers, x=x, memory=memory)
-            elif self.model.model_type == "bert":
+            elif self.choices.family == "bert":
                 wanted = self._bert_block(part, layers, x=x)
             else:
                 wanted = self._decoder_block(part, layers, x=x, routed=group.kind == "routed")
@@ -147,38 +227,39 @@ class Network:
     def _decoder_block(
         self, part: Pass, layers: dict[str, Layer], *, x: bool, routed: bool, prefix: str = ""
     ) -> bool:
-        residual = self.model.residual_type
+        residual = self.choices.residual
         normed = self._normed(x=x)
         after = self._attention(part, layers, x=normed, prefix=prefix) or x
         if residual != "parallel_shared_norm":
             normed = self._normed(x=after if residual == "sequential" else x)
         name = f"{prefix}feed_forward"
         if not routed:
-            y = self._feed_forward(part, layers, name, self.tokens, x=normed)
+            y = self._feed_forward(part, layers, name, self.of.tokens, x=normed)
         else:
             y = self._experts(part, x=normed)
             if f"{name}.shared.up_proj" in layers:
                 shared = self._feed_forward(
-                    part, layers, f"{name}.shared", self.tokens, x=normed, kind="shared experts"
+                    part, layers, f"{name}.shared", self.of.tokens, x=normed, kind="shared experts"
                 )
                 y = y or shared
         return after or y
 
     def _bert_block(self, part: Pass, layers: dict[str, Layer], *, x: bool) -> bool:
         x = self._normed(x=self._attention(part, layers, x=x) or x)
-        y = self._feed_forward(part, layers, "feed_forward", self.tokens, x=x)
+        y = self._feed_forward(part, layers, "feed_forward", self.of.tokens, x=x)
         return self._normed(x=x or y)
 
     def _t5_block(self, part: Pass, layers: dict[str, Layer], *, x: bool, memory: bool) -> bool:
         reads = "cross_attention.q_proj" not in layers
-        rows = self.read if reads else self.tokens
-        own = self.encoder if reads else self.own
+        of = self.of
+        rows = of.read if reads else of.tokens
+        own = of.encoder if reads else of.own
         n = self._normed(x=x)
         x = self._t5_attention(part, layers, "attention", (rows, rows), own, qkv=(n, n)) or x
         if not reads:
             n, names = self._normed(x=x), "cross_attention"
-            shape = (rows, self.read)
-            x = self._t5_attention(part, layers, names, shape, self.across, qkv=(n, memory)) or x
+            shape = (rows, of.read)
+            x = self._t5_attention(part, layers, names, shape, of.across, qkv=(n, memory)) or x
         n = self._normed(x=x)
         return self._feed_forward(part, layers, "feed_forward", rows, x=n) or x
 
@@ -187,7 +268,7 @@ class Network:
         part: Pass,
         layers: dict[str, Layer],
         name: str,
-        rows: tuple[int, int],
+        rows: tuple[Amount, Amount],
         pairs: Pairs,
         *,
         qkv: tuple[bool, bool],
@@ -196,22 +277,19 @@ class Network:
         q = part.linear(kind, layers[f"{name}.q_proj"], rows[0], x=qkv[0])
         k = part.linear(kind, layers[f"{name}.k_proj"], rows[1], x=qkv[1])
         v = part.linear(kind, layers[f"{name}.v_proj"], rows[1], x=qkv[1])
-        width = head_width(self.model)
-        y = part.attend(pairs, self.model.num_attention_heads, width, width, qkv=(q, k, v))
+        y = part.attend(pairs, self.of.heads, self.of.key, self.of.value, qkv=(q, k, v))
         return part.linear(kind, layers[f"{name}.o_proj"], rows[0], x=y)
 
     def _attention(
         self, part: Pass, layers: dict[str, Layer], *, x: bool, prefix: str = ""
     ) -> bool:
-        model, kind, mla = self.model, "attention projections", self.model.mla
+        of, kind = self.of, "attention projections"
 
         def linear(name: str, *, x: bool) -> bool:
-            return part.linear(kind, layers[f"{prefix}attention.{name}"], self.tokens, x=x)
+            return part.linear(kind, layers[f"{prefix}attention.{name}"], of.tokens, x=x)
 
-        key = value = head_width(model)
-        if model.mla.enabled:
-            key, value = mla.qk_nope_head_dim + mla.qk_rope_head_dim, mla.v_head_dim
-            if mla.q_lora_rank is None:
+        if self.choices.latent:
+            if not self.choices.query_latent:
                 q = linear("q_proj", x=x)
             else:
                 q = linear("q_b_proj", x=linear("q_a_proj", x=x) or self.lora is None)
@@ -220,7 +298,7 @@ class Network:
             k = v or latent
         else:
             q, k, v = (linear(f"{each}_proj", x=x) for each in "qkv")
-        y = part.attend(self.own, model.num_attention_heads, key, value, qkv=(q, k, v))
+        y = part.attend(of.own, of.heads, of.key, of.value, qkv=(q, k, v))
         return linear("o_proj", x=y)
 
     def _feed_forward(
@@ -228,7 +306,7 @@ class Network:
         part: Pass,
         layers: dict[str, Layer],
         name: str,
-        rows: int,
+        rows: Amount,
         *,
         x: bool,
         kind: str = "feed-forward",
@@ -243,16 +321,16 @@ class Network:
 
         A capacity drops some of them while the router is uneven; this is the most there can be.
         """
-        model = self.model
-        experts, width, inner = model.num_experts, model.hidden_size, expert_width(model)
+        of, choices = self.of, self.choices
+        width = of.width
         trained = self.lora is None
-        router = 2 * self.tokens * experts * width
+        router = 2 * of.tokens * of.experts * width
         part.add("router", router, (x + trained) * router)
         self._balance(part, x=x or trained)
-        rows = self.tokens * model.num_experts_per_token
-        biased = model.mlp_bias and self.lora is not None and self.lora.bias == "all"
-        each = 2 * rows * width * inner
-        into = 2 if model.hidden_act in GATED else 1
+        rows = of.tokens * of.visited
+        biased = choices.mlp_bias and self.lora is not None and self.lora.bias == "all"
+        each = 2 * rows * width * of.inner
+        into = 2 if choices.gated else 1
         made = x or trained or biased
         part.add("experts", into * each, into * (x + trained) * each)
         part.add("experts", each, (made + trained) * each)
@@ -262,30 +340,26 @@ class Network:
 
     def _balance(self, part: Pass, *, x: bool) -> None:
         """Mean shares of the experts, as products with a row of ones (`models.moe_balance`)."""
-        model, balancing = self.model, self.model.moe_balancing
-        mean = 2 * self.tokens * model.num_experts
-        weighed = balancing.method == "aux_loss" and model.router_aux_loss_coef != 0
-        part.add("router", mean, mean if weighed and x else 0)
-        if balancing.sequence_loss_coef:
+        mean = 2 * self.of.tokens * self.of.experts
+        part.add("router", mean, mean if self.choices.weighed and x else 0)
+        if self.choices.sequences:
             part.add("router", mean, mean if x else 0)
 
     def _head(self, group: Group, *, x: bool) -> bool:
         """What a bert has between its blocks and its output matrix."""
         part = Pass(self._adapted(group, 0), self.lora)
-        for layer in group.linears:
-            if layer.name == "head.dense_proj":
-                x = self._normed(x=part.linear("head", layer, self.tokens, x=x))
-            elif layer.name == "head.pooler_proj":
-                x = part.linear("head", layer, self.sequences, x=x)
+        for name, layer in group.layers.items():
+            if name == "head.dense_proj":
+                x = self._normed(x=part.linear("head", layer, self.of.tokens, x=x))
+            elif name == "head.pooler_proj":
+                x = part.linear("head", layer, self.of.sequences, x=x)
         self._take(part, 1, ends_in_product=False, run=False)
         return x
 
-    def _output(self, rows: int, *, x: bool) -> None:
+    def _output(self, rows: Amount, *, x: bool) -> None:
         """Logits and the gradients that are wanted, chunk by chunk."""
-        model, lora = self.model, self.lora
-        bert = model.model_type == "bert"
-        classes = model.vocab_size if not bert or model.head == "language" else model.num_labels
-        flops = 2 * rows * model.hidden_size * classes
+        lora = self.lora
+        flops = 2 * rows * self.of.width * self.of.classes
         part = Pass(frozenset(), lora)
         part.add("output", flops, flops * (x + (lora is None)))
         self._take(part, 1, ends_in_product=False, run=False)
@@ -296,12 +370,10 @@ class Network:
         for place in group.places:
             adapted = self._adapted(group, place)
             part = Pass(adapted, self.lora)
-            layers = {layer.name: layer for layer in group.linears}
+            layers, tokens = group.layers, self.of.tokens
             if "join_proj" in layers:
                 joined = self._normed(x=self.lora is None) or self._normed(x=known)
-                x = part.linear(
-                    "multi-token prediction", layers["join_proj"], self.tokens, x=joined
-                )
+                x = part.linear("multi-token prediction", layers["join_proj"], tokens, x=joined)
                 routed = not any(name.startswith("block.feed_forward.down") for name in layers)
                 x = self._decoder_block(part, layers, x=x, routed=routed, prefix="block.")
                 known = out = self._normed(x=x)
@@ -309,13 +381,11 @@ class Network:
             else:
                 x, kind = hidden, "multi-token prediction"
                 if "up_proj" in layers:
-                    x = part.linear(kind, layers["up_proj"], self.tokens, x=x)
-                x = part.linear(kind, layers["down_proj"], self.tokens, x=x)
+                    x = part.linear(kind, layers["up_proj"], tokens, x=x)
+                x = part.linear(kind, layers["down_proj"], tokens, x=x)
                 out = x or hidden
-                self._take(part, 1, ends_in_product=not self.training.mtp.head_dropout)
-            distance = place + 1
-            rows = max(0, self.tokens - distance * self.sequences)
-            self._output(rows, x=out)
+                self._take(part, 1, ends_in_product=not self.choices.head_dropout)
+            self._output(self.of.ahead[place], x=out)
 
 
 @lru_cache(maxsize=4096)

@@ -12,8 +12,35 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from workbench.config.linears import Linear
-    from workbench.config.schema import LoraConfig
+    from workbench.estimate.amounts import Amount
+
+
+class Layer(NamedTuple):
+    """A linear layer inside its part of a network (`workbench.config.linears.Linear`).
+
+    Attributes:
+        name: Its name inside the part.
+        inputs: Width of what it reads.
+        outputs: Width of what it makes.
+        bias: Whether it has one.
+    """
+
+    name: str
+    inputs: Amount
+    outputs: Amount
+    bias: bool
+
+
+class Adapters(NamedTuple):
+    """Adapters of linear layers.
+
+    Attributes:
+        rank: Their rank.
+        bias: Which biases learn beside them.
+    """
+
+    rank: Amount
+    bias: str
 
 
 class Work(NamedTuple):
@@ -27,13 +54,13 @@ class Work(NamedTuple):
         met_backward: The same of the backward pass.
     """
 
-    forward: int
-    backward: int
-    plain: int
-    met: int
-    met_backward: int
+    forward: Amount | int
+    backward: Amount | int
+    plain: Amount | int
+    met: Amount | int
+    met_backward: Amount | int
 
-    def times(self, number: int) -> Work:
+    def times(self, number: Amount | int) -> Work:
         """The same so many times."""
         one, two, three, four, five = self
         return Work(number * one, number * two, number * three, number * four, number * five)
@@ -58,8 +85,8 @@ class Pairs(NamedTuple):
         fused: Whether its backward pass computes the scores again instead of keeping them.
     """
 
-    square: int
-    met: int
+    square: Amount
+    met: Amount
     fused: bool
 
 
@@ -77,12 +104,12 @@ class Pass:
     """
 
     adapted: frozenset[str]
-    lora: LoraConfig | None
+    lora: Adapters | None
     work: dict[str, Work] = field(default_factory=dict)
-    last: int = 0
+    last: Amount | int = 0
     wanted: bool = False
 
-    def add(self, kind: str, forward: int, backward: int) -> None:
+    def add(self, kind: str, forward: Amount, backward: Amount | int) -> None:
         """Products that no attention is among."""
         self.put(kind, Work(forward, backward, backward, forward, backward))
 
@@ -91,7 +118,7 @@ class Pass:
         before = self.work.get(kind)
         self.work[kind] = work if before is None else before.plus(work)
 
-    def linear(self, kind: str, layer: Linear, rows: int, *, x: bool) -> bool:
+    def linear(self, kind: str, layer: Layer, rows: Amount, *, x: bool) -> bool:
         """A linear layer with its adapter.
 
         Args:
@@ -113,7 +140,7 @@ class Pass:
         self.add(kind, flops, x * flops)
         adapted = layer.name in self.adapted
         if adapted:
-            into, out = 2 * rows * lora.r * layer.inputs, 2 * rows * lora.r * layer.outputs
+            into, out = 2 * rows * lora.rank * layer.inputs, 2 * rows * lora.rank * layer.outputs
             self.add("adapters", into + out, (1 + x) * into + 2 * out)
             self.last = out
         biased = layer.bias and (lora.bias == "all" or (lora.bias == "lora_only" and adapted))
@@ -122,7 +149,13 @@ class Pass:
         return wanted
 
     def attend(
-        self, pairs: Pairs, heads: int, key: int, value: int, *, qkv: tuple[bool, bool, bool]
+        self,
+        pairs: Pairs,
+        heads: Amount,
+        key: Amount,
+        value: Amount,
+        *,
+        qkv: tuple[bool, bool, bool],
     ) -> bool:
         """Scores, and the sum of the values that they weigh.
 
@@ -150,7 +183,7 @@ class Pass:
         self.wanted |= any(qkv)
         return any(qkv)
 
-    def forward(self) -> tuple[int, int]:
+    def forward(self) -> tuple[Amount | int, Amount | int]:
         """FLOPs of the forward pass: attention as a square, and as the kernel meets it."""
         found = self.work.values()
         return sum(work.forward for work in found), sum(work.met for work in found)

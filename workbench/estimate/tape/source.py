@@ -65,6 +65,13 @@ class Source:
             self._sums.append((own, known))
         return known
 
+    def product(self, factors: Sequence[str]) -> str:
+        """The name of a product of arguments, or of items of one."""
+        found = self._name(factors[0])
+        for each in factors[1:]:
+            found = self._name(f"{found}*{self._name(each)}")
+        return found
+
     def most(self, names: Iterable[str]) -> str:
         """The name of the largest of them."""
         first, *others = dict.fromkeys(names)
