@@ -39,6 +39,9 @@ class Amount:
     def __sub__(self, other: Amount | int) -> Amount:
         return self + -1 * other
 
+    def __rsub__(self, other: int) -> Amount:
+        return -1 * self + other
+
     def __mul__(self, other: Amount | int) -> Amount:
         found: dict[Factors, int] = {}
         for one, times in self.terms.items():

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from workbench.config.linears import GATED, expert_width, groups_of, head_width
 from workbench.config.remembered import remembered
 from workbench.estimate.amounts import Amount, written
-from workbench.estimate.network_flops import Choices, Group, Network, Quantities
+from workbench.estimate.flops_structure import Choices, Group, Quantities
+from workbench.estimate.network_flops import Network
 from workbench.estimate.passes import Layer, Pairs
 from workbench.estimate.tape.source import Source
 
