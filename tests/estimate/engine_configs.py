@@ -66,7 +66,7 @@ def zero(rng: random.Random, stage: int, *, offload: bool = False) -> Config:
 
 
 def any_zero(rng: random.Random, stage: int, *, offload: bool = False) -> Config:
-    """DeepSpeed over a config of everything at once, with keys of its own."""
+    """DeepSpeed over a config of everything at once, with any of its own keys."""
     tree = anything(rng, "single").model_dump(mode="json")
     training = tree["training"]
     training["optimizer"] = rng.choice(["adamw", "adamw", "adam", "sgd", "lion", "adagrad"])
@@ -89,7 +89,39 @@ def any_zero(rng: random.Random, stage: int, *, offload: bool = False) -> Config
         tree["deepspeed"]["offload_optimizer"]["device"] = "cpu"
     if offload and stage == 3 and rng.random() < 0.5:
         tree["deepspeed"]["offload_param"]["device"] = "cpu"
+    if stage < 3:
+        _keys(rng, tree, stage, offload=offload)
     return Config.model_validate(tree)
+
+
+def _keys(rng: random.Random, tree: dict[str, Any], stage: int, *, offload: bool) -> None:
+    """Whatever else of DeepSpeed's section has to do with memory, as far as it takes it."""
+    section, training = tree["deepspeed"], tree["training"]
+
+    def draw(share: float, name: str, *values: object) -> None:
+        if rng.random() < share:
+            section[name] = rng.choice(values)
+
+    for name in ("contiguous_gradients", "reduce_scatter", "use_multi_rank_bucket_allreduce"):
+        draw(0.3, name, False)
+    draw(0.3, "round_robin_gradients", True)
+    draw(0.3, "allgather_partitions", False)
+    draw(0.3, "allgather_bucket_size", 10**4, 10**6)
+    draw(0.3, "communication_data_type", "fp32", "bf16", "fp16")
+    draw(0.4 if stage else 0, "grad_accum_dtype", "fp32", "fp32", "bf16", "fp16")
+    if stage < 2 or not section["reduce_scatter"]:  # stage 2 refuses them with it
+        draw(0.2, "prescale_gradients", True)
+        draw(0.2, "gradient_predivide_factor", 2.0)
+    for name, value in (("check_grad_overflow", False), ("immediate_grad_update", True)):
+        if rng.random() < 0.2:
+            section["bf16"][name] = value
+    section["offload_optimizer"]["pin_memory"] = rng.random() < 0.7
+    wide = section["grad_accum_dtype"] == "fp32" and training["mixed_precision"] == "bf16"
+    if wide and stage == 1 and not offload:  # the trainer refuses it
+        section["grad_accum_dtype"] = None
+    training["no_decay_patterns"] = rng.choice(
+        [None, None, None, ["bias"], ["bias", "norm"], ["embedding"], ["attention"], ["s.1."], []]
+    )
 
 
 FSDP = ("hybrid", "no_shard", "shard_grad_op", "cpu_offload", "formats")

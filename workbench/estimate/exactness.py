@@ -30,41 +30,12 @@ def why_rough(config: Config) -> Rough | None:
     deepspeed = config.deepspeed
     if not deepspeed.enabled:
         return None
-    if config.model.model_type == "t5" and config.training.mixed_precision != "no":
-        return Rough(
-            "two stacks under DeepSpeed in 16 bits: memory was up to 24 % off in comparisons, for "
-            "learned distances are counted as of fp32 weights",
-            0.3,
-        )
     places = {optimizer_place(deepspeed), parameters_place(deepspeed)}
     if "nvme" in places:
         return Rough("with NVMe offload, memory has not been compared: no drive was there", 0.5)
     if deepspeed.zero_stage == 3:
         return _stage_3(config)
-    return _stage_1_or_2(config, on_host="cpu" in places) if deepspeed.zero_stage else None
-
-
-def _stage_1_or_2(config: Config, *, on_host: bool) -> Rough | None:
-    """Rarer ways for gradients to pass, seen to be off on random plans."""
-    deepspeed = config.deepspeed
-    seen = "memory was up to 16 % off in comparisons"
-    if on_host and deepspeed.grad_accum_dtype == "fp32":
-        why = "ZeRO with the optimizer on the host and gradients added up in fp32"
-        return Rough(f"{why}: {seen}", 0.2)
-    for name in _PASSING:
-        if getattr(deepspeed, name) != type(deepspeed).model_fields[name].default:
-            return Rough(f"deepspeed.{name}, not as DeepSpeed has it by default: {seen}", 0.2)
     return None
-
-
-_PASSING = (
-    "allgather_partitions",
-    "contiguous_gradients",
-    "reduce_scatter",
-    "round_robin_gradients",
-    "use_multi_rank_bucket_allreduce",
-)
-"""Keys that decide how gradients pass through stages 1 and 2."""
 
 
 def _stage_3(config: Config) -> Rough:

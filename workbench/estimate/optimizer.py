@@ -78,6 +78,16 @@ class Rule:
         """Whether an update needs nothing on the side."""
         return self.passing is None and not self.together
 
+    def on_a_row(self, *, decayed: bool) -> int:
+        """fp32 numbers on the side for each number of one long row of weights.
+
+        Args:
+            decayed: Whether they are pulled towards zero.
+        """
+        if self.name == "adagrad" and not self.together:
+            return 1 + (decayed and self.passing is _root_and_gradient)
+        return {"lion": 1, "adagrad": self.together}.get(self.name, 0)
+
 
 def rule_of(training: TrainingConfig, *, cpu: bool, sharded: bool = False) -> Rule:
     """The rule of ``training.optimizer``.

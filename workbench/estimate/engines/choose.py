@@ -74,7 +74,7 @@ def ledger_of(config: Config, setting: Setting) -> Ledger:
     finds = strategy == "ddp" or (strategy == "single" and accumulating)
     zero = None
     if strategy == "deepspeed":
-        zero = Zero.of(config, width=width, accumulating=accumulating, cpu=setting.cpu)
+        zero = Zero.of(config, precision=setting.precision, cpu=setting.cpu)
         weights, finds = "half" if width == 2 else "fp32", zero.finds_gradients
     structure = structure_of(
         config,
@@ -95,7 +95,11 @@ def ledger_of(config: Config, setting: Setting) -> Ledger:
     waits = strategy == "ddp" and micro_batches == 2
     net = sized(structure, config.model, symbols, accumulating=finds, waiting=waits)
     if zero is not None:
-        return Ledger(net, *deepspeed.ledger(net, zero, updates), updates, zero)
+        first = None
+        if zero.begins_otherwise:
+            alone = not zero.adds
+            first = sized(structure, config.model, symbols, accumulating=False) if alone else net
+        return Ledger(net, *deepspeed.ledger(net, zero, updates, first), updates, zero)
     mtp = config.training.mtp
     if strategy == "fsdp":
         travel = Travel(

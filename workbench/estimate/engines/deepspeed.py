@@ -8,6 +8,7 @@ compared with the tracer, which runs it.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from workbench.estimate.engines import single, zero_0, zero_3, zero_backward
@@ -22,22 +23,38 @@ from workbench.estimate.tensors import trained_weights, weights_of
 if TYPE_CHECKING:
     from workbench.estimate.engines.states import Updates
     from workbench.estimate.engines.zero import Zero
+    from workbench.estimate.engines.zero_flow import Held
     from workbench.estimate.ledger import Category, Moment, Stream
     from workbench.estimate.network.network import Sized
 
 SOURCE = "DeepSpeed 0.19.8, runtime/zero/stage_1_and_2.py"
 
 
-def ledger(net: Sized, zero: Zero, updates: Updates) -> tuple[Standing, list[Moment]]:
-    """What stands, and the moments of a step."""
+def ledger(
+    net: Sized, zero: Zero, updates: Updates, first: Sized | None = None
+) -> tuple[Standing, list[Moment]]:
+    """What stands, and the moments of a step.
+
+    Args:
+        net: The network.
+        zero: How DeepSpeed is asked to train.
+        updates: How weights are updated.
+        first: The network in the first of two micro-batches, where gradients stay without ZeRO's
+            doing (`Zero.begins_otherwise`).
+    """
     if zero.stage == 3:
         return zero_3.ledger(net, zero, updates)
     if zero.stage == 0:
         return zero_0.ledger(net, zero, updates)
-    pieces = pieces_of(net, zero.devices)
+    pieces = pieces_of(net, zero.devices, zero.spared, deals=zero.deals)
     base = _standing(net, zero, updates, pieces)
-    found = _passes(net, base, zero, updates, pieces)
-    return base, [*found, *_update(net, base, zero, updates, pieces)]
+    found, left = _passes(net, base, zero, updates, pieces)
+    if first is not None:
+        plan = _plan(zero, pieces, net.symbols[0])
+        early = replace(plan, stands=False, prepared=False)
+        staying = zero_backward.staying(pieces.rows, early, 0)
+        found += zero_backward.moments(first, base, staying, early)
+    return base, [*found, *_update(net, base, zero, updates, pieces, left)]
 
 
 def _standing(net: Sized, zero: Zero, updates: Updates, pieces: Pieces) -> Standing:
@@ -98,12 +115,16 @@ def _plan(zero: Zero, pieces: Pieces, alignment: int, *, last: bool = True) -> P
         scatters=zero.scatters,
         together=zero.together,
         offloads=zero.optimizer_on != "none",
-        stands=zero.gradients_stay,
-        prepared=zero.gradients_stay,
+        stands=zero.stage == 1 and zero.accumulating,
+        prepared=zero.stage == 1 and zero.accumulating,
         last=last,
         pieces=(pieces.first, pieces.second),
         own=pieces.whole,
         alignment=alignment,
+        dealt=pieces.dealt,
+        adds=zero.adds,
+        converts=zero.converts,
+        summed=zero.sums and zero.accumulating and zero.stage == 2,
     )
 
 
@@ -144,73 +165,90 @@ def _buckets(zero: Zero, alignment: int) -> tuple[Line, ...]:
 
 def _passes(
     net: Sized, base: Standing, zero: Zero, updates: Updates, pieces: Pieces
-) -> list[Moment]:
-    """Forwards, backwards, and the exchange of gradients."""
-    alignment = net.symbols[0]
+) -> tuple[list[Moment], Held]:
+    """Forwards, backwards, and the exchange of gradients; and what of them is left then."""
+    alignment, rows = net.symbols[0], pieces.rows
     waits = _waiting(net, zero, pieces)
     passes = Standing.of(*base.lines, *base.host, *waits, apart=base.apart)
     plan = _plan(zero, pieces, alignment)
-    if not zero.sends_meanwhile:
-        buckets = () if zero.accumulating else _buckets(zero, alignment)
-        found = single.moments(net, passes, buckets=buckets, updates=updates, updated=False)
-        at = zero_backward.afterwards(pieces.rows, plan, _all(net, zero))
-        return found + zero_backward.after_all(net, base, plan, at)
     found = single.moments(net, passes, updates=updates, updated=False)
     forwards = next(place for place, each in enumerate(found) if each.name == "loss") + 1
     found = found[:forwards]
     # Sums of earlier micro-batches stand; gradients that wait in their own memory leave it.
     beside = base if zero.stage == 1 else passes
     standing = _all(net, zero) if plan.stands else 0
-    backward = zero_backward.passed(pieces.rows, plan, standing)
+    if zero.stays_before_the_last:
+        staying = zero_backward.staying(rows, plan, standing)
+        found += zero_backward.moments(net, beside, staying, plan)
+    if not zero.sends_meanwhile:
+        plan = replace(plan, stands=True, prepared=True, adds=False)
+        at = zero_backward.afterwards(rows, plan, _all(net, zero))
+        return [*found, zero_backward.after_all(net, base, plan, at)], at.left
+    backward = zero_backward.passed(rows, plan, standing)
     found += zero_backward.moments(net, beside, backward, plan)
     if zero.stage == 2 and zero.accumulating and plan.offloads:
         early = _plan(zero, pieces, alignment, last=False)
-        backward = zero_backward.passed(pieces.rows, early, standing)
-        found += zero_backward.moments(net, beside, backward, early)
-    return found
+        found += zero_backward.moments(
+            net, beside, zero_backward.passed(rows, early, standing), early
+        )
+    return found, backward.left
 
 
 def _update(
-    net: Sized, base: Standing, zero: Zero, updates: Updates, pieces: Pieces
+    net: Sized, base: Standing, zero: Zero, updates: Updates, pieces: Pieces, left: Held
 ) -> list[Moment]:
     """The norm, in fp64, and the update of one group after the other."""
-    alignment = net.symbols[0]
+    sums = _line("fp32 sums of this device's pieces", "4 P/N", 4 * pieces.part * zero.sums)
+    behind: tuple[Line, ...] = ()
+    if zero.adds:
+        behind = tuple(zero_backward.held_lines(left, _plan(zero, pieces, net.symbols[0])))
     if zero.optimizer_on != "none":
-        lines = _passing(updates, pieces, "host")
-        if zero.sums:
-            lines = (*lines, _line("fp32 sums of this device's pieces", "4 P/N", 4 * pieces.part))
+        lines = (*_passing(updates, pieces.first, "host"), sums, *behind)
         return [moment("update on the host", net, base, [], lines)]
-    owned = _line(
-        "gradients that begin in this device's pieces", f"{zero.width} P_own",
-        up(zero.width * pieces.whole, alignment),
-    )  # fmt: skip
-    if zero.sums:
-        owned = _line("fp32 sums of this device's pieces", "4 P/N", 4 * pieces.part)
-    norm = _line(
-        "fp64 copy of the largest piece", "8 n", up(8 * pieces.piece, alignment), "temporaries"
-    )
-    found = [moment("norm of the gradients", net, base, [], (owned, norm))]
-    flat = _line(
-        "gradients of a piece in a row",
-        f"{zero.width} P/N",
-        up(zero.width * pieces.first, alignment),
-    )
-    exact = _line("the same in fp32", "4 P/N", up(4 * pieces.first, alignment))
-    if zero.sums:
-        flat = exact = _line("gradients of a piece in a row", "0", 0)
-    elif zero.width == 4:
-        exact = _line("the same in fp32", "0", 0)
-    found.append(moment("gradients in fp32", net, base, [], (owned, flat, exact)))
-    kept = flat if zero.width == 4 else exact
-    lines = (owned, kept, *_passing(updates, pieces, "compute"))
-    found.append(moment("optimizer", net, base, [], lines))
+    alignment, groups = net.symbols[0], pieces.begun
+    size = up(8 * pieces.piece, alignment)
+    norm = _line("fp64 copy of the largest piece", "8 n", size, "temporaries")
+    owned = _owned(zero, groups, alignment)
+    found = [moment("norm of the gradients", net, base, [], (sums, owned, norm, *behind))]
+    for group, piece in enumerate((pieces.first, pieces.second)):
+        if not piece:
+            continue
+        size = up(4 * piece, alignment)
+        if zero.sums:
+            found.append(
+                moment("optimizer", net, base, [], (sums, *_passing(updates, piece, "compute")))
+            )
+            sums = _line("fp32 sums of this device's pieces", "4 P/N", 4 * pieces.second)
+            continue
+        # A tensor alone is its own row.
+        joined = len(groups[group]) > 1 or groups[group] != (piece,)
+        row = up(zero.width * piece, alignment) * joined
+        flat = _line("gradients of a piece in a row", f"{zero.width} P/N", row)
+        wide = size if zero.width == 2 else 0
+        exact = _line("the same in fp32", "4 P/N", wide)
+        found.append(moment("gradients in fp32", net, base, [], (owned, flat, exact)))
+        if not zero.contiguous:
+            owned = _owned(zero, groups[group + 1 :], alignment)
+        elif group:
+            owned = _owned(zero, (), alignment)
+        kept = flat if zero.width == 4 else exact
+        lines = (owned, kept, *_passing(updates, piece, "compute"))
+        found.append(moment("optimizer", net, base, [], lines))
     return found
 
 
-def _passing(updates: Updates, pieces: Pieces, stream: Stream) -> tuple[Line, ...]:
+def _owned(zero: Zero, groups: tuple[tuple[int, ...], ...], alignment: int) -> Line:
+    """Gradients that begin in this device's pieces: in one tensor, or each in its own memory."""
+    sizes = [zero.width * each for group in groups for each in group] if not zero.sums else []
+    size = up(sum(sizes), alignment) if zero.contiguous else sum(up(e, alignment) for e in sizes)
+    name = "gradients that begin in this device's pieces"
+    return _line(name, f"{zero.width} P_own", size)
+
+
+def _passing(updates: Updates, piece: int, stream: Stream) -> tuple[Line, ...]:
     """What the update of a piece needs on the side: it is one long tensor."""
-    times = {"lion": 1, "adagrad": 2}.get(updates.rule.name, 0)
-    size = times * 4 * pieces.first
+    times = updates.rule.on_a_row(decayed=True)
+    size = times * 4 * piece
     line = Line("update of a piece", f"{4 * times} P/N", size, "temporaries", SOURCE, stream)
     return (line,) if size else ()
 

@@ -11,6 +11,8 @@ from workbench.config.offload import optimizer_place, parameters_place
 if TYPE_CHECKING:
     from workbench.config.schema import Config
 
+_WIDTHS = {"fp32": 4, "bf16": 2, "fp16": 2}
+
 
 @dataclass(frozen=True, slots=True)
 class Zero:
@@ -21,7 +23,7 @@ class Zero:
         devices: Devices that share what is divided.
         width: Bytes of the compute dtype.
         gradient: Bytes of the dtype that gradients are added up in.
-        accumulating: Whether a step has several micro-batches.
+        micros: Micro-batches of a step.
         bucket: Numbers of a bucket.
         buckets: How many there are.
         contiguous: Whether gradients are copied into them.
@@ -36,13 +38,17 @@ class Zero:
         reuse: Numbers within which a weight that is needed again is kept there.
         ahead: Numbers that are fetched ahead there.
         group: Numbers that are updated at once there.
+        spared: Parts of the names of weights without decay; None: norms and biases.
+        deals: Whether weights are dealt out to the devices in turns.
+        adds: Whether each gradient is added to one in another format as it comes.
+        converts: Whether gradients travel in another format than they wait in.
     """
 
     stage: int
     devices: int
     width: int
     gradient: int
-    accumulating: bool
+    micros: int
     bucket: int
     buckets: int
     contiguous: bool
@@ -57,26 +63,39 @@ class Zero:
     reuse: int
     ahead: int
     group: int
+    spared: tuple[str, ...] | None = None
+    deals: bool = False
+    adds: bool = False
+    converts: bool = False
 
     @classmethod
-    def of(cls, config: Config, *, width: int, accumulating: bool, cpu: bool) -> Zero:
-        """What the section comes to."""
+    def of(cls, config: Config, *, precision: str, cpu: bool) -> Zero:
+        """What the section comes to.
+
+        Args:
+            config: The config.
+            precision: ``fp32``, ``bf16`` or ``fp16``, which computes.
+            cpu: Whether CPUs compute.
+        """
         section = config.deepspeed
-        wanted, travels = section.grad_accum_dtype, section.communication_data_type
+        wanted = section.grad_accum_dtype or precision
+        travels = section.communication_data_type or precision
+        adds = section.zero_stage == 1 and wanted != precision
         overlaps = section.overlap_comm
         offloads = optimizer_place(section)
+        spared = config.training.no_decay_patterns
         return cls(
             stage=section.zero_stage,
             devices=Degrees.of(config).sharded,
-            width=width,
-            gradient=width if wanted is None else 4 if wanted == "fp32" else 2,
-            accumulating=accumulating,
+            width=_WIDTHS[precision],
+            gradient=_WIDTHS[wanted],
+            micros=config.training.gradient_accumulation_steps,
             bucket=section.reduce_bucket_size,
             buckets=2 if overlaps and section.zero_stage < 3 else 1,
             contiguous=section.contiguous_gradients or offloads != "none",
             scatters=section.reduce_scatter,
             together=section.use_multi_rank_bucket_allreduce,
-            travel=width if travels is None else 4 if travels == "fp32" else 2,
+            travel=_WIDTHS[travels],
             optimizer_on=offloads,
             weights_on=parameters_place(section),
             is_pinned=section.offload_optimizer.pin_memory and not cpu,
@@ -85,7 +104,16 @@ class Zero:
             reuse=section.stage3_max_reuse_distance,
             ahead=min(section.stage3_prefetch_bucket_size, section.stage3_max_live_parameters),
             group=section.sub_group_size,
+            spared=None if spared is None else tuple(spared),
+            adds=adds,
+            converts=travels != (wanted if adds else precision),
+            deals=section.round_robin_gradients and section.zero_stage < 3,
         )
+
+    @property
+    def accumulating(self) -> bool:
+        """Whether a step has several micro-batches."""
+        return self.micros > 1
 
     @property
     def sums(self) -> bool:
@@ -100,7 +128,17 @@ class Zero:
     @property
     def finds_gradients(self) -> bool:
         """Whether a backward pass leaves no new gradients: they are taken, or added to others."""
-        return not self.gradients_stay or self.accumulating
+        return not self.gradients_stay or self.accumulating or self.adds
+
+    @property
+    def stays_before_the_last(self) -> bool:
+        """Whether gradients stay in a backward pass in which others have come before, or in all."""
+        return self.stage == 1 and (self.buckets == 1 or self.micros > 2)
+
+    @property
+    def begins_otherwise(self) -> bool:
+        """Whether the first of two micro-batches keeps its gradients, and the second sends them."""
+        return self.stage == 1 and self.buckets > 1 and self.micros == 2
 
     @property
     def sends_meanwhile(self) -> bool:

@@ -63,7 +63,7 @@ def ledger(net: Sized, zero: Zero, updates: Updates) -> tuple[Standing, list[Mom
     )  # fmt: skip
     travel = _line(
         "the same in the format in which they travel", f"{zero.travel} P",
-        0 if zero.travel == width else row.bytes * zero.travel // width, "communication",
+        row.bytes * zero.travel // width * zero.converts, "communication",
     )  # fmt: skip
     found.append(moment("gradients on their way", net, passes, grown, (row, travel)))
     copy = _line("gradients in fp32", "4 P", exact if width == 2 else 0)
@@ -84,7 +84,10 @@ def _row(rows: tuple[Row, ...]) -> int:
 
 
 def _gradients(net: Sized) -> list[Part]:
-    blocks = [Part(kind, "gradients", count) for kind, count in net.runs]
+    blocks = [
+        Part(kind, "lasting" if kind == net.middle else "gradients", count)
+        for kind, count in net.runs
+    ]
     return [Part("front", "lasting"), *blocks, Part("tail", "lasting")]
 
 

@@ -13,7 +13,7 @@ from workbench.estimate.engines.base import Part, part_lines, segment_of, sizes_
 from workbench.estimate.engines.single import left_by
 from workbench.estimate.engines.single_plan import BETWEEN
 from workbench.estimate.engines.zero_3_flow import Flow3
-from workbench.estimate.engines.zero_flow import SIDES, Event, Flow, Held
+from workbench.estimate.engines.zero_flow import SIDES, Event, Flow, Held, Staying
 from workbench.estimate.engines.zero_sizes import placed
 from workbench.estimate.ledger import Line, Moment, merged
 
@@ -60,19 +60,30 @@ class Passed(NamedTuple):
         runs: For each part, from the last one: its slots, before and at each gradient, and after
             the last of them.
         end: When all gradients have come.
-        held: What is left then.
+        held: What is held then.
+        left: What is left of it until the update is over.
     """
 
     runs: tuple[tuple[Slot, ...], ...]
     end: Event
     held: Held
+    left: Held = Held()
 
 
 @lru_cache(maxsize=512)
 def passed(rows: tuple[Row, ...], plan: Plan, standing: int) -> Passed:
-    """Let the gradients of a network come."""
-    flow = Flow(plan, standing)
-    gradients = iter(placed(rows, arriving=True))
+    """Let the gradients of a network come, and go on their way meanwhile."""
+    return _passed(rows, plan, Flow(plan, standing))
+
+
+@lru_cache(maxsize=512)
+def staying(rows: tuple[Row, ...], plan: Plan, standing: int) -> Passed:
+    """Let the gradients of a network come and stay where they are."""
+    return _passed(rows, plan, Staying(plan, standing))
+
+
+def _passed(rows: tuple[Row, ...], plan: Plan, flow: Flow) -> Passed:
+    gradients = iter(placed(rows, arriving=True, dealt=plan.dealt))
     runs = []
     for row in reversed(rows):
         slots: list[list[_At]] = [[] for _ in range(2 * len(row.arrivals) + 1)]
@@ -84,7 +95,7 @@ def passed(rows: tuple[Row, ...], plan: Plan, standing: int) -> Passed:
             slots[-1].append(_at(turn, flow.held))
         runs.append(tuple(_outer(slot) for slot in slots))
     end = flow.end()
-    return Passed(tuple(runs), end, flow.held)
+    return Passed(tuple(runs), end, flow.held, flow.left)
 
 
 class Fetched(NamedTuple):
@@ -124,13 +135,25 @@ def passed_3(rows: tuple[Row, ...], plan: Plan, fetched: Fetched) -> Passed:
     return Passed(tuple(runs), end, flow.held)
 
 
+class Afterwards(NamedTuple):
+    """Gradients that go on their way when the backward pass is over.
+
+    Attributes:
+        most: The largest moment.
+        left: What is left until the update is over.
+    """
+
+    most: _At
+    left: Held
+
+
 @lru_cache(maxsize=512)
-def afterwards(rows: tuple[Row, ...], plan: Plan, standing: int) -> tuple[_At, ...]:
+def afterwards(rows: tuple[Row, ...], plan: Plan, standing: int) -> Afterwards:
     """Let them come when the backward pass is over, group after group."""
     flow = Flow(plan, standing)
-    found = [_of(flow.come(each)) for each in placed(rows, arriving=False)]
+    found = [_of(flow.come(each)) for each in placed(rows, arriving=False, dealt=plan.dealt)]
     found.append(_of(flow.end()))
-    return (max(found, key=lambda each: each.bytes),)
+    return Afterwards(max(found, key=lambda each: each.bytes), flow.left)
 
 
 def _at(turn: int, held: Held, sides: Sides = ()) -> _At:
@@ -215,9 +238,9 @@ def _walk(net: Sized, found: Passed) -> Iterator[tuple[str | int, int, tuple[Slo
     yield "front", 1, found.runs[-1], _Around([], after, 0, total)
 
 
-def after_all(net: Sized, base: Standing, plan: Plan, at: tuple[_At, ...]) -> list[Moment]:
-    """The largest moments when the backward pass is over."""
-    return [_moment(net, base, ON_THEIR_WAY, [], None, each, plan) for each in at]
+def after_all(net: Sized, base: Standing, plan: Plan, at: Afterwards) -> Moment:
+    """The largest moment when the backward pass is over."""
+    return _moment(net, base, ON_THEIR_WAY, [], None, at.most, plan)
 
 
 def _shared(net: Sized, part: str | int) -> tuple[list[Part], int]:

@@ -104,6 +104,10 @@ class Plan:
         own: Numbers of the gradients that begin in them, whole.
         alignment: What an allocator gives is a multiple of it.
         devices: Devices that share each weight; stage 3 cuts each by itself.
+        dealt: To how many devices weights are dealt out in turns; 1: they are not.
+        adds: Whether each is added to one in another format as it comes, which then goes on.
+        converts: Whether they travel in another format than they wait in.
+        summed: Whether there are fp32 sums of earlier micro-batches, which are counted apart.
     """
 
     stage: int
@@ -124,6 +128,10 @@ class Plan:
     own: int
     alignment: int
     devices: int = 1
+    dealt: int = 1
+    adds: bool = False
+    converts: bool = False
+    summed: bool = False
 
     @property
     def sums(self) -> bool:
@@ -152,27 +160,31 @@ class Flow:
         self._waiting: list[Gradient] = []
         self._elements = 0
         self._later = 0
-        self._summed = [False, False]
+        self._summed = [plan.summed, plan.summed]
+        self._bucket = 0
+        self._viewed: set[int] = set()
         self._most: tuple[Held, Sides] = (self.held, ())
 
     def come(self, gradient: Gradient) -> Event:
         """A gradient has come."""
         plan, before = self.plan, self.held
-        own = self._size(gradient.numbers)
+        size = self._size(gradient.numbers)
         self.held = self.held._replace(buckets=self._buckets)
         self._most = (self.held, ())
-        if plan.stage == 1 and plan.sums and not plan.stands:
-            # Its fp32 copy is what waits; the gradient itself is gone.
-            self._see(("copy", own))
+        has_memory = plan.stands
+        if plan.adds:
+            self._add(size)
+            has_memory = True
         if self._elements + gradient.numbers > plan.bucket:
             self._flush()
-        if plan.contiguous and gradient.numbers > plan.bucket and plan.offloads:
-            self._see(("copy", own))
-        stays = not plan.contiguous or gradient.numbers > plan.bucket
-        if stays and not plan.stands:
-            self._change(whole=own)
-        elif plan.stands and not stays:
-            self._change(whole=-own)
+            self._bucket = (self._bucket + 1) % plan.buckets
+        if self._is_alone(gradient):
+            if plan.contiguous and plan.offloads:
+                self._see(("copy", size))
+            if not has_memory:
+                self._change(whole=size)
+        elif has_memory:
+            self._change(whole=-size)
         self._waiting.append(gradient)
         self._elements += gradient.numbers
         return Event(before, *self._most)
@@ -183,6 +195,27 @@ class Flow:
         self._most = (self.held, ())
         self._flush()
         return Event(before, *self._most)
+
+    @property
+    def left(self) -> Held:
+        """What is left in stage 1 where each gradient is a part of one in another format.
+
+        What other devices own lies in the buckets, and keeps them until the update is over.
+        """
+        buckets = self.held.buckets // self.plan.buckets * len(self._viewed)
+        return self.held._replace(buckets=buckets, owned=0, exact=0)
+
+    def _add(self, size: int) -> None:
+        """Add a gradient to the one in another format (`_fill_param_grad_accum_attribute`)."""
+        if self.plan.stands:
+            self._see(("copy", size))
+        else:
+            self._change(whole=size)
+            self._see()
+
+    def _is_alone(self, gradient: Gradient) -> bool:
+        """Whether it stays out of the bucket."""
+        return not self.plan.contiguous or gradient.numbers > self.plan.bucket
 
     def _size(self, numbers: int) -> int:
         return up(self.plan.staged * numbers, self.plan.alignment)
@@ -205,27 +238,24 @@ class Flow:
 
     def _flush(self) -> None:
         """Empty the bucket."""
-        plan, alignment = self.plan, self.plan.alignment
-        if plan.overlaps and not plan.contiguous:
+        plan = self.plan
+        defers = plan.overlaps and not plan.contiguous
+        if defers:
             self._change(whole=-self._later)
             self._later = 0
-        if plan.sums:
-            for each in self._waiting:
-                if self._part(each) and not self._summed[each.group]:
-                    self._summed[each.group] = True
-                    self._change(exact=up(4 * plan.pieces[each.group], alignment))
         self._send()
         for each in self._waiting:
-            alone = not plan.contiguous or each.numbers > plan.bucket
-            size = self._size(each.numbers) if alone else 0
+            size = self._size(each.numbers) if self._is_alone(each) else 0
             if self._part(each):
                 if plan.contiguous:
                     self._keep(each, size)
             elif plan.stage == 2:
-                if plan.overlaps and not plan.contiguous:
+                if defers:
                     self._later += size
                 else:
                     self._change(whole=-size)
+            elif not size:
+                self._viewed.add(self._bucket)
         self._waiting.clear()
         self._elements = 0
 
@@ -239,7 +269,10 @@ class Flow:
             if plan.staged == 2 and not plan.sums:
                 self._see(("host", up(4 * part, plan.alignment)))
             self._change(whole=-size)
-        elif not plan.sums:
+        elif plan.sums:
+            if plan.stage == 1:
+                self._change(whole=-size)
+        else:
             if not self.held.owned:
                 self._change(owned=up(plan.width * plan.own, plan.alignment))
             self._see()
@@ -248,11 +281,27 @@ class Flow:
     def _send(self) -> None:
         """Add up what waits over the devices."""
         plan, alignment = self.plan, self.plan.alignment
+        if plan.contiguous:
+            self._make_sums()
         for numbers, count, sums in self._rows():
             row = up(plan.staged * numbers, alignment) if count > 1 else 0
-            travel = up(plan.travel * numbers, alignment) if plan.travel != plan.staged else 0
+            travel = up(plan.travel * numbers, alignment) if plan.converts else 0
+            self._see(("row", row), ("travel", travel))
+            if not plan.contiguous:
+                self._make_sums()
             widened = up(4 * sums, alignment) if plan.travel == 2 else 0
-            self._see(("row", row), ("travel", travel), ("sum", widened))
+            # What has travelled stays until it is added up; the row that it was made of does not.
+            self._see(("travel", travel) if travel else ("row", row), ("sum", widened))
+
+    def _make_sums(self) -> None:
+        """The fp32 sums of this device's pieces, as soon as one is needed."""
+        if not self.plan.sums:
+            return
+        for each in self._waiting:
+            if self._part(each) and not self._summed[each.group]:
+                self._summed[each.group] = True
+                piece = self.plan.pieces[each.group]
+                self._change(exact=up(4 * piece, self.plan.alignment))
 
     def _rows(self) -> list[tuple[int, int, int]]:
         """Exchanges: their numbers, of how many slices, the largest that is added to sums."""
@@ -296,3 +345,20 @@ class Flow:
                     found.append((device, after - place, added))
                 place = after
         return found
+
+
+class Staying(Flow):
+    """Gradients come and stay, or are added to those that stand."""
+
+    def come(self, gradient: Gradient) -> Event:
+        """A gradient has come."""
+        before = self.held
+        self.held = before._replace(buckets=self._buckets)
+        self._most = (self.held, ())
+        if self.plan.adds:
+            self._add(self._size(gradient.numbers))
+        return Event(before, *self._most)
+
+    def end(self) -> Event:
+        """All have come."""
+        return Event(self.held, self.held, ())

@@ -1,8 +1,8 @@
 """How DeepSpeed cuts a network: two groups of weights, each in flat pieces.
 
 Weights with decay are one group, norms and biases the other (`training/optim/groups.py`). Inside a
-group weights stand in the order in which the model registers them, and a device owns an equal piece
-of it.
+group weights stand in the order in which the model registers them, or are dealt out to the devices
+in turns, and a device owns an equal piece of it.
 """
 
 from __future__ import annotations
@@ -11,6 +11,13 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
+from workbench.estimate.engines.zero_names import (
+    blocks_of,
+    is_own,
+    model_name,
+    own_place,
+    registered,
+)
 from workbench.estimate.rounding import up
 from workbench.estimate.tensors import trained_weights
 
@@ -18,9 +25,10 @@ if TYPE_CHECKING:
     from workbench.estimate.engines.zero_flow import Gradient
     from workbench.estimate.network.network import Sized
     from workbench.estimate.network.sizes import Segment
+    from workbench.estimate.tensors import Weight
 
-_EARLY = frozenset({"lm_head_bias", "output_bias", "distances"})
-"""Weights of later parts of the network that the model itself registers, before its blocks."""
+_NO = -1
+"""The place of a weight that is not the model's own."""
 
 
 class Row(NamedTuple):
@@ -29,18 +37,22 @@ class Row(NamedTuple):
     Attributes:
         part: ``front``, ``tail``, or the number of a kind of block.
         times: How often the part comes.
-        weights: (numbers, group, whether it stands before the blocks) of each.
+        weights: (numbers, group, place among the model's own weights) of each, as registered.
         arrivals: Their places in ``weights``, in the order in which their gradients come.
+        others: For each time that the part comes, the places of those whose group is the other
+            one; empty where no name has a number that matters.
     """
 
     part: str | int
     times: int
-    weights: tuple[tuple[int, int, bool], ...]
+    weights: tuple[tuple[int, int, int], ...]
     arrivals: tuple[int, ...]
+    others: tuple[frozenset[int], ...] = ()
 
-    def total(self, group: int) -> int:
-        """Numbers of one such part in a group, without those that stand before the blocks."""
-        return sum(size for size, its, early in self.weights if its == group and not early)
+    def group(self, turn: int, place: int) -> int:
+        """The group of a weight."""
+        group = self.weights[place][1]
+        return 1 - group if self.others and place in self.others[turn] else group
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +66,9 @@ class Pieces:
         largest: Numbers of the largest weight.
         first: Numbers of one device's piece of the first group.
         second: The same of the second group.
-        whole: Weights that begin in the first device's pieces, each counted with all its numbers.
+        begun: For both groups, the numbers of weights that begin in the first device's piece.
         piece: Numbers of the largest part of a weight in these.
+        dealt: To how many devices weights are dealt out in turns; 1: they are not.
     """
 
     devices: int
@@ -64,8 +77,14 @@ class Pieces:
     largest: int
     first: int
     second: int
-    whole: int
+    begun: tuple[tuple[int, ...], tuple[int, ...]]
     piece: int
+    dealt: int = 1
+
+    @property
+    def whole(self) -> int:
+        """Numbers of the weights that begin in the first device's pieces, whole."""
+        return sum(map(sum, self.begun))
 
     @property
     def part(self) -> int:
@@ -78,27 +97,69 @@ class Pieces:
         return self.devices * self.part
 
 
-def pieces_of(net: Sized, devices: int) -> Pieces:
-    """The pieces of a network on the first of ``devices``."""
-    parts: dict[str | int, list[tuple[str, int, int]]] = {}
+def pieces_of(
+    net: Sized, devices: int, spared: tuple[str, ...] | None = None, *, deals: bool = False
+) -> Pieces:
+    """The pieces of a network on the first of ``devices``.
+
+    Args:
+        net: The network.
+        devices: Devices that share it.
+        spared: Parts of the names of weights without decay; None: norms and biases.
+        deals: Whether weights are dealt out in turns.
+    """
+    parts: dict[str | int, list[Weight]] = {}
     for each in trained_weights(net):
-        parts.setdefault(each.part, []).append((each.name, each.numbers, int(not each.is_matrix)))
-    order: list[tuple[str | int, int]] = [("front", 1), *net.runs, ("tail", 1)]
-    return _pieces(
-        tuple(_row(net, part, times, parts.get(part, [])) for part, times in order), devices
-    )
+        parts.setdefault(each.part, []).append(each)
+    blocks = [[""] * count for _, count in net.runs] if spared is None else blocks_of(net)
+    kinds = [kind for kind, _ in net.runs]
+    order: list[tuple[str | int, list[str]]] = [("front", [""]), ("tail", [""])]
+    order[1:1] = zip(kinds, blocks, strict=True)
+    rows = tuple(_row(net, part, begins, parts.get(part, []), spared) for part, begins in order)
+    return _pieces(rows, devices, devices if deals else 1)
 
 
-def _row(net: Sized, part: str | int, times: int, weights: list[tuple[str, int, int]]) -> Row:
-    places = {name: place for place, (name, _, _) in enumerate(weights)}
+def _row(
+    net: Sized,
+    part: str | int,
+    begins: list[str],
+    weights: list[Weight],
+    spared: tuple[str, ...] | None,
+) -> Row:
+    names = tuple(model_name(each.name) for each in weights)
+    order = registered(names)
+    places = {weights[old].name: new for new, old in enumerate(order)}
     steps = _segment(net, part).steps
-    names = () if steps is None else steps.names
+    arriving = () if steps is None else steps.names
+    groups = [
+        tuple(_group(begin + names[old], weights[old], spared) for old in order)
+        for begin in (begins[:1] if spared is None else begins)
+    ]
+    first = groups[0]
+    others: tuple[frozenset[int], ...] = tuple(
+        frozenset(place for place, one in enumerate(each) if one != first[place]) for each in groups
+    )
     return Row(
         part,
-        times,
-        tuple((numbers, group, name in _EARLY) for name, numbers, group in weights),
-        tuple(places[name] for name in names),
+        len(begins),
+        tuple(
+            (
+                weights[old].numbers,
+                group,
+                own_place(names[old]) if is_own(names[old]) else _NO,
+            )
+            for old, group in zip(order, first, strict=True)
+        ),
+        tuple(places[name] for name in arriving),
+        others if any(others) else (),
     )
+
+
+def _group(name: str, weight: Weight, spared: tuple[str, ...] | None) -> int:
+    """0 with decay, 1 without (`workbench.training.optim.groups.is_decayed`)."""
+    if spared is None:
+        return int(not weight.is_matrix)
+    return int(any(each.lower() in name.lower() for each in spared))
 
 
 def _segment(net: Sized, part: str | int) -> Segment:
@@ -108,19 +169,21 @@ def _segment(net: Sized, part: str | int) -> Segment:
 
 
 @lru_cache(maxsize=256)
-def _pieces(rows: tuple[Row, ...], devices: int) -> Pieces:
-    totals = [
-        sum(times * sum(size for size, its, _ in weights if its == group)
-            for _, times, weights, _ in rows)
-        for group in (0, 1)
-    ]  # fmt: skip
+def _pieces(rows: tuple[Row, ...], devices: int, dealt: int) -> Pieces:
+    totals = [0, 0]
+    for row in rows:
+        for turn in range(row.times):
+            for place, (size, _, _) in enumerate(row.weights):
+                totals[row.group(turn, place)] += size
     # Pieces begin at multiples of 4 bytes (`nccl_start_alignment_factor`, stage_1_and_2.py).
     first, second = (up(total, 2 * devices) // devices for total in totals)
-    whole = piece = 0
-    for each in placed(rows, arriving=False):
+    begun: tuple[list[int], list[int]] = ([], [])
+    piece = 0
+    for each in placed(rows, arriving=False, dealt=dealt):
         inside = min(each.numbers, (first, second)[each.group] - each.begins)
         if inside > 0:
-            whole, piece = whole + each.numbers, max(piece, inside)
+            begun[each.group].append(each.numbers)
+            piece = max(piece, inside)
     return Pieces(
         devices,
         rows,
@@ -128,58 +191,54 @@ def _pieces(rows: tuple[Row, ...], devices: int) -> Pieces:
         max((size for row in rows for size, _, _ in row.weights), default=0),
         first,
         second,
-        whole,
+        (tuple(begun[0]), tuple(begun[1])),
         piece,
+        dealt,
     )
 
 
-def placed(rows: tuple[Row, ...], *, arriving: bool) -> tuple[Gradient, ...]:
-    """Every weight with its place: in the order of their groups, or as gradients come."""
+@lru_cache(maxsize=512)
+def placed(rows: tuple[Row, ...], *, arriving: bool, dealt: int = 1) -> tuple[Gradient, ...]:
+    """Every weight with its place: in the order of their groups, or as gradients come.
+
+    Args:
+        rows: The weights.
+        arriving: Whether as gradients come; else group after group, as the model registers them.
+        dealt: To how many devices weights are dealt out in turns.
+    """
     from workbench.estimate.engines.zero_flow import Gradient
 
-    begins, early = _begins(rows)
-    found: list[Gradient] = []
-    for index in range(len(rows) - 1, -1, -1) if arriving else range(len(rows)):
-        row = rows[index]
-        offsets = _offsets(row, early[index])
-        order = row.arrivals if arriving else range(len(row.weights))
-        for turn in range(row.times):
-            before = row.times - 1 - turn if arriving else turn
-            for place in order:
-                numbers, group, ahead = row.weights[place]
-                base = 0 if ahead else begins[index][group] + before * row.total(group)
-                found.append(Gradient(numbers, group, base + offsets[place]))
-    if arriving:
-        return tuple(found)
-    return tuple(sorted(found, key=lambda each: (each.group, each.begins)))
+    keys = _registered(rows)
+    found: dict[tuple[int, int, int], Gradient] = {}
+    for group in (0, 1):
+        members = [each for each in keys if rows[each[0]].group(each[1], each[2]) == group]
+        place = 0
+        for turn in range(dealt):
+            for key in members[turn::dealt]:
+                numbers = rows[key[0]].weights[key[2]][0]
+                found[key] = Gradient(numbers, group, place)
+                place += numbers
+    if not arriving:
+        return tuple(sorted((found[key] for key in keys), key=lambda each: each.group))
+    return tuple(
+        found[index, turn, place]
+        for index in range(len(rows) - 1, -1, -1)
+        for turn in range(rows[index].times - 1, -1, -1)
+        for place in rows[index].arrivals
+    )
 
 
-def _begins(rows: tuple[Row, ...]) -> tuple[list[list[int]], list[list[int]]]:
-    """Where each part begins in both groups; and where what stands before the blocks begins."""
-    matrices = rows[0].total(0)  # after the embeddings; the biases come before any norm
-    ahead = [
-        [sum(row.times * sum(s for s, its, e in row.weights if e and its == group) for row in rows)]
-        for group in (0, 1)
+def _registered(rows: tuple[Row, ...]) -> list[tuple[int, int, int]]:
+    """(row, how many of its parts come before, weight) of all, as the model registers them."""
+    every = [
+        (index, turn, place)
+        for index, row in enumerate(rows)
+        for turn in range(row.times)
+        for place in range(len(row.weights))
     ]
-    begins, early = [], []
-    place, before = [0, ahead[1][0]], [matrices, 0]
-    for index, row in enumerate(rows):
-        begins.append(list(place))
-        early.append(list(before))
-        for group in (0, 1):
-            place[group] += row.times * row.total(group)
-            before[group] += sum(s for s, its, e in row.weights if e and its == group)
-        if index == 0:
-            place[0] += ahead[0][0]
-    return begins, early
 
+    def own(key: tuple[int, int, int]) -> int:
+        return rows[key[0]].weights[key[2]][2]
 
-def _offsets(row: Row, early: list[int]) -> list[int]:
-    """Where each weight of a part begins, from the part's own beginning or the group's."""
-    inside, ahead = [0, 0], list(early)
-    found = []
-    for numbers, group, is_ahead in row.weights:
-        place = ahead if is_ahead else inside
-        found.append(place[group])
-        place[group] += numbers
-    return found
+    first = sorted((key for key in every if own(key) != _NO), key=own)
+    return [*first, *(key for key in every if own(key) == _NO)]

@@ -101,6 +101,11 @@ class Structure(NamedTuple):
         return (self.fetched or self.width) if self.sharded else 4
 
     @property
+    def table_width(self) -> int:
+        """Bytes of a number that is looked up in a table of weights."""
+        return 2 if self.weights == "half" else 4
+
+    @property
     def fused_rms_norm(self) -> bool:
         """Whether the RMS norm is one kernel."""
         return not self.cpu

@@ -58,9 +58,10 @@ def distances_of(s: Structure, length: Dim, *, waits: bool = False) -> Extra:
     learns = s.lora is None
     padded = s.options.padded[1 if length == "S" else 0]
     stack = "encoder" if length == "S" else "decoder"
-    kept = keeps_mask(s, 4, learns=learns, padded=padded, stack=stack)
+    width = s.table_width
+    kept = keeps_mask(s, width, learns=learns, padded=padded, stack=stack)
     shape = (sequences, "H", length, length)
-    return Extra("distances", shape, 4, kept=kept, learns=learns, waits=learns and waits)
+    return Extra("distances", shape, width, kept=kept, learns=learns, waits=learns and waits)
 
 
 def keeps_seen(s: Structure) -> bool:

@@ -102,7 +102,7 @@ def _hidden(tape: Tape, mask: Tensor, visible: Tensor) -> Tensor:
     sequences = visible.shape[0]
     shape = (sequences, *mask.shape[1:])
     node = Node(tape, (mask,), _hidden_back, (shape, mask.shape)) if mask.needs_grad else None
-    found = tape.new(shape, 4, "distances of what is seen", node)
+    found = tape.new(shape, mask.width, "distances of what is seen", node)
     if node is not None:
         node.save(outside)
     return found
@@ -111,8 +111,10 @@ def _hidden(tape: Tape, mask: Tensor, visible: Tensor) -> Tensor:
 def _hidden_back(node: Node, grad: Tensor) -> Gradients:
     shape, before = node.memo
     node.kept()
-    found = node.tape.new(shape, 4, "gradient of the distances")
+    found = node.tape.new(shape, grad.width, "gradient of the distances")
     if shape != before:
-        found = node.tape.new(before, 4, "gradient of the distances")
+        if node.tape.offload is not None:  # what came back from the host is gone with the call
+            node.saved.clear()
+        found = node.tape.new(before, grad.width, "gradient of the distances")
     del grad
     return (found,)
