@@ -16,6 +16,7 @@ from workbench import units
         (12_345, "12.3 k"),
         (999_700, "1 M"),
         (3.4e12, "3.4 T"),
+        (7.6894e17, "768,940 T"),
     ],
 )
 def test_counts(value: float, text: str) -> None:
@@ -24,7 +25,16 @@ def test_counts(value: float, text: str) -> None:
 
 @pytest.mark.parametrize(
     ("value", "text"),
-    [(0, "0 B"), (1023, "1023 B"), (1536, "1.5 KiB"), (1_572_864, "1.5 MiB"), (5 * 2**30, "5 GiB")],
+    [
+        (0, "0 B"),
+        (1023, "1023 B"),
+        (1536, "1.5 KiB"),
+        (1_572_864, "1.5 MiB"),
+        (5 * 2**30, "5 GiB"),
+        (1020 * 2**40, "1020 TiB"),
+        (3 * 2**50, "3 PiB"),
+        (20_000 * 2**60, "20,000 EiB"),
+    ],
 )
 def test_bytes(value: float, text: str) -> None:
     assert units.size(value) == text

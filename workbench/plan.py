@@ -78,8 +78,8 @@ def recipe(name: str) -> Recipe:
     if name not in known:
         import difflib
 
-        close = difflib.get_close_matches(name, known, n=3, cutoff=0.4) or list(known)
-        hint = f"one of: {', '.join(close)}"
+        close = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
+        hint = f"one of: {', '.join(close)}" if close else "ava config presets shows them all"
         if Path(name).suffix in (".yaml", ".yml") or "/" in name:
             hint += f"\na config file is given with: --config {name}"
         raise UsageError(f"there is no recipe {name!r}", fix=hint)

@@ -5,14 +5,22 @@ from __future__ import annotations
 import math
 
 _COUNT_UNITS = ((1e12, "T"), (1e9, "B"), (1e6, "M"), (1e3, "k"))
-_BYTE_UNITS = ((2**40, "TiB"), (2**30, "GiB"), (2**20, "MiB"), (2**10, "KiB"))
+_BYTE_UNITS = (
+    (2**60, "EiB"),
+    (2**50, "PiB"),
+    (2**40, "TiB"),
+    (2**30, "GiB"),
+    (2**20, "MiB"),
+    (2**10, "KiB"),
+)
 
 
 def count(value: float) -> str:
     """A count with a decimal suffix: 1_234_567 is ``1.23 M``."""
     for size, suffix in _COUNT_UNITS:
         if abs(value) >= size * 0.9995:
-            return f"{value / size:.3g} {suffix}"
+            short = value / size
+            return f"{short:,.0f} {suffix}" if abs(short) >= 1000 else f"{short:.3g} {suffix}"
     return f"{value:.0f}"
 
 
@@ -20,11 +28,10 @@ def size(value: float) -> str:
     """Bytes with a binary suffix: 1_572_864 is ``1.5 MiB``."""
     for unit, suffix in _BYTE_UNITS:
         if abs(value) >= unit:
-            return (
-                f"{value / unit:.3g} {suffix}"
-                if value < 1000 * unit
-                else f"{value / unit:.0f} {suffix}"
-            )
+            short = value / unit
+            if abs(short) >= 10_000:
+                return f"{short:,.0f} {suffix}"
+            return f"{short:.0f} {suffix}" if abs(short) >= 1000 else f"{short:.3g} {suffix}"
     return f"{value:.0f} B"
 
 

@@ -27,10 +27,11 @@ from workbench.estimate.fit import (
 from workbench.estimate.fit.edits import changed
 from workbench.estimate.fit.judge import Judge, need_of
 from workbench.estimate.fit.pace import Pacer
-from workbench.estimate.fit.search import divisors
+from workbench.estimate.fit.search import divisors, sequences
 from workbench.estimate.fit.variants import variants
 from workbench.estimate.memory import memory_of
 from workbench.hardware.devices import device, names
+from workbench.plan import plan_from
 
 GPU = device("h100_80gb")
 DENSE = Limits(sharding=False, offload=False)
@@ -293,3 +294,35 @@ def test_divisors(number: int, expected: list[int]) -> None:
     assert len(many) <= 64
     assert many[0] == 720720
     assert many[-1] == 1
+
+
+def test_bf16_gives_way_to_fp16_where_it_is_only_imitated() -> None:
+    result = on("t4", plan(training={"mixed_precision": "bf16"}))
+    changed_ones = [each for each in result.proposals if each.edits]
+    assert changed_ones
+    assert all(each.config.training.mixed_precision == "fp16" for each in changed_ones)
+
+
+def test_what_only_fits_on_the_host_is_told_beside_what_costs_less() -> None:
+    """A plan that waits on its host all the time may cost more than a few more devices."""
+    plan_of_base = plan_from(layers=["gpu/base", "hardware/h100_80gb"])
+    config, origins = plan_of_base.config, plan_of_base.composed.origins
+    result = fit(config, device("h100_80gb"), origins=origins, profiles=[GPU])
+    assert result.proposals
+    costs = [each.pace.dollars for each in result.proposals if each.pace.dollars is not None]
+    assert result.remedies
+    for each in result.remedies:
+        assert each.best.fits
+        assert each.best.pace.dollars is not None
+        assert each.best.pace.dollars < min(costs)
+    assert sequences(result.remedies[0].best.config) == sequences(config)
+
+
+def test_nothing_moves_to_a_host_that_nobody_knows() -> None:
+    plan_of_base = plan_from(layers=["gpu/base", "hardware/h100_80gb"])
+    cards = [device(name) for name in names()]
+    result = fit(plan_of_base.config, GPU, origins=plan_of_base.composed.origins, profiles=cards)
+    for each in result.remedies:
+        assert each.best.hardware is not None
+        host = each.best.hardware.host_memory_bytes
+        assert host is not None or not each.best.need.host

@@ -8,7 +8,7 @@ import pytest
 
 from workbench.config.schema import Config
 from workbench.estimate.money import bill_of
-from workbench.estimate.speed import Speed, Unknown, measured_here, speed_of
+from workbench.estimate.speed import Speed, Unknown, measured_here, rate_of, speed_of
 from workbench.estimate.traffic import Numbers, flows
 from workbench.hardware.devices import device
 
@@ -185,3 +185,33 @@ def test_the_bill() -> None:
     assert bill.share_of_optimal == pytest.approx(bill.tokens / (20 * P))
     free = bill_of(config, device("p150"), found, steps=1, parameters=P)
     assert (free.dollars, free.price_date) == (None, None)
+
+
+def test_a_ring_crosses_the_network_once_for_each_node() -> None:
+    """NCCL's bus bandwidth between nodes is that of all adapters of a node together."""
+    parallel = {"strategy": "fsdp", "devices_per_node": 8, "num_nodes": 2}
+    config, h100 = plan(parallel=parallel), device("h100_80gb")
+    gather, *_ = flows(config, LLAMA_8B)
+    assert h100.network_bandwidth is not None
+    assert rate_of(gather, config, h100) == h100.network_bandwidth
+    between = plan(parallel=parallel, fsdp={"sharding_strategy": "hybrid"})
+    gradients = [each for each in flows(between, LLAMA_8B) if "between nodes" in each.name]
+    assert rate_of(gradients[0], between, h100) == h100.network_bandwidth / 8
+
+
+def test_data_parallel_groups_far_apart_are_on_the_network() -> None:
+    parallel = {"devices_per_node": 8, "num_nodes": 2, "tensor_parallel_size": 8}
+    config, h100 = plan(parallel=parallel), device("h100_80gb")
+    found = {each.name: rate_of(each, config, h100) for each in flows(config, LLAMA_8B)}
+    assert h100.network_bandwidth is not None
+    assert found["gradients"] == h100.network_bandwidth / 8, "one device of a node in each group"
+    assert found["tensor-parallel sums"] == h100.link_bandwidth
+
+
+def test_a_card_without_bf16_says_so() -> None:
+    found = speed_of(
+        plan(training={"mixed_precision": "bf16"}), device("t4"), flops=1e15, numbers=LLAMA_8B
+    )
+    assert isinstance(found, Unknown)
+    assert "no bf16 matrix units" in found.why
+    assert "fp16" in found.fix

@@ -127,7 +127,8 @@ def _remedy(estimate: Estimate, found: Any) -> Iterator[Text]:
         return
     known = [(plan, where) for plan, where in plans if plan.pace.dollars is not None]
     plan, where = min(known, key=lambda each: each[0].pace.dollars) if known else plans[0]
-    text = "; ".join([where, *plan.changes] if where else plan.changes)
+    named = plan.hardware.name if where and plan.hardware is not None else ""
+    text = "; ".join(filter(None, (where, *(each for each in plan.changes if each != named))))
     cost = [f"{units.size(plan.need.bytes)} a device"]
     if plan.pace.hours is not None:
         cost.append(units.duration(plan.pace.hours * 3600))
@@ -148,7 +149,7 @@ def _hardware(remedy: Any) -> str:
 def _typed(value: Any) -> str:
     from workbench.config.render import inline
 
-    return inline(value)
+    return value if isinstance(value, str) else inline(value)
 
 
 def _model(asked: Question) -> Iterator[Text]:

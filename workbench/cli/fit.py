@@ -232,5 +232,7 @@ def _percent(text: str) -> float:
     except ValueError:
         value = -1.0
     if not 0 <= value < 100:
-        raise UsageError(f"--margin takes percent below 100, not {text!r}", fix="--margin 3")
+        raise UsageError(
+            f"--margin takes percent, from 0 to below 100, not {text!r}", fix="--margin 3"
+        )
     return value / 100

@@ -6,6 +6,7 @@ import shlex
 from typing import TYPE_CHECKING
 
 from workbench import units
+from workbench.cli.estimate_words import row
 from workbench.cli.output import console
 
 if TYPE_CHECKING:
@@ -17,19 +18,19 @@ if TYPE_CHECKING:
     from workbench.config.schema import Config
     from workbench.estimate.fit import FitResult, Proposal, Remedy
 
-_LABEL = 11
-
 
 def show(asked: Asked, result: FitResult, command: list[str] | None) -> None:
     """Print a result."""
     out = console()
     for label, text in _opening(asked, result):
-        out.print(f"{label:<{_LABEL}}{text}", markup=False)
+        for line in row(label, text):
+            out.print(line)
     if result.proposals:
         _show_proposals(asked, result, command)
+        _show_remedies(asked, result.remedies, "cheaper with other hardware")
     else:
         _show_nearest(result.nearest)
-        _show_remedies(asked, result.remedies)
+        _show_remedies(asked, result.remedies, "it would fit on")
     for note in _closing(result):
         out.print(note, markup=False, style="dim")
 
@@ -159,11 +160,11 @@ def difference(plan: Config, edits: dict[str, object]) -> str:
     )
 
 
-def _show_remedies(asked: Asked, remedies: Sequence[Remedy]) -> None:
+def _show_remedies(asked: Asked, remedies: Sequence[Remedy], title: str) -> None:
     out = console()
     if not remedies:
         return
-    out.print("\nit would fit on", style="bold")
+    out.print(f"\n{title}", style="bold")
     for each in remedies:
         best = each.best
         hardware = best.hardware

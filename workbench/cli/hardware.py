@@ -57,11 +57,11 @@ def _list(args: list[str]) -> int:
     table = Table(box=None, pad_edge=False, header_style="dim")
     rows = [_row(each) for each in found]
     for column, title in enumerate(("profile", "memory", "TFLOP/s", "per node", "$/hour")):
-        # On a narrow terminal the titles of devices are cut, not names and figures.
+        # On a narrow terminal the titles of devices take a second row, never names and figures.
         width = max(len(title), *(len(row[column]) for row in rows))
         justify: Literal["left", "right"] = "right" if column else "left"
         table.add_column(title, justify=justify, no_wrap=True, min_width=width)
-    table.add_column("device", no_wrap=True)
+    table.add_column("device")
     for row in rows:
         table.add_row(*row)
     console().print(table)

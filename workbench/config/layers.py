@@ -159,11 +159,11 @@ def _find(reference: str, relative_to: Path, where: str | None) -> tuple[Path, s
     import difflib
 
     names = shipped()
-    close = difflib.get_close_matches(name, names, n=3, cutoff=0.5) or names
+    close = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
     raise ConfigError(
         f"there is no file and no shipped layer {reference!r}",
         where=where,
-        fix="one of: " + ", ".join(close),
+        fix="one of: " + ", ".join(close) if close else "ava config presets shows them all",
     )
 
 

@@ -46,9 +46,18 @@ class Batch(NamedTuple):
 
     def equation(self) -> str:
         """The identity with its numbers, as every face shows it."""
-        device = "device" if self.devices == 1 else "devices"
         return (
-            f"{self.micro} sequences × {self.accumulation} accumulation × {self.devices} {device}"
-            f" = {self.sequences} sequences × {self.length} tokens"
+            f"{_many(self.micro, 'sequence')} × {_number(self.accumulation)} accumulation"
+            f" × {_many(self.devices, 'device')}"
+            f" = {_many(self.sequences, 'sequence')} × {_many(self.length, 'token')}"
             f" = {self.tokens:,} tokens per step"
         )
+
+
+def _many(count: int, noun: str) -> str:
+    return f"{_number(count)} {noun}" + ("" if count == 1 else "s")
+
+
+def _number(count: int) -> str:
+    """Thousands are set apart where there are enough digits to need it."""
+    return f"{count:,}" if count >= 10_000 else str(count)

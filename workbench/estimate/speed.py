@@ -179,6 +179,12 @@ def speed_of(
     if hardware is None:
         return Unknown("no device is named", "--run.hardware NAME (ava hardware list)")
     peak = _peak(config, hardware)
+    imitated = config.training.mixed_precision == "bf16" and not hardware.computes("bf16")
+    if peak is None and imitated and hardware.computes("fp16"):
+        return Unknown(
+            f"{hardware.title} has no bf16 matrix units, and how fast it imitates them nobody says",
+            "--training.mixed_precision fp16 is what it computes fast",
+        )
     if peak is None:
         return Unknown(
             f"the peak of {hardware.title} is not known", "ava measure runs a few steps and tells"
@@ -296,7 +302,7 @@ def _exposed(
     hidden: dict[bool, float] = {True: 0.0, False: 0.0}
     plain = 0.0
     for flow in traffic:
-        rate = _rate(flow, config, hardware)
+        rate = rate_of(flow, config, hardware)
         if rate is None:
             note = f"{flow.name} ({flow.formula}) is not counted: no bandwidth is known"
             if note not in assumptions:
@@ -312,21 +318,19 @@ def _exposed(
     return plain + sum(max(0.0, seconds - compute) for seconds in hidden.values())
 
 
-def _rate(flow: Flow, config: Config, hardware: HardwareProfile) -> float | None:
+def rate_of(flow: Flow, config: Config, hardware: HardwareProfile) -> float | None:
     """Bytes per second that one device sends at, over the slowest part of the way."""
     if flow.devices == 1:
         return hardware.pcie_bandwidth
     per_node = config.parallel.devices_per_node
     within = hardware.link_bandwidth or hardware.pcie_bandwidth
-    if config.parallel.num_nodes == 1 or (
-        flow.devices <= per_node and not _between_nodes(flow, config)
-    ):
+    if config.parallel.num_nodes == 1 or flow.devices * flow.apart <= per_node:
         return within
     network = hardware.network_bandwidth
     if network is None or within is None:
         return None
-    return min(within, network / per_node)
-
-
-def _between_nodes(flow: Flow, config: Config) -> bool:
-    return flow.name.endswith("between nodes") and config.parallel.num_nodes > 1
+    # Rings enter and leave a node once for all of its devices that work on one exchange, over all
+    # adapters of the node (the bus bandwidth of nccl-tests, doc/PERFORMANCE.md). Where a node has
+    # one device of each group, the groups share its adapters.
+    together = max(1, min(flow.devices, per_node // flow.apart)) if flow.ring else 1
+    return min(within, network * together / per_node)

@@ -7,7 +7,7 @@ n bytes over N devices sends n (N - 1) / N from each, an all-reduce twice that (
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from workbench.config.degrees import Degrees
@@ -32,6 +32,8 @@ class Flow:
         volume: Bytes that one device sends in a step.
         devices: How many take part; 1 for traffic between a device and its host.
         overlaps: Whether it goes on beside the computation.
+        apart: How far the ranks of neighbours are from each other; those of one node are close.
+        ring: Whether it goes round, as gathers and reductions do; else from each to each.
     """
 
     name: str
@@ -39,6 +41,8 @@ class Flow:
     volume: float
     devices: int
     overlaps: bool
+    apart: int = 1
+    ring: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +99,10 @@ def flows(config: Config, numbers: Numbers) -> tuple[Flow, ...]:
     return tuple(
         flow
         for flow in (
-            *_data_parallel(config, numbers, degrees, engine, compute, held),
+            *(
+                replace(flow, apart=held * flow.apart)
+                for flow in _data_parallel(config, numbers, degrees, engine, compute, held)
+            ),
             *_model_parallel(config, numbers, degrees, compute),
             *_host(config, numbers, degrees, engine, compute, held),
         )
@@ -137,7 +144,7 @@ def _data_parallel(
         if nodes > 1:
             between = 2 * reduced * trained / within * (nodes - 1) / nodes
             found.append(
-                Flow("gradients between nodes", "2 g P/N (n-1)/n", between, nodes, overlap)
+                Flow("gradients between nodes", "2 g P/N (n-1)/n", between, nodes, overlap, within)
             )
         return found
     return [Flow("gradients", "2 g P (N-1)/N", 2 * _MASTER * trained * share, shards, overlap)]
@@ -184,6 +191,8 @@ def _model_parallel(config: Config, numbers: Numbers, degrees: Degrees, compute:
             2 * stream if degrees.pipeline > 1 else 0,
             2,
             overlaps=False,
+            apart=tensor,
+            ring=False,
         ),
         # There and back, forward and backward.
         Flow(
@@ -192,6 +201,8 @@ def _model_parallel(config: Config, numbers: Numbers, degrees: Degrees, compute:
             4 * stream * numbers.visited * numbers.expert_layers * (expert - 1) / expert,
             expert,
             overlaps=False,
+            apart=tensor * degrees.pipeline,
+            ring=False,
         ),
     ]
 

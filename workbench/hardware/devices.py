@@ -64,9 +64,9 @@ def device(name: str) -> HardwareProfile:
         ConfigError: Its file is broken.
     """
     if name not in names():
-        raise UsageError(
-            f"there is no hardware profile {name!r}", fix="one of: " + ", ".join(_close(name))
-        )
+        close = _close(name)
+        fix = f"one of: {', '.join(close)}" if close else "ava hardware list shows them all"
+        raise UsageError(f"there is no hardware profile {name!r}", fix=fix)
     return read(_file(name))
 
 
@@ -79,7 +79,7 @@ def _close(name: str) -> tuple[str, ...]:
     """The profiles that a name may mean: those that begin with it, or are spelled alike."""
     wanted = name.lower().replace("-", "_").replace(" ", "_").strip("_")
     begun = tuple(known for known in names() if wanted and known.startswith(wanted))
-    return begun or tuple(difflib.get_close_matches(wanted, names(), n=3, cutoff=0.4)) or names()
+    return begun or tuple(difflib.get_close_matches(wanted, names(), n=3, cutoff=0.5))
 
 
 def resolve(
@@ -96,9 +96,8 @@ def resolve(
             Fix(f"run.hardware: {each}", (Edit("run.hardware", each),)) for each in _close(name)[:3]
         )
         origin = origins.get("run.hardware")
-        return None, [
-            Finding("unknown-hardware", "error", "run.hardware", error.what, origin, fixes)
-        ]
+        what = error.what if fixes else f"{error.what}; ava hardware list shows them all"
+        return None, [Finding("unknown-hardware", "error", "run.hardware", what, origin, fixes)]
 
 
 def read(path: Path) -> HardwareProfile:

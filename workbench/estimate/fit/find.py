@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from workbench.estimate.estimate import Estimate
@@ -21,12 +22,13 @@ if TYPE_CHECKING:
     from workbench.config.profile import HardwareProfile
     from workbench.config.schema import Config
     from workbench.estimate.fit.pace import Pace
-    from workbench.estimate.fit.result import Need
+    from workbench.estimate.fit.result import Need, Remedy
     from workbench.estimate.fit.search import Candidate
     from workbench.estimate.speed import Efficiency
 
 _NEAREST = 3
 _TOO_SLOW = 1.5
+_DEAR = 2.0
 
 
 def fit(
@@ -71,11 +73,12 @@ def fit(
     nearest: list[Proposal] = []
     if not proposals and judge.usable is not None:
         nearest = [_proposal(each, config, judge, origins) for each in search.nearest()[:_NEAREST]]
-    found = (
-        remedies(config, hardware, origins, limits, profiles, measured)
-        if not proposals and hardware is not None and judge.computed
-        else ()
-    )
+    found: tuple[Remedy, ...] = ()
+    if hardware is not None and judge.computed and _is_dear(plan, proposals):
+        # What waits on the host is what makes plans slow, and such plans there are already.
+        others = replace(limits, offload=False) if proposals else limits
+        found = remedies(config, hardware, origins, others, profiles, measured)
+        found = tuple(each for each in found if _is_cheaper(each.best, proposals))
     return FitResult(
         plan,
         tuple(proposals),
@@ -88,6 +91,19 @@ def fit(
         refused,
         tuple(_notes(plan, judge, hardware)),
     )
+
+
+def _is_dear(plan: Proposal, proposals: Sequence[Proposal]) -> bool:
+    """Whether nothing fits, or only what is far slower than the plan would be if it did."""
+    return all(each.pace.order > _DEAR * plan.pace.order for each in proposals)
+
+
+def _is_cheaper(other: Proposal, proposals: Sequence[Proposal]) -> bool:
+    """Whether a plan on other hardware costs less than all that fit as things are."""
+    costs = [each.pace.dollars for each in proposals if each.pace.dollars is not None]
+    if not proposals:
+        return True
+    return other.pace.dollars is not None and other.pace.dollars < min(costs, default=0.0)
 
 
 def accepted(

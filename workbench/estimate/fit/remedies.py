@@ -127,7 +127,7 @@ class _Place:
     def feasible(self, edits: dict[str, Any], hardware: HardwareProfile) -> bool:
         """Whether any plan fits it; asked of the most frugal ones."""
         moved = self._moved(edits)
-        limits = replace(self.limits, recompute=False)
+        limits = replace(self._limits(hardware), recompute=False)
         if self.limits.recompute:
             moved = changed(moved, {"training.gradient_checkpointing": True} | _BLOCK)
         judge = Judge(hardware, hardware.memory_bytes, limits.margin)
@@ -139,11 +139,11 @@ class _Place:
         """The fastest plan on it that fits; None where none does."""
         from workbench.estimate.fit.find import accepted
 
-        moved = self._moved(edits)
-        judge = Judge(hardware, hardware.memory_bytes, self.limits.margin)
+        moved, limits = self._moved(edits), self._limits(hardware)
+        judge = Judge(hardware, hardware.memory_bytes, limits.margin)
         pacer = Pacer(moved, hardware, measured, self.origins)
         gate = Gate(moved, self.origins, hardware)
-        for candidate in accepted(Search(moved, self.limits, judge, pacer), gate, moved, {}):
+        for candidate in accepted(Search(moved, limits, judge, pacer), gate, moved, {}):
             assert candidate.need is not None, "what is found has been computed"
             return Proposal(
                 effective(self.config, edits | candidate.edits),
@@ -157,6 +157,11 @@ class _Place:
                 estimate=Estimate.of(candidate.config, hardware, origins=self.origins),
             )
         return None
+
+    def _limits(self, hardware: HardwareProfile) -> Limits:
+        """What may change there: nothing moves to a host of which nobody knows how large it is."""
+        known = hardware.host_memory_bytes is not None
+        return self.limits if known else replace(self.limits, offload=False)
 
     def _moved(self, edits: dict[str, Any]) -> Config:
         return changed(self.config, effective(self.config, edits))

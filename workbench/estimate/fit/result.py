@@ -130,7 +130,8 @@ class FitResult:
         proposals: What fits, the fastest first, and each with less than those before it; and the
             plan itself, where it fits.
         nearest: Where nothing fits, what lacks least.
-        remedies: Where nothing fits, the smallest changes of hardware that would.
+        remedies: Where nothing fits, the smallest changes of hardware that would; where only what
+            is far slower than the plan does, those of them that cost less.
         capacity: Bytes of a device; None where they are not known, and then nothing is judged.
         margin: Part of the device that a proposal leaves free.
         considered: Plans that the search stood for.

@@ -211,15 +211,17 @@ def _recomputations(config: Config, limits: Limits) -> list[tuple[str, Edits]]:
 def _precisions(config: Config, hardware: HardwareProfile | None, limits: Limits) -> list[Edits]:
     """The plan's own, and where that is none for a GPU's matrix units, the one that is.
 
-    bf16 where they have it, which needs no care; else fp16, with its loss scaling.
+    bf16 where they have it, which needs no care; else fp16, with its loss scaling. A device that
+    only imitates the plan's bf16 is nobody's choice.
     """
     if not limits.precision or hardware is None or hardware.kind == "cpu":
         return [{}]
     now = Setting.of(config, hardware).precision
     better = next((each for each in ("bf16", "fp16") if hardware.computes(each)), now)
-    if now in (better, "bf16"):
+    if now == better:
         return [{}]
-    return [{}, {"training.mixed_precision": better}]
+    other: Edits = {"training.mixed_precision": better}
+    return [other] if now == "bf16" else [{}, other]
 
 
 def _optimizers(config: Config, limits: Limits) -> list[Edits]:
