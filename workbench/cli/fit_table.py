@@ -70,7 +70,8 @@ def _opening(asked: Asked, result: FitResult) -> list[tuple[str, str]]:
     else:
         over = plan.headroom < 0
         gap = f"{units.size(-plan.headroom)} too much" if over else "it fits as it is"
-        lines.append(("needs", f"{units.size(plan.need.bytes)} of each device"))
+        beside = "" if asked.context is None else ", with what a process takes here beside tensors"
+        lines.append(("needs", f"{units.size(plan.need.bytes)} of each device{beside}"))
         has = f"{units.size(result.capacity)}, {result.margin:.0%} of it to be left free"
         lines.append(("has", f"{has}: {gap}"))
     choice = len(result.proposals)
