@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from workbench.config.remembered import remembered
+
 if TYPE_CHECKING:
-    from workbench.config.schema import Config
+    from workbench.config.schema import Config, ParallelConfig
 
 
 class Degrees(NamedTuple):
@@ -30,16 +32,7 @@ class Degrees(NamedTuple):
     @classmethod
     def of(cls, config: Config) -> Degrees:
         """The degrees of a plan. They need not fit together: rules see to that."""
-        parallel = config.parallel
-        devices = parallel.num_nodes * parallel.devices_per_node
-        tensor, pipeline = parallel.tensor_parallel_size, parallel.pipeline_parallel_size
-        context = parallel.context_parallel_size
-        asked = parallel.data_parallel_size
-        if asked is None or asked < 0:
-            asked = None
-        left = max(1, devices // (tensor * pipeline * context))
-        data = left if asked is None else max(1, asked)  # 0 is refused by a rule
-        return cls(devices, tensor, pipeline, context, data, asked)
+        return _degrees(config.parallel)
 
     @property
     def model(self) -> int:
@@ -50,3 +43,16 @@ class Degrees(NamedTuple):
     def sharded(self) -> int:
         """Devices over which ZeRO and FSDP shard: all that work on the same layers and matrices."""
         return self.data * self.context
+
+
+@remembered
+def _degrees(parallel: ParallelConfig) -> Degrees:
+    devices = parallel.num_nodes * parallel.devices_per_node
+    tensor, pipeline = parallel.tensor_parallel_size, parallel.pipeline_parallel_size
+    context = parallel.context_parallel_size
+    asked = parallel.data_parallel_size
+    if asked is None or asked < 0:
+        asked = None
+    left = max(1, devices // (tensor * pipeline * context))
+    data = left if asked is None else max(1, asked)  # 0 is refused by a rule
+    return Degrees(devices, tensor, pipeline, context, data, asked)

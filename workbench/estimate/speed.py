@@ -9,14 +9,14 @@ Where the peak is not known there is no estimate. Intervals are meant to hold fo
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from workbench.config.degrees import Degrees
 from workbench.estimate.batch import Batch
 from workbench.estimate.traffic import Flow, Numbers, flows, updates_on_host
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from workbench.config.profile import HardwareProfile
     from workbench.config.schema import Config
@@ -50,8 +50,7 @@ _LAUNCH_SECONDS, _KERNELS_PER_BLOCK = 5e-6, 100
 _HOST_BANDWIDTH = 100e9
 
 
-@dataclass(frozen=True, slots=True)
-class Interval:
+class Interval(NamedTuple):
     """A figure that is not known exactly.
 
     Attributes:
@@ -77,8 +76,7 @@ class Interval:
         return {"low": self.low, "likely": self.likely, "high": self.high}
 
 
-@dataclass(frozen=True, slots=True)
-class Efficiency:
+class Efficiency(NamedTuple):
     """The share of the dense peak that a training reaches.
 
     Attributes:
@@ -158,6 +156,84 @@ class Unknown:
     fix: str
 
 
+class Timing(NamedTuple):
+    """Seconds of a step by what they go to, and what they were computed with.
+
+    Attributes:
+        precision: Number format of the products.
+        peak: Dense FLOP/s of one device in that format.
+        reached: The share of it that the computation reaches.
+        degrees: How the devices are divided.
+        traffic: What travels.
+        launches: Whether the host, which starts the kernels, is what takes the time.
+        compute: Seconds of computation.
+        exposed: Seconds of traffic that the computation does not hide.
+        counted: Whether any traffic was counted.
+        uncounted: Traffic whose bandwidth nobody knows.
+        host: Seconds of the update on the host's processor.
+    """
+
+    precision: str
+    peak: float
+    reached: Efficiency
+    degrees: Degrees
+    traffic: tuple[Flow, ...]
+    launches: bool
+    compute: float
+    exposed: float
+    counted: bool
+    uncounted: tuple[Flow, ...]
+    host: float
+
+    @property
+    def likely(self) -> float:
+        """The best guess of the whole step."""
+        return self.compute + (self.exposed + self.host)
+
+
+def timing_of(
+    config: Config,
+    hardware: HardwareProfile | None,
+    *,
+    flops: float,
+    numbers: Numbers,
+    measured: Efficiency | None = None,
+) -> Timing | Unknown:
+    """The seconds of a step; as `speed_of`."""
+    if hardware is None:
+        return Unknown("no device is named", "--run.hardware NAME (ava hardware list)")
+    peak = _peak(config, hardware)
+    imitated = config.training.mixed_precision == "bf16" and not hardware.computes("bf16")
+    if peak is None and imitated and hardware.computes("fp16"):
+        return Unknown(
+            f"{hardware.title} has no bf16 matrix units, and how fast it imitates them nobody says",
+            "--training.mixed_precision fp16 is what it computes fast",
+        )
+    if peak is None:
+        return Unknown(
+            f"the peak of {hardware.title} is not known", "ava measure runs a few steps and tells"
+        )
+    precision, rate = peak
+    reached = measured or _efficiency(config, hardware)
+    degrees = Degrees.of(config)
+    compute = flops / (degrees.devices * rate * reached.mfu) / _pipeline_share(config, degrees)
+    waiting = _waiting(config, numbers, degrees)
+    launches = measured is None and waiting > compute
+    if launches:
+        compute = waiting
+    traffic = flows(config, numbers)
+    exposed, counted, uncounted = _exposed(traffic, config, hardware, compute)
+    host = 0.0
+    if updates_on_host(config):
+        own = numbers.trained / degrees.tensor / degrees.pipeline / degrees.sharded
+        on_node = own * min(degrees.devices, config.parallel.devices_per_node)
+        host = on_node * _UPDATE_BYTES / _HOST_BANDWIDTH
+    return Timing(
+        precision, rate, reached, degrees, traffic, launches, compute, exposed, counted, uncounted,
+        host,
+    )  # fmt: skip
+
+
 def speed_of(
     config: Config,
     hardware: HardwareProfile | None,
@@ -176,65 +252,52 @@ def speed_of(
         numbers: What is trained.
         measured: What this machine reached with such a plan.
     """
-    if hardware is None:
-        return Unknown("no device is named", "--run.hardware NAME (ava hardware list)")
-    peak = _peak(config, hardware)
-    imitated = config.training.mixed_precision == "bf16" and not hardware.computes("bf16")
-    if peak is None and imitated and hardware.computes("fp16"):
-        return Unknown(
-            f"{hardware.title} has no bf16 matrix units, and how fast it imitates them nobody says",
-            "--training.mixed_precision fp16 is what it computes fast",
-        )
-    if peak is None:
-        return Unknown(
-            f"the peak of {hardware.title} is not known", "ava measure runs a few steps and tells"
-        )
-    precision, rate = peak
-    reached = measured or _efficiency(config, hardware)
-    degrees = Degrees.of(config)
-    compute = flops / (degrees.devices * rate * reached.mfu) / _pipeline_share(config, degrees)
-    share = f"{reached.mfu:.0%} of the dense {precision} peak of {rate / 1e12:,.4g} TFLOP/s"
-    if measured is not None and reached.mfu == 1:  # nobody knows the peak: what was reached is it
-        share = f"{rate / 1e9:,.4g} GFLOP/s in {precision}"
-    assumptions = [f"{share}, ± {reached.spread:.0%}: {reached.source}"]
-    if config.training.mixed_precision == "fp8":
-        assumptions.append(f"today's trainer computes {precision} where the plan says fp8")
-    waiting = _waiting(config, numbers, degrees)
-    if measured is None and waiting > compute:
-        assumptions.append(
-            f"this is a small model for the card: {_KERNELS_PER_BLOCK} kernels a block, "
-            f"{_LAUNCH_SECONDS * 1e6:.0f} µs each, take longer to start than to run"
-        )
-        compute = waiting
-    traffic = flows(config, numbers)
-    exposed = _exposed(traffic, config, hardware, compute, assumptions)
-    host = 0.0
-    if updates_on_host(config):
-        own = numbers.trained / degrees.tensor / degrees.pipeline / degrees.sharded
-        on_node = own * min(degrees.devices, config.parallel.devices_per_node)
-        host = on_node * _UPDATE_BYTES / _HOST_BANDWIDTH
-        assumptions.append(
-            f"the update on the host moves {_UPDATE_BYTES} bytes per parameter at "
-            f"{_HOST_BANDWIDTH / 1e9:.0f} GB/s"
-        )
-    rest = exposed + host
-    likely = compute + rest
-    step = Interval(
-        compute / (1 + reached.spread) + rest, likely, compute / (1 - reached.spread) + rest
-    )
-    tokens = Batch.of(config, degrees.data).tokens
+    timing = timing_of(config, hardware, flops=flops, numbers=numbers, measured=measured)
+    if isinstance(timing, Unknown):
+        return timing
+    compute, rest, likely = timing.compute, timing.exposed + timing.host, timing.likely
+    spread = timing.reached.spread
+    step = Interval(compute / (1 + spread) + rest, likely, compute / (1 - spread) + rest)
+    tokens = Batch.of(config, timing.degrees.data).tokens
     return Speed(
         step_seconds=step,
         tokens_per_second=step.inverse(tokens),
-        mfu=flops / (degrees.devices * rate * likely),
-        precision=precision,
-        peak=rate,
+        mfu=flops / (timing.degrees.devices * timing.peak * likely),
+        precision=timing.precision,
+        peak=timing.peak,
         compute_seconds=compute,
-        exposed_seconds=exposed,
-        host_seconds=host,
-        flows=traffic,
-        assumptions=tuple(assumptions),
+        exposed_seconds=timing.exposed,
+        host_seconds=timing.host,
+        flows=timing.traffic,
+        assumptions=tuple(_sentences(timing, config, is_measured=measured is not None)),
     )
+
+
+def _sentences(timing: Timing, config: Config, *, is_measured: bool) -> Iterator[str]:
+    """What the figures rest on."""
+    precision, rate, reached = timing[:3]
+    share = f"{reached.mfu:.0%} of the dense {precision} peak of {rate / 1e12:,.4g} TFLOP/s"
+    if is_measured and reached.mfu == 1:  # nobody knows the peak: what was reached is it
+        share = f"{rate / 1e9:,.4g} GFLOP/s in {precision}"
+    yield f"{share}, ± {reached.spread:.0%}: {reached.source}"
+    if config.training.mixed_precision == "fp8":
+        yield f"today's trainer computes {precision} where the plan says fp8"
+    if timing.launches:
+        yield (
+            f"this is a small model for the card: {_KERNELS_PER_BLOCK} kernels a block, "
+            f"{_LAUNCH_SECONDS * 1e6:.0f} µs each, take longer to start than to run"
+        )
+    yield from dict.fromkeys(
+        f"{flow.name} ({flow.formula}) is not counted: no bandwidth is known"
+        for flow in timing.uncounted
+    )
+    if timing.counted:
+        yield f"links reach {_LINK_EFFICIENCY:.0%} of their nominal bandwidth"
+    if updates_on_host(config):
+        yield (
+            f"the update on the host moves {_UPDATE_BYTES} bytes per parameter at "
+            f"{_HOST_BANDWIDTH / 1e9:.0f} GB/s"
+        )
 
 
 def reach_of(config: Config, hardware: HardwareProfile) -> tuple[Efficiency, float] | None:
@@ -292,30 +355,28 @@ def _pipeline_share(config: Config, degrees: Degrees) -> float:
 
 
 def _exposed(
-    traffic: Iterable[Flow],
-    config: Config,
-    hardware: HardwareProfile,
-    compute: float,
-    assumptions: list[str],
-) -> float:
-    """Seconds of traffic that nothing hides. Device links and the host's bus work side by side."""
-    hidden: dict[bool, float] = {True: 0.0, False: 0.0}
-    plain = 0.0
+    traffic: Iterable[Flow], config: Config, hardware: HardwareProfile, compute: float
+) -> tuple[float, bool, tuple[Flow, ...]]:
+    """Seconds of traffic that nothing hides, whether there is any, and what could not be counted.
+
+    Device links and the host's bus work side by side.
+    """
+    beside = over = plain = 0.0
+    uncounted: list[Flow] = []
     for flow in traffic:
         rate = rate_of(flow, config, hardware)
         if rate is None:
-            note = f"{flow.name} ({flow.formula}) is not counted: no bandwidth is known"
-            if note not in assumptions:
-                assumptions.append(note)
+            uncounted.append(flow)
             continue
         seconds = flow.volume / (rate * _LINK_EFFICIENCY)
-        if flow.overlaps:
-            hidden[flow.devices == 1] += seconds
-        else:
+        if not flow.overlaps:
             plain += seconds
-    if any(hidden.values()) or plain:
-        assumptions.append(f"links reach {_LINK_EFFICIENCY:.0%} of their nominal bandwidth")
-    return plain + sum(max(0.0, seconds - compute) for seconds in hidden.values())
+        elif flow.devices == 1:
+            beside += seconds
+        else:
+            over += seconds
+    exposed = plain + (max(0.0, beside - compute) + max(0.0, over - compute))
+    return exposed, bool(beside or over or plain), tuple(uncounted)
 
 
 def rate_of(flow: Flow, config: Config, hardware: HardwareProfile) -> float | None:

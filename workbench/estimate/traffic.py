@@ -7,11 +7,11 @@ n bytes over N devices sends n (N - 1) / N from each, an all-reduce twice that (
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from workbench.config.degrees import Degrees
 from workbench.config.offload import optimizer_place, parameters_place
+from workbench.config.remembered import remembered
 from workbench.config.size import num_expert_layers
 
 if TYPE_CHECKING:
@@ -22,8 +22,7 @@ _BYTES = {"fp32": 4, "bf16": 2, "fp16": 2, "no": 4, "auto": 2, "fp8": 2}
 _MASTER = 4
 
 
-@dataclass(frozen=True, slots=True)
-class Flow:
+class Flow(NamedTuple):
     """One kind of traffic.
 
     Attributes:
@@ -45,8 +44,7 @@ class Flow:
     ring: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class Numbers:
+class Numbers(NamedTuple):
     """What is trained, counted.
 
     Attributes:
@@ -91,6 +89,7 @@ def engine_of(config: Config) -> str:
     return "ddp" if Degrees.of(config).devices > 1 else "single"
 
 
+@remembered
 def flows(config: Config, numbers: Numbers) -> tuple[Flow, ...]:
     """All traffic of one optimizer step, between devices and with the host."""
     degrees, engine = Degrees.of(config), engine_of(config)
@@ -100,7 +99,7 @@ def flows(config: Config, numbers: Numbers) -> tuple[Flow, ...]:
         flow
         for flow in (
             *(
-                replace(flow, apart=held * flow.apart)
+                flow._replace(apart=held * flow.apart)
                 for flow in _data_parallel(config, numbers, degrees, engine, compute, held)
             ),
             *_model_parallel(config, numbers, degrees, compute),
@@ -171,6 +170,8 @@ def _fully_sharded(
 
 
 def _model_parallel(config: Config, numbers: Numbers, degrees: Degrees, compute: int) -> list[Flow]:
+    if degrees.tensor * degrees.pipeline * config.parallel.expert_parallel_size == 1:
+        return []
     training = config.training
     tokens = training.batch_size * training.gradient_accumulation_steps * config.data.max_length
     stream = tokens * numbers.width * compute / degrees.context

@@ -11,7 +11,6 @@ they compute, and by what travels.
 from __future__ import annotations
 
 from copy import copy
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from workbench.config.degrees import Degrees
@@ -20,7 +19,7 @@ from workbench.estimate.batch import Batch
 from workbench.estimate.budget import budget_of
 from workbench.estimate.fit.edits import changed
 from workbench.estimate.flops import flops_of
-from workbench.estimate.speed import Efficiency, Unknown, launch_seconds, reach_of, speed_of
+from workbench.estimate.speed import Efficiency, Unknown, launch_seconds, reach_of, timing_of
 from workbench.estimate.traffic import Numbers, flows
 
 if TYPE_CHECKING:
@@ -42,8 +41,7 @@ _BYTES_PER_WEIGHT = 30
 _FLOPS_PER_BYTE = 1000.0
 
 
-@dataclass(frozen=True, slots=True)
-class Pace:
+class Pace(NamedTuple):
     """The likely speed of a plan.
 
     Attributes:
@@ -136,12 +134,13 @@ class Pacer:
         reached = self._efficiency(config, degrees, work)
         if hardware is None or reached is None:
             return self._unknown(config, degrees, work)
-        speed = speed_of(
+        timing = timing_of(
             config, hardware, flops=work.model, numbers=self._numbers, measured=reached
         )
-        if isinstance(speed, Unknown):
+        if isinstance(timing, Unknown):
             return self._unknown(config, degrees, work)
-        seconds, rate = speed.step_seconds.likely, speed.tokens_per_second.likely
+        seconds = timing.likely
+        rate = Batch.of(config, degrees.data).tokens / seconds
         if work.steps is None:
             return Pace(seconds, rate, None, None, seconds)
         hours, price = work.steps * seconds / 3600, hardware.price_per_hour
