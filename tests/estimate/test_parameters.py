@@ -14,7 +14,7 @@ from workbench.config.linears import NEVER_ADAPTED, groups_of
 from workbench.config.schema import Config
 from workbench.config.size import size_of
 from workbench.estimate.estimate import Estimate
-from workbench.estimate.network.network import sized
+from workbench.estimate.network.network import runs_of, sized
 from workbench.estimate.network.structure import structure_of
 from workbench.estimate.network.symbols import symbols_of
 from workbench.estimate.setting import Setting
@@ -151,7 +151,8 @@ def test_the_ledger_counts_the_same() -> None:
         config = Config.model_validate({"model": decoder(random.Random(seed))})
         setting = Setting.of(config, None)
         structure = structure_of(config, cpu=True, width=4, recompute=setting.recompute)
-        net = sized(structure, config.model, symbols_of(config, alignment=1), accumulating=False)
+        runs, symbols = runs_of(config.model, structure.lora), symbols_of(config, alignment=1)
+        net = sized(structure, runs, symbols, accumulating=False)
         blocks = sum(net.blocks[kind].numbers * count for kind, count in net.runs)
         truth = size_of(config.model).total
         assert net.front.numbers + blocks + net.tail.numbers == truth, seed

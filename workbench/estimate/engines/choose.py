@@ -5,13 +5,14 @@ As the trainer chooses its engine (`workbench/training/engines/choose.py`).
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
 from workbench.estimate.engines import ddp, deepspeed, fsdp, single
 from workbench.estimate.engines.fsdp_units import Travel
 from workbench.estimate.engines.states import Updates
 from workbench.estimate.engines.zero import Zero
-from workbench.estimate.network.network import sized
+from workbench.estimate.network.network import runs_of, sized
 from workbench.estimate.network.structure import structure_of
 from workbench.estimate.network.symbols import CUDA_ALIGNMENT, symbols_of
 from workbench.estimate.tensors import trained_weights, weights_of
@@ -20,9 +21,10 @@ if TYPE_CHECKING:
     from workbench.config.schema import Config
     from workbench.estimate.engines.base import Standing
     from workbench.estimate.ledger import Moment
+    from workbench.estimate.network.lora import Runs
     from workbench.estimate.network.network import Sized
-    from workbench.estimate.network.structure import Weights
-    from workbench.estimate.setting import Setting
+    from workbench.estimate.network.structure import Structure, Weights
+    from workbench.estimate.setting import Setting, Strategy
 
 
 class Ledger(NamedTuple):
@@ -91,17 +93,9 @@ def ledger_of(config: Config, setting: Setting) -> Ledger:
         shards=setting.shards,
         compute=width,
     )
-    micro_batches = config.training.gradient_accumulation_steps
-    waits = strategy == "ddp" and micro_batches == 2
-    net = sized(structure, config.model, symbols, accumulating=finds, waiting=waits)
-    if zero is not None:
-        first = None
-        if zero.begins_otherwise:
-            alone = not zero.adds
-            first = sized(structure, config.model, symbols, accumulating=False) if alone else net
-        return Ledger(net, *deepspeed.ledger(net, zero, updates, first), updates, zero)
-    mtp = config.training.mtp
+    travel = None
     if strategy == "fsdp":
+        mtp = config.training.mtp
         travel = Travel(
             width,
             setting.fetched,
@@ -111,18 +105,78 @@ def ledger_of(config: Config, setting: Setting) -> Ledger:
             apart=offloads and not setting.cpu,
             heads=mtp.num_future_tokens if mtp.enabled and structure.mtp is not None else 0,
         )
-        base = fsdp.standing(net, updates, travel, on_host=offloads)
-        reshards = config.fsdp.sharding_strategy != "shard_grad_op"
-        reshard = config.fsdp.reshard_after_forward and reshards
-        moments = fsdp.moments(net, base, updates=updates, travel=travel, reshard=reshard)
+    reshards = config.fsdp.sharding_strategy != "shard_grad_op"
+    return _ledger(
+        Asked(
+            strategy=strategy,
+            structure=structure,
+            runs=runs_of(config.model, structure.lora),
+            symbols=symbols,
+            updates=updates,
+            zero=zero,
+            travel=travel,
+            finds=finds,
+            # More than two micro-batches are like three.
+            micro_batches=min(3, config.training.gradient_accumulation_steps),
+            offloads=offloads,
+            reshards=config.fsdp.reshard_after_forward and reshards,
+        )
+    )
+
+
+class Asked(NamedTuple):
+    """All that a ledger depends on: plans that differ in something else share theirs.
+
+    Attributes:
+        strategy: What divides the training.
+        structure: Which operations run.
+        runs: (kind, number of blocks) from the first block to the last.
+        symbols: The sizes.
+        updates: How weights are updated.
+        zero: How DeepSpeed is asked to train.
+        travel: How weights and gradients travel under FSDP.
+        finds: Whether a backward pass finds gradients.
+        micro_batches: 1, 2 or 3: how many a step has; 3 stands for more.
+        offloads: Whether FSDP keeps its shards on the host.
+        reshards: Whether FSDP gives weights back after the forward pass.
+    """
+
+    strategy: Strategy
+    structure: Structure
+    runs: Runs
+    symbols: tuple[int, ...]
+    updates: Updates
+    zero: Zero | None
+    travel: Travel | None
+    finds: bool
+    micro_batches: int
+    offloads: bool
+    reshards: bool
+
+
+@lru_cache(maxsize=256)
+def _ledger(asked: Asked) -> Ledger:
+    structure, runs, symbols, updates, zero = asked[1:6]
+    waits = asked.strategy == "ddp" and asked.micro_batches == 2
+    net = sized(structure, runs, symbols, accumulating=asked.finds, waiting=waits)
+    if zero is not None:
+        first = None
+        if zero.begins_otherwise:
+            alone = not zero.adds
+            first = sized(structure, runs, symbols, accumulating=False) if alone else net
+        return Ledger(net, *deepspeed.ledger(net, zero, updates, first), updates, zero)
+    if asked.travel is not None:
+        travel = asked.travel
+        base = fsdp.standing(net, updates, travel, on_host=asked.offloads)
+        moments = fsdp.moments(net, base, updates=updates, travel=travel, reshard=asked.reshards)
         return Ledger(net, base, moments, updates)
-    if strategy == "ddp":
+    if asked.strategy == "ddp":
         base = ddp.standing(net, updates)
-        moments = ddp.moments(net, base, updates=updates, micro_batches=micro_batches)
+        moments = ddp.moments(net, base, updates=updates, micro_batches=asked.micro_batches)
         if waits and len(net.runs) > 1:
-            fresh = sized(structure, config.model, symbols, accumulating=False)
+            fresh = sized(structure, runs, symbols, accumulating=False)
             moments += ddp.first(fresh, base, updates=updates)
         return Ledger(net, base, moments, updates)
     gradients = "of earlier micro-batches"
-    base = single.standing(net, updates, accumulating=finds, gradients=gradients)
+    base = single.standing(net, updates, accumulating=asked.finds, gradients=gradients)
     return Ledger(net, base, single.moments(net, base, updates=updates), updates)

@@ -17,7 +17,7 @@ from workbench.estimate.network.sizes import Segment, Sizes
 
 if TYPE_CHECKING:
     from workbench.config.schema import ModelConfig
-    from workbench.estimate.network.lora import LoraStructure
+    from workbench.estimate.network.lora import LoraStructure, Runs
     from workbench.estimate.network.structure import Structure
     from workbench.estimate.tape.tensor import Tape, Tensor
     from workbench.estimate.tensors import Weight
@@ -135,21 +135,24 @@ def compiled(s: Structure, *, accumulating: bool, waiting: bool) -> Network:
 
 
 def sized(
-    s: Structure,
-    model: ModelConfig,
-    symbols: tuple[int, ...],
-    *,
-    accumulating: bool,
-    waiting: bool = False,
+    s: Structure, runs: Runs, symbols: tuple[int, ...], *, accumulating: bool, waiting: bool = False
 ) -> Sized:
-    """The bytes of a network."""
+    """The bytes of a network.
+
+    Args:
+        s: Its structure.
+        runs: (kind, number of blocks) from the first block to the last.
+        symbols: The numbers.
+        accumulating: Whether gradients exist before the backward pass begins.
+        waiting: Whether they are given up one by one.
+    """
     if s.offloads:
         s = with_offload(s, symbols)
     network = compiled(s, accumulating=accumulating, waiting=waiting)
     return Sized(
         network,
         symbols,
-        t5_parts.runs(model) if s.family == "t5" and s.lora is None else runs_of(model, s.lora),
+        runs,
         Sizes(*network.front.evaluate(*symbols)),
         tuple(Sizes(*block.evaluate(*symbols)) for block in network.blocks),
         Sizes(*network.tail.evaluate(*symbols)),
@@ -158,10 +161,12 @@ def sized(
     )
 
 
-def runs_of(model: ModelConfig, lora: LoraStructure | None) -> tuple[tuple[int, int], ...]:
-    """(kind, number of blocks) from the first block of a decoder to the last."""
+def runs_of(model: ModelConfig, lora: LoraStructure | None) -> Runs:
+    """(kind, number of blocks) from the first block of a network to the last."""
     if lora is not None:
         return lora.runs
+    if model.model_type == "t5":
+        return t5_parts.runs(model)
     if model.num_experts <= 1:
         return ((0, model.num_layers),)
     kinds = layers_with_experts(model)
