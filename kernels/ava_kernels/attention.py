@@ -114,6 +114,7 @@ def _forward(
         p_NMRS = _weights(q_NMTK[n, :, r], k_NTK[n, s], block)
         y_NQV = torch.bmm(p_NMRS.flatten(1, 2), v_NTV[n, s])
         y_NMTV[n, :, r] = y_NQV.view(*p_NMRS.shape[:3], -1)
+    del p_NMRS, y_NQV  # what comes now needs their room
     # Laid out as the next matrix wants it, so that its reshape copies nothing.
     y_BHTV = y_NMTV.view(batch, heads, length, -1)
     return y_BHTV.transpose(1, 2).contiguous().transpose(1, 2)

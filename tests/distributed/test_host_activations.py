@@ -36,3 +36,14 @@ def test_large_activations_wait_on_the_host_and_weights_do_not(
     loss.backward()
     assert layer.weight.grad is not None
     assert torch.equal(layer.weight.grad, gradient)
+
+
+def test_what_repeats_itself_is_moved_once() -> None:
+    mask = torch.randn(1, 1, 256, 256)
+    every = mask.expand(4, 8, 256, 256)
+    packed = host._to_host(every)
+    assert isinstance(packed, tuple)
+    assert packed[-1].nbytes == mask.nbytes
+    assert torch.equal(host._back(packed), every)
+    small = torch.randn(1, 8).expand(4096, 8)
+    assert host._to_host(small) is small

@@ -70,7 +70,8 @@ class Forward:
             if kind == middle:
                 parts = [*saved, Part(kind, "forward")]
                 self.add(f"{BETWEEN}, forward", parts, ROOT, *held, late)
-                saved.append(Part(kind, "saved"))
+                # What only the encoder's blocks read is gone, and at the end that of the decoder's.
+                saved = [Part("front", "saved_late"), *saved[1:], Part(kind, "saved")]
                 continue
             own = Extra("buffer", kind)
             if not done:
@@ -90,7 +91,9 @@ class Forward:
             saved.append(Part(kind, "saved", count))
             if not reshard:
                 held.append(Extra("fetched", kind, count))
-        saved[0] = Part("front", "saved_late")
+        between = None if middle is None else Part(middle, "saved")
+        ends = (Part("front", "saved"), between)
+        saved = [each._replace(group="saved_late") if each in ends else each for each in saved]
         self.loss(saved, held, late)
         return saved
 

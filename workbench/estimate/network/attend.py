@@ -108,18 +108,23 @@ def keeps_mask(
     if s.blocked_attention:
         return True
     plain = options.attention_dropout if s.cpu else options.layout.grouped
-    if width == 1 or width != s.width or plain or (s.cpu and learns):
+    if width == 1 or width != s.width or plain or _unfit(s) or (s.cpu and learns):
         return False
     return s.cpu or not padded
 
 
 def _is_plain(s: Structure, mask: Tensor | None) -> bool:
     """Whether PyTorch has no fused kernel for it."""
-    if s.mla is not None and s.mla.uneven and (s.cpu or not s.mla.aligned):
+    if _unfit(s):
         return True
     if s.cpu:
         return s.options.attention_dropout or (mask is not None and mask.needs_grad)
     return s.options.layout.grouped and (mask is not None or s.width == 4)
+
+
+def _unfit(s: Structure) -> bool:
+    """Whether values have another width than keys, and no fused kernel takes that."""
+    return s.mla is not None and s.mla.uneven and (s.cpu or not s.mla.aligned)
 
 
 def _product(

@@ -35,10 +35,10 @@ def layer_norm(tape: Tape, x: Tensor, name: str, width: Dim) -> Tensor:
     """Layer norm in fp32: one kernel everywhere; it keeps mean and rstd."""
     weight = Parameter(tape, f"{name}.weight", (width,))
     bias = Parameter(tape, f"{name}.bias", (width,))
-    x32 = ops.cast(tape, x, 4, "fp32 input of a norm")
+    given = [ops.cast(tape, x, 4, "fp32 input of a norm")]  # which is let go once it was read
     weight32 = ops.cast(tape, weight, 4, "fp32 weight of a norm")
     bias32 = ops.cast(tape, bias, 4, "fp32 bias of a norm")
-    y = ops.fused_norm(tape, x32, weight32, bias32, 2, "norm")
+    y = ops.fused_norm(tape, given.pop(), weight32, bias32, 2, "norm")
     return ops.cast(tape, y, x.width, "norm")
 
 

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from workbench.estimate.tape.autograd import Node
     from workbench.estimate.tape.tensor import Adapters, Dim
 
+    Left = dict[str, Tensor] | list[Tensor] | None
+
 KEPT = frozenset({"product", "attention"})
 """What ``selective`` keeps: matrix products and attention."""
 
@@ -186,7 +188,7 @@ def _tape(s: Structure, lora: Adapters | None, *, accumulating: bool, weight_wid
     return tape
 
 
-def _results(found: Any) -> tuple[Tensor, object, tuple[Tensor, ...], tuple[Tensor, ...]]:
+def _results(found: Any) -> tuple[Tensor, Left, tuple[Tensor, ...], tuple[Tensor, ...]]:
     """What a part made, what it leaves behind, what else gets gradients, and what stays."""
     if not isinstance(found, tuple):
         return found, None, (), ()
@@ -194,14 +196,15 @@ def _results(found: Any) -> tuple[Tensor, object, tuple[Tensor, ...], tuple[Tens
     return y, left, rest[0] if rest else (), rest[1] if len(rest) > 1 else ()
 
 
-def _moved(s: Structure, left: object) -> int:
+def _moved(s: Structure, left: Left) -> int:
     """Of what a part has left behind, what is copied to the host by all who keep it.
 
     Who computes again keeps what it was called with.
     """
-    if s.offload is None or s.recompute != "none" or not isinstance(left, dict):
+    if s.offload is None or s.recompute != "none":
         return 0
-    return _bits(each for each in left.values() if s.offload.moves(each))
+    shared = left.values() if isinstance(left, dict) else left or ()
+    return _bits(each for each in shared if s.offload.moves(each))
 
 
 def _wait(tape: Tape) -> None:

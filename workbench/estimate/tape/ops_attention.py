@@ -329,6 +329,7 @@ def masked_attention(
         mask = _padded(tape, mask)
     out = (*q.shape[:3], v.shape[3])
     scores = (q.shape[0], q.shape[2], q.shape[1], k.shape[1])
+    once = mask  # what repeats itself is kept once
     if tape.grad and mask.needs_grad and layout.several_sequences and mask.shape[0] == 1:
         # For each sequence; backwards they are added up.
         mask = Tensor(mask.storage, scores, mask.width, Node(tape, (mask,), _like, mask.shape))
@@ -337,7 +338,7 @@ def masked_attention(
     inputs = (q, k, v, mask)
     if tape.grad and any(each.needs_grad for each in inputs):
         node = Node(tape, inputs, _masked_back, memo)
-        node.save(q, k, v, mask)
+        node.save(q, k, v, once)
     region = tape.region
     kept = region is not None and "attention" in region.keeps
     if kept and region is not None and region.phase == "again":

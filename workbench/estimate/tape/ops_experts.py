@@ -142,13 +142,15 @@ def _by_expert_back(node: Node, grad: Tensor) -> Gradients:
 
 
 def looped_product(tape: Tape, x: Tensor, weight: Tensor, experts: int) -> Tensor:
-    """One product for each expert, and all of them joined."""
+    """One product for each expert, and all of them joined; the first ones have a row more."""
     matrices = split(tape, weight, (weight.shape[1:],) * experts)
     parts = []
-    for expert in range(experts):
-        rows = "N1" if expert == 0 else "N2"
+    for after in range(experts - 1, -1, -1):
+        rows = f"(Q+{after})//E"
         some = ops.piece(tape, x, (rows, *x.shape[1:]))
-        parts.append(ops.linear(tape, some, matrices.pop(0), weight.shape[1]))
+        y = ops.linear(tape, some, matrices.pop(0), weight.shape[1], label="rows out of an expert")
+        parts.append(y)
+        del y
         del some
     return _joined(tape, parts, (x.shape[0], weight.shape[1]))
 

@@ -70,19 +70,14 @@ def _counted(state: dict[str, torch.Tensor]) -> int:
         return count_step(state)
 
 
-def _to_host(tensor: torch.Tensor) -> Any:
-    if host.stays(tensor):
-        return tensor
+def _copied(tensor: torch.Tensor) -> torch.Tensor:
     with _disable_current_modes():  # the host's memory is another one; only integers have values
         if tensor.is_floating_point():
-            return tensor.device, torch.empty_like(tensor, device="meta")
-        return tensor.device, tensor.clone()
+            return torch.empty_like(tensor, device="meta")
+        return tensor.clone()
 
 
-def _back(packed: Any) -> torch.Tensor:
-    if isinstance(packed, torch.Tensor):
-        return packed
-    copy: torch.Tensor = packed[1]
+def _fetched(copy: torch.Tensor, _device: torch.device) -> torch.Tensor:
     return torch.empty(copy.shape, dtype=copy.dtype) if copy.is_meta else copy.clone()
 
 
@@ -102,8 +97,8 @@ def cuda_kernels() -> Iterator[None]:
         (sgd, "_default_to_fused_or_foreach", _all_at_once),
         (F, "rms_norm", _rms_norm),
         (F, "dropout", _dropout),
-        (host, "_to_host", _to_host),
-        (host, "_back", _back),
+        (host, "_copied", _copied),
+        (host, "_fetched", _fetched),
         (causal_attention, "implementations", sdpa),
         (grouped_swiglu, "implementations", grouped),
         *((module, "count_step", _counted) for module in (adafactor, adamw_8bit, lamb, muon)),
