@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from workbench.config.schema import Config
+from workbench.config.size import size_of
+from workbench.estimate.fit.edits import changed
 from workbench.estimate.money import bill_of
 from workbench.estimate.speed import Speed, Unknown, measured_here, rate_of, speed_of
 from workbench.estimate.traffic import Numbers, flows
 from workbench.hardware.devices import device
+from workbench.plan import plan_from
 
 P = 8_000_000_000
 LLAMA_8B = Numbers(parameters=P, trained=P, blocks=32, width=4096)
@@ -215,3 +219,25 @@ def test_a_card_without_bf16_says_so() -> None:
     assert isinstance(found, Unknown)
     assert "no bf16 matrix units" in found.why
     assert "fp16" in found.fix
+
+
+def test_experts_that_are_divided_reduce_among_those_who_share_them() -> None:
+    config = plan_from(layers=["models/mixtral_8x7b"]).config
+    size = size_of(config.model)
+    routed = dict(size.parts)["experts"]
+    for degree in (2, 8):
+        edits = {"parallel.devices_per_node": 8, "parallel.expert_parallel_size": degree}
+        one = changed(config, edits | {"parallel.strategy": "ddp"})
+        found = {each.name: each.volume for each in flows(one, Numbers.of(one, size))}
+        assert found["gradients"] == pytest.approx(8 * (size.total - routed) * 7 / 8)
+        sharing = 8 // degree
+        own = 8 * routed / degree * (sharing - 1) / sharing
+        assert found.get("gradients of experts", 0) == pytest.approx(own)
+
+
+def test_a_divided_sequence_sends_its_keys_and_values_round() -> None:
+    config = plan(parallel={"devices_per_node": 4, "context_parallel_size": 4})
+    found = flows(config, replace(LLAMA_8B, keys=1024))
+    (ring,) = [each for each in found if "ring" in each.name]
+    assert ring.volume == 6 * 4096 / 4 * 2 * 1024 * 32 * 3
+    assert ring.overlaps

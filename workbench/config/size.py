@@ -78,7 +78,7 @@ def size_of(
             largest = max(largest, sum(one.values()))
         if "router" in one:
             unvisited = model.num_experts - min(model.num_experts_per_token, model.num_experts)
-            idle += times * unvisited * _expert(model)
+            idle += times * unvisited * expert_size(model)
         biases += times * _biases(model, group, mtp, routed="router" in one)
     biases += _ends(model, parts)
     total = trainable = sum(parts.values())
@@ -120,7 +120,7 @@ def _part(model: ModelConfig, group: Group, mtp: MtpConfig | None) -> Counter[st
     )
     if routed:
         parts["router"] += model.hidden_size * model.num_experts
-        parts["experts"] += model.num_experts * _expert(model)
+        parts["experts"] += model.num_experts * expert_size(model)
     return parts
 
 
@@ -159,7 +159,7 @@ def _norms(model: ModelConfig, group: Group, mtp: MtpConfig | None) -> int:
     return found + (2 * head_width(model) if model.qk_norm else 0)
 
 
-def _expert(model: ModelConfig) -> int:
+def expert_size(model: ModelConfig) -> int:
     """One routed expert."""
     inner = expert_width(model)
     matrices = 3 if model.hidden_act in GATED else 2

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from workbench.estimate.exactness import why_rough
 from workbench.estimate.network.lengths import lengths_of
+from workbench.estimate.planned import notes_of
 
 if TYPE_CHECKING:
     from workbench.config.profile import HardwareProfile
@@ -20,7 +21,7 @@ def memory_assumptions(config: Config, hardware: HardwareProfile | None) -> tupl
         hardware: The device; None is this machine's CPU.
     """
     rough = why_rough(config)
-    found = [] if rough is None else [rough.why]
+    found = [*notes_of(config)] if rough is None else [*notes_of(config), rough.why]
     data, model = config.data, config.model
     if config.training.compile.enabled:
         found.append(

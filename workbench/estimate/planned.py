@@ -41,7 +41,21 @@ def notes_of(config: Config) -> tuple[str, ...]:
     """What an estimate of such a plan rests on."""
     if not is_divided(config):
         return ()
-    return ("planned, not traced: the trainer does not divide a model so far",)
+    found = ["planned, not traced: the trainer does not divide a model so far"]
+    model = config.model
+    if _experts(config) < min(model.num_experts_per_token, model.num_experts):
+        found.append(
+            "a device has fewer experts than a token visits: activations are those of its own "
+            "tokens, without those that more devices send than it has experts"
+        )
+    return tuple(found)
+
+
+def _experts(config: Config) -> int:
+    """Experts whose weights one device has."""
+    number, parallel = config.model.num_experts, config.parallel
+    sharded = parallel.strategy == "fsdp" or config.deepspeed.zero_stage > 0
+    return number if sharded else max(1, -(-number // parallel.expert_parallel_size))
 
 
 def device_config(config: Config) -> Config:
@@ -59,10 +73,15 @@ def device_config(config: Config) -> Config:
         "head_dim": head_width(model),
         "intermediate_size": share(model.intermediate_size),
         "vocab_size": share(model.vocab_size),
+        "num_experts": _experts(config),
+        "moe": model.moe.model_copy(
+            update={
+                name: share(width)
+                for name in ("expert_intermediate_size", "shared_intermediate_size")
+                if (width := getattr(model.moe, name)) is not None
+            }
+        ),
     }
-    sharded = parallel.strategy == "fsdp" or config.deepspeed.zero_stage > 0
-    if parallel.expert_parallel_size > 1 and not sharded:
-        changed["num_experts"] = max(1, -(-model.num_experts // parallel.expert_parallel_size))
     length = -(-config.data.max_length // degrees.context)
     devices = {"num_nodes": 1, "devices_per_node": degrees.sharded, "data_parallel_size": None}
     undivided = dict.fromkeys(

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from workbench.config.degrees import Degrees
 from workbench.config.offload import optimizer_place, parameters_place
 from workbench.config.remembered import remembered
-from workbench.config.size import num_expert_layers
+from workbench.config.size import expert_size, head_width, num_expert_layers
 
 if TYPE_CHECKING:
     from workbench.config.schema import Config
@@ -54,6 +54,8 @@ class Numbers(NamedTuple):
         width: h, the residual stream.
         expert_layers: Blocks with routed experts.
         visited: K, experts that a token visits.
+        routed: P_e, trained parameters of all routed experts.
+        keys: Width of the keys of a token; its values have the same.
     """
 
     parameters: int
@@ -62,11 +64,14 @@ class Numbers(NamedTuple):
     width: int
     expert_layers: int = 0
     visited: int = 0
+    routed: int = 0
+    keys: int = 0
 
     @classmethod
     def of(cls, config: Config, size: Size) -> Numbers:
         """The numbers of a plan, whose parameters are counted."""
         model = config.model
+        routed = num_expert_layers(model) * model.num_experts * expert_size(model)
         return cls(
             size.total,
             size.trainable,
@@ -76,6 +81,8 @@ class Numbers(NamedTuple):
             model.hidden_size,
             num_expert_layers(model),
             model.num_experts_per_token,
+            0 if config.lora.enabled else routed,
+            (model.num_key_value_heads or model.num_attention_heads) * head_width(model),
         )
 
 
@@ -146,7 +153,23 @@ def _data_parallel(
                 Flow("gradients between nodes", "2 g P/N (n-1)/n", between, nodes, overlap, within)
             )
         return found
-    return [Flow("gradients", "2 g P (N-1)/N", 2 * _MASTER * trained * share, shards, overlap)]
+    return _reduced(config, numbers, shards, held, overlap=overlap)
+
+
+def _reduced(
+    config: Config, numbers: Numbers, shards: int, held: int, *, overlap: bool
+) -> list[Flow]:
+    """Gradients of weights that every device has whole, but for experts that few devices share."""
+    experts = config.parallel.expert_parallel_size
+    routed = numbers.routed if experts > 1 else 0
+    sharing = max(1, shards // experts)
+    rest = 2 * _MASTER * (numbers.trained - routed) / held * (shards - 1) / shards
+    own = 2 * _MASTER * routed / experts / held * (sharing - 1) / sharing
+    formula = "2 g (P - P_e) (N-1)/N" if routed else "2 g P (N-1)/N"
+    return [
+        Flow("gradients", formula, rest, shards, overlap),
+        Flow("gradients of experts", "2 g P_e/E (n-1)/n", own, sharing, overlap, experts),
+    ]
 
 
 def _fully_sharded(
@@ -194,6 +217,23 @@ def _model_parallel(config: Config, numbers: Numbers, degrees: Degrees, compute:
             overlaps=False,
             apart=tensor,
             ring=False,
+        ),
+        # Forward keys and values, backward both again and their gradients, once round the ring of
+        # devices (arXiv 2310.01889, section 3).
+        Flow(
+            "keys and values round the ring",
+            "6 k T kv L (c-1)",
+            6
+            * tokens
+            * compute
+            / degrees.context
+            * numbers.keys
+            * layers
+            * (degrees.context - 1)
+            / tensor,
+            degrees.context,
+            overlaps=True,
+            apart=tensor * degrees.pipeline,
         ),
         # There and back, forward and backward.
         Flow(
