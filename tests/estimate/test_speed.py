@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -237,7 +236,7 @@ def test_experts_that_are_divided_reduce_among_those_who_share_them() -> None:
 
 def test_a_divided_sequence_sends_its_keys_and_values_round() -> None:
     config = plan(parallel={"devices_per_node": 4, "context_parallel_size": 4})
-    found = flows(config, replace(LLAMA_8B, keys=1024))
+    found = flows(config, LLAMA_8B._replace(keys=1024))
     (ring,) = [each for each in found if "ring" in each.name]
     assert ring.volume == 6 * 4096 / 4 * 2 * 1024 * 32 * 3
     assert ring.overlaps

@@ -32,7 +32,11 @@ def why_rough(config: Config) -> Rough | None:
         return None
     places = {optimizer_place(deepspeed), parameters_place(deepspeed)}
     if "nvme" in places:
-        return Rough("with NVMe offload, memory has not been compared: no drive was there", 0.5)
+        return Rough(
+            "with NVMe offload, files and host memory are those of real runs, but memory of the "
+            "device has not been compared",
+            0.5,
+        )
     if deepspeed.zero_stage == 3:
         return _stage_3(config)
     return None
