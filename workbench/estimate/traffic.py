@@ -193,13 +193,14 @@ def _fully_sharded(
 
 
 def _model_parallel(config: Config, numbers: Numbers, degrees: Degrees, compute: int) -> list[Flow]:
-    if degrees.tensor * degrees.pipeline * config.parallel.expert_parallel_size == 1:
+    if degrees.model * config.parallel.expert_parallel_size == 1:
         return []
     training = config.training
     tokens = training.batch_size * training.gradient_accumulation_steps * config.data.max_length
     stream = tokens * numbers.width * compute / degrees.context
     layers = numbers.blocks / degrees.pipeline
     tensor, expert = degrees.tensor, config.parallel.expert_parallel_size
+    sent = tokens * compute / degrees.context * (degrees.context - 1)
     return [
         # Two all-reduces forward, two backward in each block (arXiv 1909.08053, section 3).
         Flow(
@@ -223,14 +224,7 @@ def _model_parallel(config: Config, numbers: Numbers, degrees: Degrees, compute:
         Flow(
             "keys and values round the ring",
             "6 k T kv L (c-1)",
-            6
-            * tokens
-            * compute
-            / degrees.context
-            * numbers.keys
-            * layers
-            * (degrees.context - 1)
-            / tensor,
+            6 * sent * numbers.keys * layers / tensor,
             degrees.context,
             overlaps=True,
             apart=tensor * degrees.pipeline,
