@@ -48,15 +48,20 @@ def weights_of(net: Sized, shards: int = 1) -> list[Weight]:
         net: The network.
         shards: Devices that each of them is cut over, along its first dimension.
     """
-    found = net.weights.get(shards)
+    known = net.weighed.weights
+    found = known.get(shards)
     if found is None:
-        found = net.weights[shards] = _weights(net, shards)
+        found = known[shards] = _weights(net, shards)
     return found
 
 
 def trained_weights(net: Sized, shards: int = 1) -> list[Weight]:
     """`weights_of`, those that learn."""
-    return [each for each in weights_of(net, shards) if each.trained]
+    known = net.weighed.trained
+    found = known.get(shards)
+    if found is None:
+        found = known[shards] = [each for each in weights_of(net, shards) if each.trained]
+    return found
 
 
 def _weights(net: Sized, shards: int) -> list[Weight]:

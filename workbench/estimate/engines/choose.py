@@ -154,7 +154,7 @@ class Asked(NamedTuple):
     reshards: bool
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=128)
 def _ledger(asked: Asked) -> Ledger:
     structure, runs, symbols, updates, zero = asked[1:6]
     waits = asked.strategy == "ddp" and asked.micro_batches == 2

@@ -300,8 +300,11 @@ def _moment(
     plan: Plan,
 ) -> Moment:
     total = base.bytes + at.bytes
+    front, blocks, tail = net.front, net.blocks, net.tail
     for part, group, times in parts:
-        total += times * getattr(sizes_of(net, part), group)
+        # As `sizes_of`, without a call, as in `moment`.
+        sizes = blocks[part] if isinstance(part, int) else front
+        total += times * getattr(tail if part == "tail" else sizes, group)
     if place is not None:
         steps = segment_of(net, place[0]).steps
         assert steps is not None

@@ -108,6 +108,18 @@ def pieces_of(
         spared: Parts of the names of weights without decay; None: norms and biases.
         deals: Whether weights are dealt out in turns.
     """
+    key, known = (devices, spared, deals), net.weighed.pieces
+    if key not in known:
+        known[key] = _pieces_of(net, *key)
+    return known[key]
+
+
+def _pieces_of(
+    net: Sized,
+    devices: int,
+    spared: tuple[str, ...] | None,
+    deals: bool,  # noqa: FBT001 - part of a key
+) -> Pieces:
     parts: dict[str | int, list[Weight]] = {}
     for each in trained_weights(net):
         parts.setdefault(each.part, []).append(each)

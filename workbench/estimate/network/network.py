@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
-from functools import lru_cache, partial
+from functools import cached_property, lru_cache, partial
 from itertools import groupby
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from workbench.config.linears import layers_with_experts
 from workbench.estimate.network import bert, decoder, t5_parts
@@ -14,16 +15,36 @@ from workbench.estimate.network.offload import with_offload
 from workbench.estimate.network.segment import Ends, record
 from workbench.estimate.network.sight import shared_mask
 from workbench.estimate.network.sizes import Segment, Sizes
+from workbench.estimate.network.symbols import SYMBOLS
 
 if TYPE_CHECKING:
     from workbench.config.schema import ModelConfig
+    from workbench.estimate.engines.zero_sizes import Pieces
     from workbench.estimate.network.lora import LoraStructure, Runs
     from workbench.estimate.network.structure import Structure
     from workbench.estimate.tape.tensor import Tape, Tensor
     from workbench.estimate.tensors import Weight
 
 
-@dataclass(frozen=True, slots=True)
+class Weighed(NamedTuple):
+    """What follows from the sizes of a network's weights, as it was asked for.
+
+    Attributes:
+        weights: `tensors.weights_of` a network, by the number of shards.
+        trained: Those of them that learn.
+        pieces: `engines.zero_sizes.pieces_of` it, by all that was asked.
+    """
+
+    weights: dict[int, list[Weight]]
+    trained: dict[int, list[Weight]]
+    pieces: dict[tuple[int, tuple[str, ...] | None, bool], Pieces]
+
+
+_MOST = 64
+"""Sizes of weights that a network remembers."""
+
+
+@dataclass(frozen=True, eq=False)
 class Network:
     """The parts of a network.
 
@@ -32,14 +53,34 @@ class Network:
         blocks: The kinds of block.
         tail: The last norm and the loss.
         weighty: `engines.base.parts_with_weights` of rows of blocks, as they were asked for.
+        known: `weighed` by rows of blocks and sizes.
     """
 
     front: Segment
     blocks: tuple[Segment, ...]
     tail: Segment
     weighty: dict[tuple[tuple[int, int], ...], list[tuple[str, str | int, int]]] = field(
-        default_factory=dict, repr=False, compare=False, hash=False
+        default_factory=dict, repr=False
     )
+    known: dict[tuple[Runs, tuple[int, ...]], Weighed] = field(default_factory=dict, repr=False)
+
+    def weighed(self, runs: Runs, symbols: tuple[int, ...]) -> Weighed:
+        """What is known of the weights: micro-batches do not change them."""
+        key = runs, tuple([symbols[place] for place in self._of_weights])
+        found = self.known.get(key)
+        if found is None:
+            if len(self.known) >= _MOST:
+                self.known.clear()
+            found = self.known[key] = Weighed({}, {}, {})
+        return found
+
+    @cached_property
+    def _of_weights(self) -> tuple[int, ...]:
+        """The places of the symbols that weights have for dimensions."""
+        segments = (self.front, *self.blocks, self.tail)
+        dims = {str(dim) for s in segments for _, shape in s.parameters for dim in shape}
+        names = {name for dim in dims for name in re.findall(r"[A-Z]\w*", dim)}
+        return tuple(place for place, name in enumerate(SYMBOLS) if name in names)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +96,7 @@ class Sized:
         tail: Bytes of the tail.
         inputs: Tensors of ids of a micro-batch: of what is written, of what an encoder reads.
         middle: The kind that stands among the blocks and belongs to the ends; None: none does.
-        weights: `tensors.weights_of` it, by the number of shards, as they were asked for.
+        weighed: What is known of its weights.
     """
 
     network: Network
@@ -64,9 +105,9 @@ class Sized:
     front: Sizes
     blocks: tuple[Sizes, ...]
     tail: Sizes
-    inputs: tuple[int, int] = (2, 0)
-    middle: int | None = None
-    weights: dict[int, list[Weight]] = field(default_factory=dict, repr=False, compare=False)
+    inputs: tuple[int, int]
+    middle: int | None
+    weighed: Weighed
 
 
 @lru_cache(maxsize=256)
@@ -158,6 +199,7 @@ def sized(
         Sizes(*network.tail.evaluate(*symbols)),
         (2 + s.options.documents, 1 + s.options.documents if s.family == "t5" else 0),
         t5_parts.middle_of(s) if s.family == "t5" else None,
+        network.weighed(runs, symbols),
     )
 
 

@@ -7,7 +7,7 @@ between one gradient and the next.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from workbench.estimate.network.symbols import SYMBOLS
@@ -67,9 +67,9 @@ class Steps:
 
     @cached_property
     def evaluate(self) -> Callable[..., tuple[int, ...]]:
-        """The bytes of each group, in their order, from the symbols."""
+        """The bytes of each group, in their order, from the symbols; asked for more than once."""
         function: Callable[..., Any] = compile_sums(self.groups, SYMBOLS)
-        return function
+        return lru_cache(maxsize=4)(function)
 
     def _tallies(self, moments: list[int]) -> tuple[Tally, ...]:
         return tuple(Tally.of(self.tape, live, self.saved) for live in largest(self.tape, moments))
