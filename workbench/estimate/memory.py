@@ -110,20 +110,23 @@ class Memory:
         }
 
 
-def memory_of(config: Config, hardware: HardwareProfile | None = None) -> Memory:
+def memory_of(
+    config: Config, hardware: HardwareProfile | None = None, *, remembered: bool = True
+) -> Memory:
     """The memory of one device.
 
     Args:
         config: The config.
         hardware: The device; None is this machine's CPU.
+        remembered: Whether to remember it for plans that take the same.
     """
     setting = Setting.of(config, hardware)
     if is_divided(config):
         own = device_config(config)
-        ledger = ledger_of(own, Setting.of(own, hardware))
+        ledger = ledger_of(own, Setting.of(own, hardware), remembered=remembered)
         moments = in_flight(config, ledger.net, ledger.standing, ledger.moments)
     else:
-        ledger = ledger_of(config, setting)
+        ledger = ledger_of(config, setting, remembered=remembered)
         moments = ledger.moments
     peak = max(moments, key=lambda moment: moment.bytes)
     capacity = None if hardware is None else hardware.memory_bytes

@@ -113,7 +113,8 @@ def what_if(
     if capacity is None and hardware is not None:
         capacity = hardware.memory_bytes
     look = _Look(
-        Judge(hardware, capacity, margin, context), Pacer(config, hardware, measured, origins)
+        Judge(hardware, capacity, margin, context, remembers=True),
+        Pacer(config, hardware, measured, origins),
     )
     plan = look(config, "plan", "as it is", {}, None)
     found = [plan]

@@ -59,8 +59,15 @@ class Ledger(NamedTuple):
         return round(4 * rule.copies * sum(each.times * each.total for each in whole))
 
 
-def ledger_of(config: Config, setting: Setting) -> Ledger:
-    """The ledger of a config as it is trained."""
+def ledger_of(config: Config, setting: Setting, *, remembered: bool = True) -> Ledger:
+    """The ledger of a config as it is trained.
+
+    Args:
+        config: The config.
+        setting: How it is trained.
+        remembered: Whether to remember it for plans that take the same memory. A search looks at
+            more plans than are remembered, and at each of them once.
+    """
     strategy, width = setting.strategy, setting.width
     offloads = strategy == "fsdp" and config.fsdp.cpu_offload
     updates = Updates.of(
@@ -106,7 +113,7 @@ def ledger_of(config: Config, setting: Setting) -> Ledger:
             heads=mtp.num_future_tokens if mtp.enabled and structure.mtp is not None else 0,
         )
     reshards = config.fsdp.sharding_strategy != "shard_grad_op"
-    return _ledger(
+    return (_remembered if remembered else _ledger)(
         Asked(
             strategy=strategy,
             structure=structure,
@@ -154,7 +161,6 @@ class Asked(NamedTuple):
     reshards: bool
 
 
-@lru_cache(maxsize=128)
 def _ledger(asked: Asked) -> Ledger:
     structure, runs, symbols, updates, zero = asked[1:6]
     waits = asked.strategy == "ddp" and asked.micro_batches == 2
@@ -180,3 +186,6 @@ def _ledger(asked: Asked) -> Ledger:
     gradients = "of earlier micro-batches"
     base = single.standing(net, updates, accumulating=asked.finds, gradients=gradients)
     return Ledger(net, base, single.moments(net, base, updates=updates), updates)
+
+
+_remembered = lru_cache(maxsize=128)(_ledger)

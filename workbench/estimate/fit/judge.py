@@ -45,6 +45,7 @@ class Judge:
         margin: Part of it to leave free.
         context: Bytes that a process was seen to take beside what torch holds.
         computed: Plans whose memory has been computed.
+        remembers: Whether it will be asked of the same plans again: a search is not.
     """
 
     hardware: HardwareProfile | None
@@ -52,6 +53,7 @@ class Judge:
     margin: float
     context: int | None = None
     computed: int = 0
+    remembers: bool = False
 
     @property
     def usable(self) -> int | None:
@@ -67,7 +69,7 @@ class Judge:
     def need(self, config: Config) -> Need:
         """What a plan takes; of the host only where the plan leans on it."""
         self.computed += 1
-        memory = memory_of(config, self.hardware)
+        memory = memory_of(config, self.hardware, remembered=self.remembers)
         return need_of(memory, self.context, host=leans_on_host(config))
 
     def headroom(self, need: Need) -> int | None:
