@@ -203,51 +203,57 @@ def _update(
     if zero.adds:
         behind = tuple(zero_backward.held_lines(left, _plan(zero, pieces, net.symbols[0])))
     if zero.optimizer_on != "none":
-        lines = (*_passing(updates, pieces.first, "host"), sums, *behind)
-        return [moment("update on the host", net, base, [], lines)]
+        return [
+            moment(
+                "update on the host", net, base, [],
+                (*_passing(updates, piece, "host", decayed=not group), sums, *behind),
+            )
+            for group, piece in enumerate((pieces.first, pieces.second))
+        ]  # fmt: skip
     alignment, groups = net.symbols[0], pieces.begun
     size = up(8 * pieces.piece, alignment)
     norm = _line("fp64 copy of the largest piece", "8 n", size, "temporaries")
     owned = _owned(zero, groups, alignment)
-    found = [moment("norm of the gradients", net, base, [], (sums, owned, norm, *behind))]
+    # Without buckets, what this device owns is among what is left.
+    beside = behind if zero.adds and not zero.contiguous else (owned, *behind)
+    found = [moment("norm of the gradients", net, base, [], (sums, norm, *beside))]
     for group, piece in enumerate((pieces.first, pieces.second)):
         if not piece:
             continue
         size = up(4 * piece, alignment)
         if zero.sums:
-            found.append(
-                moment("optimizer", net, base, [], (sums, *_passing(updates, piece, "compute")))
-            )
+            passing = _passing(updates, piece, "compute", decayed=not group)
+            found.append(moment("optimizer", net, base, [], (sums, *passing)))
             sums = _line("fp32 sums of this device's pieces", "4 P/N", 4 * pieces.second)
             continue
         # A tensor alone is its own row.
-        joined = len(groups[group]) > 1 or groups[group] != (piece,)
-        row = up(zero.width * piece, alignment) * joined
-        flat = _line("gradients of a piece in a row", f"{zero.width} P/N", row)
-        wide = size if zero.width == 2 else 0
+        joined = len(groups[group]) > 1 or sum(groups[group]) < piece
+        row = up(zero.owned * piece, alignment) * joined
+        flat = _line("gradients of a piece in a row", f"{zero.owned} P/N", row)
+        wide = size if zero.owned == 2 else 0
         exact = _line("the same in fp32", "4 P/N", wide)
         found.append(moment("gradients in fp32", net, base, [], (owned, flat, exact)))
         if not zero.contiguous:
             owned = _owned(zero, groups[group + 1 :], alignment)
         elif group:
             owned = _owned(zero, (), alignment)
-        kept = flat if zero.width == 4 else exact
-        lines = (owned, kept, *_passing(updates, piece, "compute"))
+        kept = flat if zero.owned == 4 else exact
+        lines = (owned, kept, *_passing(updates, piece, "compute", decayed=not group))
         found.append(moment("optimizer", net, base, [], lines))
     return found
 
 
 def _owned(zero: Zero, groups: tuple[tuple[int, ...], ...], alignment: int) -> Line:
     """Gradients that begin in this device's pieces: in one tensor, or each in its own memory."""
-    sizes = [zero.width * each for group in groups for each in group] if not zero.sums else []
+    sizes = [zero.owned * each for group in groups for each in group] if not zero.sums else []
     size = up(sum(sizes), alignment) if zero.contiguous else sum(up(e, alignment) for e in sizes)
     name = "gradients that begin in this device's pieces"
-    return _line(name, f"{zero.width} P_own", size)
+    return _line(name, f"{zero.owned} P_own", size)
 
 
-def _passing(updates: Updates, piece: int, stream: Stream) -> tuple[Line, ...]:
+def _passing(updates: Updates, piece: int, stream: Stream, *, decayed: bool) -> tuple[Line, ...]:
     """What the update of a piece needs on the side: it is one long tensor."""
-    times = updates.rule.on_a_row(decayed=True)
+    times = updates.rule.on_a_row(decayed=decayed)
     size = times * 4 * piece
     line = Line("update of a piece", f"{4 * times} P/N", size, "temporaries", SOURCE, stream)
     return (line,) if size else ()

@@ -111,6 +111,11 @@ class Zero:
         )
 
     @property
+    def owned(self) -> int:
+        """Bytes of a number of the gradients that this device owns."""
+        return self.gradient if self.adds and not self.contiguous else self.width
+
+    @property
     def accumulating(self) -> bool:
         """Whether a step has several micro-batches."""
         return self.micros > 1

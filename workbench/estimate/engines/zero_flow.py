@@ -62,7 +62,7 @@ SIDES = {
     "norm": ("fp64 copy of a gradient, for its norm", "8 n"),
     "host": ("fp32 copy of a gradient on its way to the host", "4 n"),
     "copy": ("copy of a gradient that is larger than the bucket", "width × n"),
-    "moved": ("gradient that is in the bucket", "-width × n"),
+    "moved": ("gradient that has been added to another one", "-width × n"),
 }
 """Names and formulas of what exists for a moment."""
 
@@ -163,6 +163,7 @@ class Flow:
         self._summed = [plan.summed, plan.summed]
         self._bucket = 0
         self._viewed: set[int] = set()
+        self._gone = 0
         self._most: tuple[Held, Sides] = (self.held, ())
 
     def come(self, gradient: Gradient) -> Event:
@@ -174,6 +175,7 @@ class Flow:
         has_memory = plan.stands
         if plan.adds:
             self._add(size)
+            self._gone = up(plan.width * gradient.numbers, plan.alignment)
             has_memory = True
         if self._elements + gradient.numbers > plan.bucket:
             self._flush()
@@ -187,6 +189,7 @@ class Flow:
             self._change(whole=-size)
         self._waiting.append(gradient)
         self._elements += gradient.numbers
+        self._gone = 0
         return Event(before, *self._most)
 
     def end(self) -> Event:
@@ -229,6 +232,7 @@ class Flow:
     def _see(self, *sides: tuple[str, int]) -> None:
         """What exists now, with what is there for a moment."""
         most = self._most[0].bytes + sum(size for _, size in self._most[1])
+        sides = (*sides, ("moved", -self._gone))
         if self.held.bytes + sum(size for _, size in sides) > most:
             self._most = (self.held, tuple(each for each in sides if each[1]))
 

@@ -111,6 +111,11 @@ def beside(s: Structure, *, first: bool = False) -> tuple[Extra, ...]:
     return tuple(found)
 
 
+def begins_with_embedding(s: Structure) -> bool:
+    """Whether the first block reads what all blocks run beside: what came out of the embedding."""
+    return s.family == "decoder" and embeds_apart(s) and not changes_embedding(s)
+
+
 def embeds_apart(s: Structure) -> bool:
     """Whether what came out of the embedding is not what the first block keeps."""
     if s.weights == "half" and not (s.learned_positions or s.options.embedding_dropout):
@@ -126,7 +131,8 @@ def embeds_apart(s: Structure) -> bool:
 
 def changes_embedding(s: Structure) -> bool:
     """Whether the first block reads something else than what came out of the embedding."""
-    return s.width != 4 or s.learned_positions or s.options.embedding_dropout
+    narrowed = s.width != 4 and s.weights != "half"
+    return narrowed or s.learned_positions or s.options.embedding_dropout
 
 
 def drop(tape: Tape, x: Tensor, s: Structure) -> Tensor:

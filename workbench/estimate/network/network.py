@@ -111,13 +111,14 @@ class Sized:
 
 
 @lru_cache(maxsize=256)
-def compiled(s: Structure, *, accumulating: bool, waiting: bool) -> Network:
+def compiled(s: Structure, *, accumulating: bool, waiting: bool, alone: bool = False) -> Network:
     """The closed forms of a structure.
 
     Args:
         s: The structure.
         accumulating: Whether gradients exist before the backward pass begins.
         waiting: Whether they are given up one by one, as DDP copies them into its buckets.
+        alone: Whether to add, after the kinds of block, each of them as the first block alone.
     """
     if s.family == "bert":
         return Network(*bert.parts(s, accumulating=accumulating, waiting=waiting))
@@ -140,8 +141,8 @@ def compiled(s: Structure, *, accumulating: bool, waiting: bool) -> Network:
     recomputed = s.recompute != "none"
     width = s.weight_width
 
-    def kind(each: Kind) -> Segment:
-        first = s.lora is not None and s.lora.runs[0] == (s.lora.kinds.index(each), 1)
+    def kind(each: Kind, *, first: bool = False) -> Segment:
+        first = first or (s.lora is not None and s.lora.runs[0] == (s.lora.kinds.index(each), 1))
         return record(
             name_of(each, "block with experts" if each.routed else "block"),
             s,
@@ -161,7 +162,7 @@ def compiled(s: Structure, *, accumulating: bool, waiting: bool) -> Network:
     before = s.lora is None or s.lora.before_the_end
     return Network(
         record("embedding", s, front, has_input=False, lora=lora, **ends),
-        tuple(kind(each) for each in kinds),
+        tuple(kind(each, first=first) for first in (False, True)[: 1 + alone] for each in kinds),
         record(
             "loss",
             s,
@@ -189,7 +190,12 @@ def sized(
     """
     if s.offloads:
         s = with_offload(s, symbols)
-    network = compiled(s, accumulating=accumulating, waiting=waiting)
+    runs = t5_parts.runs(model) if s.family == "t5" and s.lora is None else runs_of(model, s.lora)
+    alone = s.lora is None and runs[0][1] == 1 and decoder.begins_with_embedding(s)
+    network = compiled(s, accumulating=accumulating, waiting=waiting, alone=alone)
+    if alone:
+        kind, count = runs[0]
+        runs = ((len(network.blocks) // 2 + kind, count), *runs[1:])
     return Sized(
         network,
         symbols,

@@ -91,7 +91,8 @@ def linear(
     tape: Tape, x: Tensor, weight: Tensor, out: Dim, bias: Tensor | None = None, label: str = ""
 ) -> Tensor:
     """``x W^T (+ b)`` of rows: the matrix product keeps both factors."""
-    inputs = (x, weight) if bias is None else (x, weight, bias)
+    # A weight's gradient is turned on its way, so that of a bias comes first.
+    inputs = (x, weight) if bias is None else (bias, x, weight)
     keep = ((x,) if weight.needs_grad else ()) + ((weight,) if x.needs_grad else ())
     shape = (*x.shape[:-1], out)
     memo = (
@@ -130,7 +131,7 @@ def _linear_back(node: Node, grad: Tensor) -> Gradients:
     grad_x = of_x()
     grad_weight = of_weight()
     grad_bias = tape.new(weight_shape[:1], width, "gradient of a bias") if to_bias else None
-    return grad_x, grad_weight, grad_bias
+    return grad_bias, grad_x, grad_weight
 
 
 def add_rows(tape: Tape, x: Tensor, rows: Tensor) -> Tensor:
