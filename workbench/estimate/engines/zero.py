@@ -23,7 +23,7 @@ class Zero:
         devices: Devices that share what is divided.
         width: Bytes of the compute dtype.
         gradient: Bytes of the dtype that gradients are added up in.
-        micros: Micro-batches of a step.
+        micros: 1, 2 or 3: micro-batches of a step; 3 stands for more.
         bucket: Numbers of a bucket.
         buckets: How many there are.
         contiguous: Whether gradients are copied into them.
@@ -89,7 +89,7 @@ class Zero:
             devices=Degrees.of(config).sharded,
             width=_WIDTHS[precision],
             gradient=_WIDTHS[wanted],
-            micros=config.training.gradient_accumulation_steps,
+            micros=min(3, config.training.gradient_accumulation_steps),
             bucket=section.reduce_bucket_size,
             buckets=2 if overlaps and section.zero_stage < 3 else 1,
             contiguous=section.contiguous_gradients or offloads != "none",

@@ -190,7 +190,6 @@ def sized(
     """
     if s.offloads:
         s = with_offload(s, symbols)
-    runs = t5_parts.runs(model) if s.family == "t5" and s.lora is None else runs_of(model, s.lora)
     alone = s.lora is None and runs[0][1] == 1 and decoder.begins_with_embedding(s)
     network = compiled(s, accumulating=accumulating, waiting=waiting, alone=alone)
     if alone:
