@@ -1,6 +1,6 @@
 """CPU time of one estimate, of an estimate with 30 what-ifs, and of a search for plans that fit.
 
-    python tests/benchmarks/bench_estimate.py [--rounds N] [--json]
+    python tests/benchmarks/bench_estimate.py [--rounds N] [--json] [--every-kind]
 
 Each round runs every task once, in turns, so that a busy machine is unfair to all alike; times are
 the process's own CPU time, warm, the smallest and the middle of all rounds. The peers do the same
@@ -10,6 +10,10 @@ job in the same round:
     transformers     the model on the meta device, to count its parameters: what calculators of
                      the hub begin with
     one by one       every plan that the search stands for, validated and estimated
+
+``--every-kind`` prints a table of plans of every family with every engine instead: an estimate of a
+plan that was seen before, as it is with every key that takes no memory; of one with other widths,
+as it is with the others; one with all what-ifs; and a search.
 """
 
 from __future__ import annotations
@@ -19,12 +23,17 @@ import json
 import os
 import platform
 import statistics
+import sys
 import time
 from importlib.metadata import version
 from importlib.util import find_spec
 from itertools import islice, product
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from tests.benchmarks.kinds_of_plans import ENGINES, FAMILIES, others_of, plan_of
 from workbench.config.schema import Config
 from workbench.estimate.estimate import Estimate
 from workbench.estimate.fit import Limits, fit
@@ -36,6 +45,8 @@ from workbench.hardware.devices import device, names
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from workbench.config.profile import HardwareProfile
 
 GOALS = {
     "one estimate": 0.3,
@@ -52,6 +63,8 @@ CARDS = (
     "p4de.24xlarge", "p5en.48xlarge",
 )  # fmt: skip
 ONE_BY_ONE = 40
+_AT_ONCE = 20
+"""Estimates that are timed together: one is shorter than the clock is exact."""
 
 
 def llama(**parallel: Any) -> Config:
@@ -88,8 +101,7 @@ def tasks() -> dict[str, Callable[[], object]]:
     every = Limits(optimizers=("lion", "adafactor", "adamw_8bit", "sgd"))
 
     def estimate(config: Config) -> object:
-        found = Estimate.of(config, card)
-        return found.memory.allocated, found.speed, found.bill
+        return _figures(config, card)
 
     def all_of_them(config: Config) -> object:
         return estimate(config), what_if(config, card, cards=cards)
@@ -121,6 +133,51 @@ def tasks() -> dict[str, Callable[[], object]]:
         f"one by one: {ONE_BY_ONE} plans": one_by_one,
     }
     return found | peers()
+
+
+def _figures(config: Config, card: HardwareProfile) -> object:
+    found = Estimate.of(config, card)
+    return found.memory.allocated, found.speed, found.bill
+
+
+def every_kind(rounds: int) -> None:
+    """The table of families and engines: the fastest of the rounds."""
+    print(f"CPU milliseconds, the fastest of {rounds} rounds, load {os.getloadavg()[0]:.1f}")
+    titles = ("seen", "other sizes", "what-ifs", "number", "fit", "plans")
+    print(f"{'':<22}" + "".join(f"{title:>12}" for title in titles))
+    for family, engine in product(FAMILIES, ENGINES):
+        print(f"{family:<9}{engine:<13}{_kind(plan_of(family, engine), rounds)}", flush=True)
+
+
+def _kind(plan: Config, rounds: int) -> str:
+    card, cards = device("h100_80gb"), [device(name) for name in CARDS]
+    limits = Limits(optimizers=("lion", "adafactor", "adamw_8bit", "sgd"))
+    others = iter(others_of(plan, _AT_ONCE * (rounds + 1)))
+
+    def around() -> object:
+        return _figures(plan, card), what_if(plan, card, cards=cards)
+
+    number = len(what_if(plan, card, cards=cards)) - 1
+    plans = fit(plan, card, limits=limits).considered
+    seen = _fastest(rounds, lambda: [_figures(plan, card) for _ in range(_AT_ONCE)]) / _AT_ONCE
+    other = _fastest(rounds, lambda: [_figures(e, card) for e in islice(others, _AT_ONCE)])
+    asked = _fastest(rounds, around)
+    search = _fastest(min(3, rounds), lambda: fit(plan, card, limits=limits))
+    goals = GOALS["one estimate"], GOALS["estimate and 30 what-ifs"], GOALS["fit"]
+    late = any(took > goal for took, goal in zip((seen, asked, search), goals, strict=True))
+    row = f"{seen:>12.3f}{other / _AT_ONCE:>12.3f}{asked:>12.2f}{number:>12}{search:>12.0f}"
+    return f"{row}{plans:>12,}{'  missed' if late else ''}"
+
+
+def _fastest(rounds: int, call: Callable[[], object]) -> float:
+    """Milliseconds of the fastest of some rounds, after one that does not count."""
+    call()
+    took = []
+    for _ in range(rounds):
+        start = time.process_time_ns()
+        call()
+        took.append((time.process_time_ns() - start) / 1e6)
+    return min(took)
 
 
 def peers() -> dict[str, Callable[[], object]]:
@@ -158,7 +215,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--json", action="store_true")
+    parser.add_argument("--every-kind", action="store_true")
     options = parser.parse_args()
+    if options.every_kind:
+        every_kind(options.rounds)
+        return
     todo = tasks()
     took: dict[str, list[float]] = {name: [] for name in todo}
     for call in todo.values():
