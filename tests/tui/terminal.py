@@ -16,6 +16,7 @@ import sys
 import tempfile
 import termios
 import time
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -25,12 +26,18 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parents[2]
 AVA_TUI = [sys.executable, "-m", "workbench.tui"]
 _DEADLINE = 60.0
-STATE = Path(tempfile.mkdtemp(prefix="ava-state-"))  # of somebody who has seen the tour
-atexit.register(shutil.rmtree, STATE, ignore_errors=True)
-(STATE / "ava").mkdir()
-(STATE / "ava" / "toured").touch()
 # What a terminal that the program has taken must get back.
 RESTORED = (b"\x1b[?1049l", b"\x1b[?25h", b"\x1b[?1000l", b"\x1b[?1003l", b"\x1b[?2004l")
+
+
+@cache
+def state() -> Path:
+    """The state of somebody who has seen the tour."""
+    found = Path(tempfile.mkdtemp(prefix="ava-state-"))
+    atexit.register(shutil.rmtree, found, ignore_errors=True)
+    (found / "ava").mkdir()
+    (found / "ava" / "toured").touch()
+    return found
 
 
 class Terminal:
@@ -150,6 +157,6 @@ def _environment() -> dict[str, str]:
         "TERM": "xterm-256color",
         "COLORTERM": "truecolor",
         "LANG": "C.UTF-8",
-        "XDG_STATE_HOME": str(STATE),
+        "XDG_STATE_HOME": str(state()),
         "PYTHONPATH": f"{ROOT}:{ROOT / 'kernels'}",
     }

@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
-from tests.tui.terminal import STATE
+from tests.tui.terminal import state
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -48,7 +48,7 @@ class Tmux:
             *("env", "-u", "COLUMNS", "-u", "LINES", "-u", "NO_COLOR"),  # tmux says the size
             f"PYTHONPATH={ROOT}:{ROOT / 'kernels'}",
             "COLORTERM=truecolor",
-            f"XDG_STATE_HOME={STATE}",
+            f"XDG_STATE_HOME={state()}",
             *(sys.executable, "-m", "workbench.tui", *arguments),
         ]
         place = ["-x", str(size[0]), "-y", str(size[1]), "-c", str(folder)]

@@ -149,10 +149,10 @@ def _ask(runs: Sequence[RunDir], least: int) -> list[dict[str, Any]]:
 
     processes = _processes(runs[0])
     argv = [sys.executable, "-P", "-m"]
-    if processes > 1:
-        argv += ["torch.distributed.run", "--standalone", f"--nproc-per-node={processes}",
-                 "--max-restarts=0", "--module"]  # fmt: skip
     with tempfile.TemporaryDirectory(prefix="ava-replayed-") as folder:
+        if processes > 1:
+            argv += ["torch.distributed.run", "--standalone", f"--nproc-per-node={processes}",
+                     "--max-restarts=0", f"--log-dir={folder}", "--module"]  # fmt: skip
         out = Path(folder) / "answers.json"
         argv += ["workbench.training.replay", *(str(run.path) for run in runs)]
         argv += ["--least", str(least), "--out", str(out)]

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import signal
 import subprocess
 import time
@@ -28,7 +29,7 @@ from workbench.runs.files import (
     tail_bytes,
 )
 from workbench.runs.heartbeat import Heart
-from workbench.runs.launcher import HEAP
+from workbench.runs.launcher import HEAP, RANKS
 from workbench.runs.scrub import Scrubber
 
 if TYPE_CHECKING:
@@ -121,9 +122,7 @@ class Attempt:
             reserve(self.folder / "failure.json", 16384)
             self._spawn(cwd)
         except BaseException:
-            from shutil import rmtree
-
-            rmtree(self.folder, ignore_errors=True)
+            shutil.rmtree(self.folder, ignore_errors=True)
             raise
 
     def ask(self, request: str) -> None:
@@ -188,6 +187,7 @@ class Attempt:
         """Write down how it ended."""
         with contextlib.suppress(OSError):
             atomic_write_json(self.folder / "exit.json", end)
+        shutil.rmtree(self.folder / RANKS, ignore_errors=True)  # empty: ranks print to out.log
         release(self.folder / "exit.json")
         release(self.folder / "failure.json")
 

@@ -31,6 +31,8 @@ Kind = Literal["python", "torchrun", "deepspeed"]
 TRAINER: Final = (sys.executable, "-P", "-m", "workbench.training")
 _MODULE: Final = "workbench.training"
 _HOSTFILE: Final = "hostfile"
+RANKS: Final = "ranks"
+"""Folder of an attempt in which torchrun makes one for each rank; gone when it has ended."""
 
 
 HEAP = {
@@ -112,7 +114,10 @@ def launch_plan(
         return LaunchPlan(kind, nodes, processes, (*argv, *arguments), env, hostfile)
     argv = [python, "-P", "-m", "torch.distributed.run"]
     argv += _rendezvous(run, parallel, attempt, nodes)
-    argv += [f"--nproc-per-node={processes}", "--max-restarts=0", "--module", _MODULE]
+    # Its folders would stay in the temporary folder; here the supervisor takes them away.
+    logs = run.attempt_dir(attempt) / RANKS
+    argv += [f"--nproc-per-node={processes}", "--max-restarts=0", f"--log-dir={logs}"]
+    argv += ["--module", _MODULE]
     return LaunchPlan(kind, nodes, processes, (*argv, *arguments), env)
 
 
