@@ -157,7 +157,8 @@ def afterwards(rows: tuple[Row, ...], plan: Plan, standing: int) -> Afterwards:
 
 
 def _at(turn: int, held: Held, sides: Sides = ()) -> _At:
-    return _At(turn, held.bytes + sum(size for _, size in sides), held, sides)
+    beside = sum([size for _, size in sides]) if sides else 0
+    return _At(turn, sum(held) + beside, held, sides)
 
 
 def _of(event: Event) -> _At:

@@ -49,7 +49,7 @@ class Held(NamedTuple):
     @property
     def bytes(self) -> int:
         """Their sum."""
-        return self.buckets + self.whole + self.owned + self.exact + self.fetched
+        return sum(self)
 
 
 Sides = tuple[tuple[str, int], ...]
@@ -170,7 +170,8 @@ class Flow:
         """A gradient has come."""
         plan, before = self.plan, self.held
         size = self._size(gradient.numbers)
-        self.held = self.held._replace(buckets=self._buckets)
+        if before.buckets != self._buckets:
+            self.held = before._replace(buckets=self._buckets)
         self._most = (self.held, ())
         has_memory = plan.stands
         if plan.adds:
@@ -224,16 +225,15 @@ class Flow:
         return up(self.plan.staged * numbers, self.plan.alignment)
 
     def _change(self, *, whole: int = 0, owned: int = 0, exact: int = 0) -> None:
-        held = self.held
-        self.held = held._replace(
-            whole=held.whole + whole, owned=held.owned + owned, exact=held.exact + exact
-        )
+        buckets, its, own, sums, fetched = self.held
+        self.held = Held(buckets, its + whole, own + owned, sums + exact, fetched)
 
     def _see(self, *sides: tuple[str, int]) -> None:
         """What exists now, with what is there for a moment."""
-        most = self._most[0].bytes + sum(size for _, size in self._most[1])
+        held, before = self._most
+        most = sum(held) + sum([size for _, size in before])
         sides = (*sides, ("moved", -self._gone))
-        if self.held.bytes + sum(size for _, size in sides) > most:
+        if sum(self.held) + sum([size for _, size in sides]) > most:
             self._most = (self.held, tuple(each for each in sides if each[1]))
 
     def _part(self, each: Gradient) -> int:
