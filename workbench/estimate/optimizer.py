@@ -155,7 +155,7 @@ def _two_copies(weight: Weight, alignment: int) -> int:
 
 def _root_and_gradient(weight: Weight, alignment: int) -> int:
     """Adagrad one by one: the root, and the gradient with decay."""
-    return (2 if weight.is_matrix else 1) * up(4 * weight.numbers, alignment)
+    return (2 if weight.decays else 1) * up(4 * weight.numbers, alignment)
 
 
 def _adagrad(*, decayed: bool, cpu: bool) -> Rule:

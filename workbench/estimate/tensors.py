@@ -19,9 +19,10 @@ class Weight(NamedTuple):
         whole: Sizes of all of it.
         kept: Bytes of an element between steps.
         trained: Whether it learns.
-        is_matrix: Whether weight decay applies to it: no norm, no bias, no stack of biases.
+        is_matrix: Whether it is no norm, no bias, and no stack of biases.
         numbers: Elements on this device.
         total: Elements over all devices.
+        spared: Whether it has no decay; None: unless it is a matrix.
     """
 
     name: str
@@ -34,6 +35,12 @@ class Weight(NamedTuple):
     is_matrix: bool
     numbers: int
     total: int
+    spared: bool | None = None
+
+    @property
+    def decays(self) -> bool:
+        """Whether weight decay applies to it."""
+        return self.is_matrix if self.spared is None else not self.spared
 
     @property
     def divided(self) -> bool:

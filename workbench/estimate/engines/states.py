@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from workbench.estimate.engines.base import parts_with_weights, segment_of, sizes_of
+from workbench.estimate.engines.zero_names import grouped
 from workbench.estimate.ledger import Line
 from workbench.estimate.optimizer import replaced, rule_of
 from workbench.estimate.rounding import up
@@ -35,11 +36,13 @@ class Updates:
         rounding: How matrices are kept in 16 bits: ``split``, ``kahan`` or ``stochastic``; None:
             they are not.
         average: Whether a moving average of the weights is kept.
+        spared: Parts of the names of weights without decay; None: norms and biases.
     """
 
     rule: Rule
     rounding: str | None = None
     average: bool = False
+    spared: tuple[str, ...] | None = None
 
     @classmethod
     def of(
@@ -69,7 +72,8 @@ class Updates:
             elif training.stochastic_rounding:
                 rounding = "stochastic"
         rule = rule_of(training, cpu=cpu, sharded=sharded)
-        return cls(rule, rounding, training.use_ema)
+        spared = training.no_decay_patterns
+        return cls(rule, rounding, training.use_ema, None if spared is None else tuple(spared))
 
 
 def state_lines(net: Sized, updates: Updates, *, shards: int = 1) -> list[Line]:
@@ -148,12 +152,20 @@ def update_lines(net: Sized, updates: Updates, *, shards: int = 1) -> tuple[Line
         half = "20" if updates.rounding == "split" else "18"
         formula = f"{half} n, or 8 n and what the optimizer needs"
         return (Line(name, formula, most, "temporaries", _NARROW),)
+    if updates.spared is not None:
+        weights = grouped(net, weights, updates.spared)
     if rule.together:
-        matrices = sum(
-            each.times * up(4 * each.numbers, alignment) for each in weights if each.is_matrix
+        most = max(
+            sum(
+                each.times * up(4 * each.numbers, alignment)
+                for each in weights
+                if each.decays is decays
+            )
+            for decays in (True, False)
         )
-        name, formula = "update of all matrices at once", f"{4 * rule.together} P"
-        return (Line(name, formula, rule.together * matrices, "temporaries", _UPDATE),)
+        of = "matrices" if updates.spared is None else "weights of a group"
+        name, formula = f"update of all {of} at once", f"{4 * rule.together} P"
+        return (Line(name, formula, rule.together * most, "temporaries", _UPDATE),)
     assert rule.passing is not None
     if rule.leaves is None:
         most = max(rule.passing(each, alignment) for each in weights)
@@ -166,15 +178,15 @@ def update_lines(net: Sized, updates: Updates, *, shards: int = 1) -> tuple[Line
 def _in_turn(net: Sized, weights: list[Weight], rule: Rule) -> int:
     """The most that exists while weights are moved one by one, each leaving something behind.
 
-    Matrices are a group, and all else is another.
+    Weights with decay are a group, and all others are another.
     """
     assert rule.passing is not None
     assert rule.leaves is not None
     alignment, most = net.symbols[0], 0
-    for matrices in (True, False):
+    for decays in (True, False):
         places: dict[str | int, list[Weight]] = {}
         for each in weights:
-            if each.is_matrix is matrices:
+            if each.decays is decays:
                 places.setdefault(each.part, []).append(each)
         # Heads for later tokens are the last of a network.
         places.get("tail", []).sort(key=lambda each: each.name.startswith("mtp."))

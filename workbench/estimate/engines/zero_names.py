@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from workbench.estimate.network.network import Sized
+    from workbench.estimate.tensors import Weight
 
 _OWN = (
     "embedding", "position_embedding", "text_embedding", "encoder_distances", "distances",
@@ -80,4 +81,26 @@ def blocks_of(net: Sized) -> list[list[str]]:
             continue
         found.append([f"{stack}.{place + turn}." for turn in range(count)])
         place += count
+    return found
+
+
+def is_spared(name: str, spared: tuple[str, ...]) -> bool:
+    """Whether a weight has no decay by its name (`workbench.training.optim.groups.is_decayed`)."""
+    return any(each.lower() in name.lower() for each in spared)
+
+
+def grouped(net: Sized, weights: list[Weight], spared: tuple[str, ...]) -> list[Weight]:
+    """Weights that know whether they have decay; those of some blocks alone may be spared."""
+    begins: dict[str | int, list[str]] = {}
+    for (kind, _), names in zip(net.runs, blocks_of(net), strict=True):
+        begins.setdefault(kind, []).extend(names)
+    found = []
+    for each in weights:
+        name = model_name(each.name)
+        # The model's own weights are in no block, wherever the tape meets them.
+        before = [""] if is_own(name) else begins.get(each.part, [""])
+        without = sum(is_spared(begin + name, spared) for begin in before)
+        for count, alone in ((len(before) - without, False), (without, True)):
+            if count:
+                found.append(each._replace(times=count, spared=alone))
     return found

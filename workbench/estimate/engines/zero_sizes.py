@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from workbench.estimate.engines.zero_names import (
     blocks_of,
     is_own,
+    is_spared,
     model_name,
     own_place,
     registered,
@@ -168,10 +169,10 @@ def _row(
 
 
 def _group(name: str, weight: Weight, spared: tuple[str, ...] | None) -> int:
-    """0 with decay, 1 without (`workbench.training.optim.groups.is_decayed`)."""
+    """0 with decay, 1 without."""
     if spared is None:
         return int(not weight.is_matrix)
-    return int(any(each.lower() in name.lower() for each in spared))
+    return int(is_spared(name, spared))
 
 
 def _segment(net: Sized, part: str | int) -> Segment:
