@@ -207,6 +207,8 @@ def test_precision_is_ours() -> None:
     assert found.bf16_optimizer_states
     assert found.immediate_grad_update
     assert not found.check_grad_overflow
+    # In fp32 DeepSpeed would keep the weights in bf16, too.
+    assert not read(settings("fp32", bf16=keys)).bfloat16_config.bf16_master_weights_and_grads
 
 
 @pytest.mark.honours(

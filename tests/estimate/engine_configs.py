@@ -115,6 +115,8 @@ def _keys(rng: random.Random, tree: dict[str, Any], stage: int, *, offload: bool
     for name, value in (("check_grad_overflow", False), ("immediate_grad_update", True)):
         if rng.random() < 0.2:
             section["bf16"][name] = value
+    if stage > 0 and not offload and rng.random() < 0.15:  # DeepSpeed takes one with the other
+        section["bf16"] |= {"master_weights_and_grads": True, "optimizer_states": True}
     section["offload_optimizer"]["pin_memory"] = rng.random() < 0.7
     wide = section["grad_accum_dtype"] == "fp32" and training["mixed_precision"] == "bf16"
     if wide and stage == 1 and not offload:  # the trainer refuses it

@@ -174,6 +174,19 @@ def zero(**keys: Any) -> Config:
     return Config.model_validate(tree)
 
 
+@pytest.mark.parametrize("precision", ["bf16", "no"])
+def test_weights_and_states_in_bf16_alone_halve_what_the_optimizer_keeps(precision: str) -> None:
+    def kept(**keys: Any) -> int:
+        tree = zero(zero_stage=2).model_dump(mode="json")
+        tree["training"]["mixed_precision"] = precision
+        tree["deepspeed"]["bf16"] |= keys
+        lines = memory_of(Config.model_validate(tree), GPU).ledger.standing.lines
+        return sum(each.bytes for each in lines if "optimizer" in each.name or "copy" in each.name)
+
+    both = {"master_weights_and_grads": True, "optimizer_states": True}
+    assert kept(**both) * (2 if precision == "bf16" else 1) == kept()
+
+
 def test_offload_leaves_one_buffer_on_the_card() -> None:
     names = {
         line.name: line.stream

@@ -64,8 +64,8 @@ def _standing(net: Sized, zero: Zero, updates: Updates, pieces: Pieces) -> Stand
     lines = [
         Line("weights", f"{width} P", up(width * pieces.padded, alignment), "weights", SOURCE),
         Line(
-            "fp32 copy of this device's piece of the weights", "4 P/N", 4 * pieces.part, "weights",
-            SOURCE, host,
+            f"{'fp32' if zero.master == 4 else 'bf16'} copy of this device's piece of the weights",
+            f"{zero.master} P/N", zero.master * pieces.part, "weights", SOURCE, host,
         ),
     ]  # fmt: skip
     frozen = sum(
@@ -76,9 +76,10 @@ def _standing(net: Sized, zero: Zero, updates: Updates, pieces: Pieces) -> Stand
     lines.append(Line("frozen weights", f"{width} P", frozen, "weights", SOURCE))
     lines += buffer_lines(net)
     if rule.copies:
-        size = round(4 * rule.copies * pieces.part)
-        name, formula = f"optimizer: {rule.text}", f"{4 * rule.copies:g} P/N"
-        lines.append(Line(name, formula, size, "optimizer", "fp32", host))
+        size = round(zero.master * rule.copies * pieces.part)
+        name, formula = f"optimizer: {rule.text}", f"{zero.master * rule.copies:g} P/N"
+        kept = "fp32" if zero.master == 4 else "bf16"
+        lines.append(Line(name, formula, size, "optimizer", kept, host))
     if zero.optimizer_on != "none":
         lines += _offloaded(pieces, zero, alignment)
     lines += input_lines(net)
@@ -220,25 +221,29 @@ def _update(
     for group, piece in enumerate((pieces.first, pieces.second)):
         if not piece:
             continue
-        size = up(4 * piece, alignment)
+        passing = _passing(updates, piece, "compute", decayed=not group, width=zero.master)
+        wide = up(zero.master * piece, alignment)
         if zero.sums:
-            passing = _passing(updates, piece, "compute", decayed=not group)
-            found.append(moment("optimizer", net, base, [], (sums, *passing)))
-            sums = _line("fp32 sums of this device's pieces", "4 P/N", 4 * pieces.second)
+            copy = _line("the same in bf16", f"{zero.master} P/N", wide if zero.master == 2 else 0)
+            found.append(moment("gradients to update with", net, base, [], (sums, copy)))
+            later = _line("fp32 sums of this device's pieces", "4 P/N", 4 * pieces.second)
+            sums, kept = (later if zero.master == 2 or group else sums), copy
+            found.append(moment("optimizer", net, base, [], (sums, kept, *passing)))
+            sums = later
             continue
         # A tensor alone is its own row.
         joined = len(groups[group]) > 1 or sum(groups[group]) < piece
         row = up(zero.owned * piece, alignment) * joined
         flat = _line("gradients of a piece in a row", f"{zero.owned} P/N", row)
-        wide = size if zero.owned == 2 else 0
-        exact = _line("the same in fp32", "4 P/N", wide)
-        found.append(moment("gradients in fp32", net, base, [], (owned, flat, exact)))
+        kind = "fp32" if zero.master == 4 else "bf16"
+        changed = wide if zero.owned != zero.master else 0
+        exact = _line(f"the same in {kind}", f"{zero.master} P/N", changed)
+        found.append(moment(f"gradients in {kind}", net, base, [], (owned, flat, exact)))
         if not zero.contiguous:
             owned = _owned(zero, groups[group + 1 :], alignment)
         elif group:
             owned = _owned(zero, (), alignment)
-        kept = flat if zero.owned == 4 else exact
-        lines = (owned, kept, *_passing(updates, piece, "compute", decayed=not group))
+        lines = (owned, exact if changed else flat, *passing)
         found.append(moment("optimizer", net, base, [], lines))
     return found
 
@@ -251,11 +256,13 @@ def _owned(zero: Zero, groups: tuple[tuple[int, ...], ...], alignment: int) -> L
     return _line(name, f"{zero.owned} P_own", size)
 
 
-def _passing(updates: Updates, piece: int, stream: Stream, *, decayed: bool) -> tuple[Line, ...]:
+def _passing(
+    updates: Updates, piece: int, stream: Stream, *, decayed: bool, width: int = 4
+) -> tuple[Line, ...]:
     """What the update of a piece needs on the side: it is one long tensor."""
     times = updates.rule.on_a_row(decayed=decayed)
-    size = times * 4 * piece
-    line = Line("update of a piece", f"{4 * times} P/N", size, "temporaries", SOURCE, stream)
+    size = times * width * piece
+    line = Line("update of a piece", f"{width * times} P/N", size, "temporaries", SOURCE, stream)
     return (line,) if size else ()
 
 

@@ -42,6 +42,7 @@ class Zero:
         deals: Whether weights are dealt out to the devices in turns.
         adds: Whether each gradient is added to one in another format as it comes.
         converts: Whether gradients travel in another format than they wait in.
+        master: Bytes of a number of the weights and states that the optimizer has.
     """
 
     stage: int
@@ -67,6 +68,7 @@ class Zero:
     deals: bool = False
     adds: bool = False
     converts: bool = False
+    master: int = 4
 
     @classmethod
     def of(cls, config: Config, *, precision: str, cpu: bool) -> Zero:
@@ -106,6 +108,8 @@ class Zero:
             group=section.sub_group_size,
             spared=None if spared is None else tuple(spared),
             adds=adds,
+            # DeepSpeed takes one only with the other (`_configure_master_weights`).
+            master=2 if precision == "bf16" and section.bf16.master_weights_and_grads else 4,
             converts=travels != (wanted if adds else precision),
             deals=section.round_robin_gradients and section.zero_stage < 3,
         )

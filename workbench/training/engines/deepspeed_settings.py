@@ -114,8 +114,11 @@ def _offload(keys: dict[str, Any], place: str) -> dict[str, Any]:
 
 
 def _bf16(section: DeepspeedConfig, *, enabled: bool) -> dict[str, Any]:
+    """Formats of what is kept; DeepSpeed would take them in fp32 training, too."""
+    if not enabled:
+        return {"enabled": False}
     return {
-        "enabled": enabled,
+        "enabled": True,
         "immediate_grad_update": section.bf16.immediate_grad_update,
         "check_grad_overflow": section.bf16.check_grad_overflow,
         "bf16_master_weights_and_grads": section.bf16.master_weights_and_grads,
