@@ -187,12 +187,15 @@ def _moved(config: Config, stage: int, places: tuple[str, str]) -> Edits:
     idle = stage < 3 and section.offload_param.device not in (None, "none")
     if (optimizer_place(section), parameters_place(section)) == places and not idle:
         return {}
-    return {
+    edits: Edits = {
         "deepspeed.cpu_offload": False,
         "deepspeed.nvme_offload": False,
         "deepspeed.offload_optimizer.device": places[0],
         "deepspeed.offload_param.device": places[1],
     }
+    if places[1] == "nvme":  # else weights that wait keep the buffers in front of the drive
+        edits["deepspeed.stage3_max_reuse_distance"] = 0
+    return edits
 
 
 def _recomputations(config: Config, limits: Limits) -> list[tuple[str, Edits]]:
