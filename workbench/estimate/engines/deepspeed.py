@@ -11,8 +11,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from workbench.estimate.engines import single, zero_0, zero_3, zero_backward
-from workbench.estimate.engines.base import Standing, buffer_lines, moment
+from workbench.estimate.engines import single, zero_0, zero_3, zero_backward, zero_update
+from workbench.estimate.engines.base import Standing, buffer_lines
 from workbench.estimate.engines.inputs import input_lines
 from workbench.estimate.engines.zero_flow import Plan
 from workbench.estimate.engines.zero_sizes import Pieces, pieces_of
@@ -54,7 +54,10 @@ def ledger(
         early = replace(plan, stands=False, prepared=False)
         staying = zero_backward.staying(pieces.rows, early, 0)
         found += zero_backward.moments(first, base, staying, early)
-    return base, [*found, *_update(net, base, zero, updates, pieces, left)]
+    behind: tuple[Line, ...] = ()
+    if zero.adds:
+        behind = tuple(zero_backward.held_lines(left, _plan(zero, pieces, net.symbols[0])))
+    return base, [*found, *zero_update.moments(net, base, zero, updates, pieces, behind)]
 
 
 def _standing(net: Sized, zero: Zero, updates: Updates, pieces: Pieces) -> Standing:
@@ -193,77 +196,6 @@ def _passes(
             net, beside, zero_backward.passed(rows, early, standing), early
         )
     return found, backward.left
-
-
-def _update(
-    net: Sized, base: Standing, zero: Zero, updates: Updates, pieces: Pieces, left: Held
-) -> list[Moment]:
-    """The norm, in fp64, and the update of one group after the other."""
-    sums = _line("fp32 sums of this device's pieces", "4 P/N", 4 * pieces.part * zero.sums)
-    behind: tuple[Line, ...] = ()
-    if zero.adds:
-        behind = tuple(zero_backward.held_lines(left, _plan(zero, pieces, net.symbols[0])))
-    if zero.optimizer_on != "none":
-        return [
-            moment(
-                "update on the host", net, base, [],
-                (*_passing(updates, piece, "host", decayed=not group), sums, *behind),
-            )
-            for group, piece in enumerate((pieces.first, pieces.second))
-        ]  # fmt: skip
-    alignment, groups = net.symbols[0], pieces.begun
-    size = up(8 * pieces.piece, alignment)
-    norm = _line("fp64 copy of the largest piece", "8 n", size, "temporaries")
-    owned = _owned(zero, groups, alignment)
-    # Without buckets, what this device owns is among what is left.
-    beside = behind if zero.adds and not zero.contiguous else (owned, *behind)
-    found = [moment("norm of the gradients", net, base, [], (sums, norm, *beside))]
-    for group, piece in enumerate((pieces.first, pieces.second)):
-        if not piece:
-            continue
-        passing = _passing(updates, piece, "compute", decayed=not group, width=zero.master)
-        wide = up(zero.master * piece, alignment)
-        if zero.sums:
-            copy = _line("the same in bf16", f"{zero.master} P/N", wide if zero.master == 2 else 0)
-            found.append(moment("gradients to update with", net, base, [], (sums, copy)))
-            later = _line("fp32 sums of this device's pieces", "4 P/N", 4 * pieces.second)
-            sums, kept = (later if zero.master == 2 or group else sums), copy
-            found.append(moment("optimizer", net, base, [], (sums, kept, *passing)))
-            sums = later
-            continue
-        # A tensor alone is its own row.
-        joined = len(groups[group]) > 1 or sum(groups[group]) < piece
-        row = up(zero.owned * piece, alignment) * joined
-        flat = _line("gradients of a piece in a row", f"{zero.owned} P/N", row)
-        kind = "fp32" if zero.master == 4 else "bf16"
-        changed = wide if zero.owned != zero.master else 0
-        exact = _line(f"the same in {kind}", f"{zero.master} P/N", changed)
-        found.append(moment(f"gradients in {kind}", net, base, [], (owned, flat, exact)))
-        if not zero.contiguous:
-            owned = _owned(zero, groups[group + 1 :], alignment)
-        elif group:
-            owned = _owned(zero, (), alignment)
-        lines = (owned, exact if changed else flat, *passing)
-        found.append(moment("optimizer", net, base, [], lines))
-    return found
-
-
-def _owned(zero: Zero, groups: tuple[tuple[int, ...], ...], alignment: int) -> Line:
-    """Gradients that begin in this device's pieces: in one tensor, or each in its own memory."""
-    sizes = [zero.owned * each for group in groups for each in group] if not zero.sums else []
-    size = up(sum(sizes), alignment) if zero.contiguous else sum(up(e, alignment) for e in sizes)
-    name = "gradients that begin in this device's pieces"
-    return _line(name, f"{zero.owned} P_own", size)
-
-
-def _passing(
-    updates: Updates, piece: int, stream: Stream, *, decayed: bool, width: int = 4
-) -> tuple[Line, ...]:
-    """What the update of a piece needs on the side: it is one long tensor."""
-    times = updates.rule.on_a_row(decayed=decayed)
-    size = times * width * piece
-    line = Line("update of a piece", f"{width * times} P/N", size, "temporaries", SOURCE, stream)
-    return (line,) if size else ()
 
 
 def _line(name: str, formula: str, size: int, category: Category = "gradients") -> Line:
