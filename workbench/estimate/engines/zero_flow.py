@@ -12,6 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from workbench.estimate.engines.zero_rows import exchanges, part_of
 from workbench.estimate.rounding import up
 
 
@@ -236,10 +237,6 @@ class Flow:
         if sum(self.held) + sum([size for _, size in sides]) > most:
             self._most = (self.held, tuple(each for each in sides if each[1]))
 
-    def _part(self, each: Gradient) -> int:
-        """Numbers of a gradient that are in this device's piece."""
-        return max(0, min(each.numbers, self.plan.pieces[each.group] - each.begins))
-
     def _flush(self) -> None:
         """Empty the bucket."""
         plan = self.plan
@@ -250,7 +247,7 @@ class Flow:
         self._send()
         for each in self._waiting:
             size = self._size(each.numbers) if self._is_alone(each) else 0
-            if self._part(each):
+            if part_of(each, plan):
                 if plan.contiguous:
                     self._keep(each, size)
             elif plan.stage == 2:
@@ -265,7 +262,7 @@ class Flow:
 
     def _keep(self, each: Gradient, size: int) -> None:
         """What this device owns goes to a place of its own, or to the host."""
-        plan, part = self.plan, self._part(each)
+        plan, part = self.plan, part_of(each, self.plan)
         if plan.offloads:
             if not plan.last:
                 return
@@ -287,7 +284,7 @@ class Flow:
         plan, alignment = self.plan, self.plan.alignment
         if plan.contiguous:
             self._make_sums()
-        for numbers, count, sums in self._rows():
+        for numbers, count, sums in exchanges(self._waiting, self._elements, plan):
             row = up(plan.staged * numbers, alignment) if count > 1 else 0
             travel = up(plan.travel * numbers, alignment) if plan.converts else 0
             self._see(("row", row), ("travel", travel))
@@ -302,53 +299,10 @@ class Flow:
         if not self.plan.sums:
             return
         for each in self._waiting:
-            if self._part(each) and not self._summed[each.group]:
+            if part_of(each, self.plan) and not self._summed[each.group]:
                 self._summed[each.group] = True
                 piece = self.plan.pieces[each.group]
                 self._change(exact=up(4 * piece, self.plan.alignment))
-
-    def _rows(self) -> list[tuple[int, int, int]]:
-        """Exchanges: their numbers, of how many slices, the largest that is added to sums."""
-        plan = self.plan
-        if not plan.contiguous or not plan.scatters:
-            sums = max((self._part(each) * plan.sums for each in self._waiting), default=0)
-            return [(self._elements, 1 if plan.contiguous else len(self._waiting), sums)]
-        slices = self._slices()
-        if not plan.together:
-            by_device: dict[int, list[tuple[int, int, bool]]] = {}
-            for each in slices:
-                by_device.setdefault(each[0], []).append(each)
-            return [row for found in by_device.values() for row in self._cut(found)]
-        return self._cut(slices)
-
-    def _cut(self, slices: list[tuple[int, int, bool]]) -> list[tuple[int, int, int]]:
-        """Slices in rows: a row is complete once it is longer than a bucket."""
-        found = []
-        numbers = count = sums = 0
-        for _, size, added in slices:
-            numbers, count = numbers + size, count + 1
-            sums = max(sums, size * added)
-            if numbers > self.plan.bucket:
-                found.append((numbers, count, sums))
-                numbers = count = sums = 0
-        return [*found, (numbers, count, sums)] if count else found
-
-    def _slices(self) -> list[tuple[int, int, bool]]:
-        """(device, numbers, whether it is added to sums) of what waits, cut at the pieces' ends."""
-        found: list[tuple[int, int, bool]] = []
-        for each in self._waiting:
-            piece = self.plan.pieces[each.group]
-            place, end = each.begins, each.begins + each.numbers
-            while place < end:
-                device = place // piece
-                after = min(end, (device + 1) * piece)
-                added = self.plan.sums and device == 0
-                if found and found[-1][0] == device and not added:
-                    found[-1] = (device, found[-1][1] + after - place, added)
-                else:
-                    found.append((device, after - place, added))
-                place = after
-        return found
 
 
 class Staying(Flow):
