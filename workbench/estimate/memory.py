@@ -41,6 +41,7 @@ class Memory:
     hardware: HardwareProfile | None = field(repr=False, compare=False)
     ledger: Ledger = field(repr=False, compare=False)
     _pools: list[int] = field(default_factory=list, repr=False, compare=False)
+    _on_host: list[tuple[Line, ...]] = field(default_factory=list, repr=False, compare=False)
 
     @property
     def allocated(self) -> int:
@@ -73,7 +74,9 @@ class Memory:
     @property
     def host(self) -> tuple[Line, ...]:
         """Memory of the first node's host, without what processes need to start."""
-        return host_lines(self.config, self.ledger)
+        if not self._on_host:
+            self._on_host.append(host_lines(self.config, self.ledger))
+        return self._on_host[0]
 
     @property
     def nvme(self) -> tuple[Line, ...]:
