@@ -188,4 +188,4 @@ def _ledger(asked: Asked) -> Ledger:
     return Ledger(net, base, single.moments(net, base, updates=updates), updates)
 
 
-_remembered = lru_cache(maxsize=128)(_ledger)
+_remembered = lru_cache(maxsize=64)(_ledger)
