@@ -15,6 +15,7 @@ from tests.estimate.configs import config as random_config
 from workbench.config.schema import Config
 from workbench.models.build import build_model
 from workbench.models.init import init_weights
+from workbench.models.lora import add_adapters
 from workbench.training.distributed import World
 from workbench.training.engines.choose import make_engine
 from workbench.training.objective import Objective
@@ -38,7 +39,14 @@ def real_peak(config: Config, dtype: torch.dtype, recompute: str) -> int:
     """
     torch.set_num_threads(1)
     with torch.device("meta"):
-        model = build_model(config.model, compute_dtype=dtype, recompute=recompute)  # type: ignore[arg-type]
+        model = build_model(
+            config.model,
+            compute_dtype=dtype,
+            recompute=recompute,  # type: ignore[arg-type]
+            mtp=config.training.mtp if config.training.mtp.enabled else None,
+        )
+        if config.lora.enabled:
+            add_adapters(model, config.lora)
     model.to_empty(device="cpu")
     init_weights(model, 0)
     engine = make_engine(Objective(model, config.training), config, torch.device("cpu"), World())

@@ -142,11 +142,24 @@ def buffer_lines(net: Sized) -> list[Line]:
     for kind, count in net.runs:
         counts[kind] = counts.get(kind, 0) + count
     source = "workbench/models/moe_balance.py: fp32, whole on every device"
-    return [
+    lines = [
         Line(f"router biases of {count} blocks", "4 E", count * size, "weights", source)
         for kind, count in counts.items()
         if (size := net.blocks[kind].buffers)
     ]
+    if net.remembers:
+        rest = net.symbols[_LENGTH] % _ROWS
+        rows = min(_ROWS, net.symbols[_LENGTH])
+        size = net.remembers * (rows**2 + (rest**2 if rows == _ROWS else 0))
+        formula = f"{net.remembers} ({rows}² + (T mod {_ROWS})²)"
+        lines.append(Line(_LATER, formula, size, "temporaries", _ATTENTION))
+    return lines
+
+
+_LENGTH = SYMBOLS.index("T")
+_ROWS = 64
+_LATER = "masks of later positions, kept for the next call of attention"
+_ATTENTION = "kernels/ava_kernels/attention.py"
 
 
 def segment_of(net: Sized, segment: str | int) -> Segment:

@@ -97,6 +97,8 @@ class Sized:
         inputs: Tensors of ids of a micro-batch: of what is written, of what an encoder reads.
         middle: The kind that stands among the blocks and belongs to the ends; None: none does.
         weighed: What is known of its weights.
+        remembers: Bytes of an element of the masks that a CPU's attention keeps for its next call;
+            0 where it keeps none.
     """
 
     network: Network
@@ -108,6 +110,7 @@ class Sized:
     inputs: tuple[int, int]
     middle: int | None
     weighed: Weighed
+    remembers: int
 
 
 @lru_cache(maxsize=256)
@@ -205,6 +208,7 @@ def sized(
         (2 + s.options.documents, 1 + s.options.documents if s.family == "t5" else 0),
         t5_parts.middle_of(s) if s.family == "t5" else None,
         network.weighed(runs, symbols),
+        s.width if s.blocked_attention else 0,
     )
 
 

@@ -178,13 +178,7 @@ def hidden(tape: Tape, scores: Tensor, mask: Tensor) -> Tensor:
 
 
 def softmax(tape: Tape, x: Tensor, *, safe: bool) -> Tensor:
-    """Shares of each row; ``safe`` also of rows that see nothing, which takes a second copy."""
-    steps = []
-    if safe and not (tape.region is not None and "softmax" in tape.region.keeps):
-        steps = [
-            tape.new(x.shape, x.width, "softmax on its way"),
-            tape.new(x.shape, 1, "scores that are minus infinity"),
-        ]
+    """Shares of each row; ``safe`` also of rows that see nothing, which are looked for."""
     y = ops.make(
         tape,
         (x,),
@@ -195,7 +189,11 @@ def softmax(tape: Tape, x: Tensor, *, safe: bool) -> Tensor:
         back=_dropout_back,
         memo=x.shape,
     )
-    del steps
+    if safe:
+        hidden = tape.new(x.shape, 1, "scores that are minus infinity")
+        rows = tape.new((*x.shape[:-1], 1), 1, "rows that see nothing")
+        zero = tape.new((), x.width, "zero")
+        del hidden, rows, zero
     return y
 
 
@@ -240,7 +238,9 @@ def plain_attention(
     scores = product(tape, left, right, scores_shape, "scores")
     del left, right
     if mask is not None:
-        scores = added(tape, scores, mask, layout, in_place=True)
+        # Not in place where a mode watches, as that of selective recomputation does.
+        watched = tape.region is not None and bool(tape.region.keeps)
+        scores = added(tape, scores, mask, layout, in_place=not watched)
     scores = softmax(tape, scores, safe=True)
     if drops:
         scores = dropout(tape, scores, cpu=layout.cpu)

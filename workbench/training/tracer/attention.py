@@ -16,6 +16,7 @@ from unittest import mock
 
 import torch
 import torch.nn.functional as F
+from torch.utils._python_dispatch import _get_current_dispatch_mode_stack
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -104,7 +105,9 @@ def _plain(
     key, value = _by_heads(key_acc, query), _by_heads(value_acc, query)
     attn = torch.matmul(query, key.transpose(-2, -1) * factor)
     if attn_mask is not None:
-        attn.add_(attn_mask)
+        # As `areAnyTensorSubclassLike` has it: in place unless a mode watches, as that of selective
+        # recomputation does.
+        attn = attn + attn_mask if _watched() else attn.add_(attn_mask)
     attn = torch._safe_softmax(attn, -1)  # noqa: SLF001
     if dropout_p > 0:
         attn = F.dropout(attn, dropout_p)
@@ -112,6 +115,11 @@ def _plain(
     product = torch.matmul(attn, value).to(origin)
     del weights
     return product
+
+
+def _watched() -> bool:
+    """Whether another dispatch mode than the trace's own is active."""
+    return len(_get_current_dispatch_mode_stack()) > 1
 
 
 def _added(mask: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:

@@ -97,14 +97,13 @@ class Phantom(TorchDispatchMode):  # type: ignore[no-untyped-call]
         return copies
 
     def _safe_softmax(self, func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
-        """A softmax, where it is undefined, and the two together (SoftMax.cpp)."""
-        on_the_way = [
-            self._allocate(func, args, kwargs),
-            torch.empty_like(args[0], dtype=torch.bool),
-        ]
+        """A softmax, and what finds the rows where it is undefined (SoftMax.cpp, torch 2.13)."""
         result = self._allocate(func, args, kwargs)
+        hidden = torch.empty_like(result, dtype=torch.bool)
+        rows = torch.empty((*result.shape[:-1], 1), dtype=torch.bool)
+        zero = torch.empty((), dtype=result.dtype)
         if self._watch is not None:
-            self._watch(func, [*on_the_way, result])
+            self._watch(func, [result, hidden, rows, zero])
         return result
 
     def _mutate(self, func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
