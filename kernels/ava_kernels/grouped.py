@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
+from torch.autograd.function import once_differentiable
 
 from ava_kernels.dispatch import Implementation, Operation, always
 
@@ -17,16 +18,32 @@ from ava_kernels.dispatch import Implementation, Operation, always
 _ALIGNMENT = 16
 
 
-class _DenseGradient(torch.autograd.Function):
-    """Nothing forwards; backwards, a gradient that grouped_mm takes: it refuses expanded ones."""
+class _Product(torch.autograd.Function):
+    """grouped_mm, which keeps the weight itself.
+
+    PyTorch's own keeps the transpose: a view, which holds the memory of a weight that an engine
+    gives up between the passes (ZeRO stage 3).
+    """
 
     @staticmethod
-    def forward(_ctx: Any, y_RF: torch.Tensor) -> torch.Tensor:
-        return y_RF.view_as(y_RF)
+    def forward(
+        ctx: Any, x_RD: torch.Tensor, weight_EFD: torch.Tensor, ends_E: torch.Tensor
+    ) -> torch.Tensor:
+        to_x, to_weight, _ = ctx.needs_input_grad
+        ctx.save_for_backward(x_RD if to_weight else None, weight_EFD if to_x else None, ends_E)
+        return F.grouped_mm(x_RD, weight_EFD.transpose(1, 2), offs=ends_E)
 
     @staticmethod
-    def backward(_ctx: Any, grad_RF: torch.Tensor) -> torch.Tensor:
-        return grad_RF.contiguous()
+    @once_differentiable
+    def backward(ctx: Any, grad_RF: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
+        x_RD, weight_EFD, ends_E = ctx.saved_tensors
+        grad_RF = grad_RF.contiguous()  # it refuses expanded ones
+        grad_x_RD = grad_weight_EFD = None
+        if weight_EFD is not None:
+            grad_x_RD = F.grouped_mm(grad_RF, weight_EFD, offs=ends_E)
+        if x_RD is not None:
+            grad_weight_EFD = F.grouped_mm(grad_RF.t(), x_RD, offs=ends_E)
+        return grad_x_RD, grad_weight_EFD, None
 
 
 def _grouped(
@@ -35,9 +52,7 @@ def _grouped(
     # Rows past the last group come back from grouped_mm as uninitialised memory, in the output and
     # in the gradient (pytorch #154557), so they never go in.
     x_RD = x_SD[: int(ends_E[-1]) if rows is None else rows]
-    y_RF: torch.Tensor = _DenseGradient.apply(  # type: ignore[no-untyped-call]
-        F.grouped_mm(x_RD, weight_EFD.transpose(1, 2), offs=ends_E)
-    )
+    y_RF: torch.Tensor = _Product.apply(x_RD, weight_EFD, ends_E)  # type: ignore[no-untyped-call]
     return y_RF
 
 

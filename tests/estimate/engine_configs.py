@@ -91,7 +91,32 @@ def any_zero(rng: random.Random, stage: int, *, offload: bool = False) -> Config
         tree["deepspeed"]["offload_param"]["device"] = "cpu"
     if stage < 3:
         _keys(rng, tree, stage, offload=offload)
+    else:
+        _windows(rng, tree)
     return Config.model_validate(tree)
+
+
+def _windows(rng: random.Random, tree: dict[str, Any]) -> None:
+    """What decides under stage 3 which weights are whole, and how gradients go."""
+    section = tree["deepspeed"]
+    choices: dict[str, list[Any]] = {
+        "stage3_prefetch_bucket_size": [0, 10**4, 10**5, 10**6, 5 * 10**7],
+        "stage3_param_persistence_threshold": [0, 10**3, 10**5, 10**6],
+        "stage3_model_persistence_threshold": [None, None, 10**5, 10**6],
+        "stage3_max_live_parameters": [0, 10**5, 10**6, 10**7, 10**9],
+        "stage3_max_reuse_distance": [0, 10**5, 10**6, 10**7, 10**9],
+        "stage3_use_all_reduce_for_fetch_params": [False, False, True],
+        "contiguous_gradients": [True, True, False],
+        "reduce_scatter": [True, True, False],
+        "sub_group_size": [10**5, 10**6, 10**9],
+    }
+    if rng.random() < 0.8:
+        section |= {name: rng.choice(values) for name, values in choices.items()}
+    for name in ("communication_data_type", "grad_accum_dtype"):
+        if rng.random() < 0.2:
+            section[name] = rng.choice(["fp32", "bf16"])
+    section["prescale_gradients"] = rng.random() < 0.1
+    tree["training"]["no_decay_patterns"] = rng.choice([None, None, ["bias"], ["attention"], []])
 
 
 def _keys(rng: random.Random, tree: dict[str, Any], stage: int, *, offload: bool) -> None:

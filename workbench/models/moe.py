@@ -51,6 +51,7 @@ class MixtureOfExperts(nn.Module):
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         moe = config.moe
+        self.count = config.num_experts
         self.router = Router(config)
         self.experts = Experts(config)
         self.dropout = config.expert_dropout
@@ -74,11 +75,10 @@ class MixtureOfExperts(nn.Module):
         x_TD = x_BTD.flatten(0, 1)
         present_T = None if present_BT is None else present_BT.flatten()
         choice, routing = self.router(x_TD, len(x_BTD), present_T)
-        experts = len(self.router.weight)
         expert_S, order_S = choice.expert_TK.flatten().sort(stable=True)  # E sorts to the tail
         place_S = torch.empty_like(order_S)
         place_S[order_S] = torch.arange(len(order_S), device=order_S.device)
-        ends_E = torch.bincount(expert_S, minlength=experts + 1)[:-1].cumsum(0).to(torch.int32)
+        ends_E = torch.bincount(expert_S, minlength=self.count + 1)[:-1].cumsum(0).to(torch.int32)
         rows = len(expert_S) if choice.all_kept else int(ends_E[-1])
 
         x_RD: torch.Tensor = _ToExperts.apply(x_TD, order_S, place_S, rows)  # type: ignore[no-untyped-call]

@@ -93,6 +93,7 @@ def ledger_of(config: Config, setting: Setting, *, remembered: bool = True) -> L
         sharded=strategy == "fsdp",
         weights=weights,
         fetched=setting.fetched,
+        follows=zero is not None and zero.stage == 3,
     )
     symbols = symbols_of(
         config,

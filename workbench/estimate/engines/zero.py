@@ -34,9 +34,13 @@ class Zero:
         weights_on: The same of the weights.
         is_pinned: Whether host memory is what a GPU can reach.
         apart: Whether the host's memory is another than the device's.
-        persists: Weights with fewer numbers stay whole on every device in stage 3.
+        persists: Weights with no more numbers stay whole on every device in stage 3.
+        room: Numbers of all that may stay whole there; None: any.
         reuse: Numbers within which a weight that is needed again is kept there.
-        ahead: Numbers that are fetched ahead there.
+        ahead: Numbers that are fetched ahead at each module there.
+        live: Numbers that may be whole at a time there, for those that are fetched ahead.
+        scaled: Whether sums of gradients are divided afterwards there.
+        summed: Whether they travel as a sum there.
         group: Numbers that are updated at once there.
         spared: Parts of the names of weights without decay; None: norms and biases.
         deals: Whether weights are dealt out to the devices in turns.
@@ -61,8 +65,12 @@ class Zero:
     is_pinned: bool
     apart: bool
     persists: int
+    room: int | None
     reuse: int
     ahead: int
+    live: int
+    scaled: bool
+    summed: bool
     group: int
     spared: tuple[str, ...] | None = None
     deals: bool = False
@@ -94,7 +102,8 @@ class Zero:
             micros=min(3, config.training.gradient_accumulation_steps),
             bucket=section.reduce_bucket_size,
             buckets=2 if overlaps and section.zero_stage < 3 else 1,
-            contiguous=section.contiguous_gradients or offloads != "none",
+            contiguous=section.contiguous_gradients
+            or (offloads != "none" and section.zero_stage < 3),
             scatters=section.reduce_scatter,
             together=section.use_multi_rank_bucket_allreduce,
             travel=_WIDTHS[travels],
@@ -103,8 +112,12 @@ class Zero:
             is_pinned=section.offload_optimizer.pin_memory and not cpu,
             apart=not cpu,
             persists=section.stage3_param_persistence_threshold,
+            room=section.stage3_model_persistence_threshold,
             reuse=section.stage3_max_reuse_distance,
-            ahead=min(section.stage3_prefetch_bucket_size, section.stage3_max_live_parameters),
+            ahead=section.stage3_prefetch_bucket_size,
+            live=section.stage3_max_live_parameters,
+            scaled=not section.prescale_gradients,
+            summed=section.stage3_use_all_reduce_for_fetch_params,
             group=section.sub_group_size,
             spared=None if spared is None else tuple(spared),
             adds=adds,

@@ -1,9 +1,7 @@
 """ZeRO stage 3: weights are in pieces too, and whole only around the time that they are needed.
 
-Each weight is cut by itself. Small ones stay whole. A weight that is needed again within
-``stage3_max_reuse_distance`` others is kept; those to come are fetched ahead, as one buffer that
-is then copied out into the weights and lives until the last of them is used
-(DeepSpeed 0.19.8, runtime/zero: partitioned_param_coordinator.py, partition_parameters.py).
+Each weight is cut by itself, and small ones stay whole. `zero_3_pass` follows the others from
+module to module.
 """
 
 from __future__ import annotations
@@ -11,66 +9,78 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from workbench.estimate.engines import zero_backward
-from workbench.estimate.engines.base import Part, Standing, buffer_lines, moment
+from workbench.estimate.engines.base import (
+    Part,
+    Standing,
+    buffer_lines,
+    moment,
+    segment_of,
+    sizes_of,
+)
 from workbench.estimate.engines.inputs import input_lines
-from workbench.estimate.engines.zero_backward import Fetched
+from workbench.estimate.engines.single_plan import BETWEEN
+from workbench.estimate.engines.zero_3_pass import passes_of
+from workbench.estimate.engines.zero_3_stays import places_of, stays_of, weights_at
+from workbench.estimate.engines.zero_3_window import Rules
+from workbench.estimate.engines.zero_backward import moment_at
 from workbench.estimate.engines.zero_flow import Plan
-from workbench.estimate.engines.zero_sizes import pieces_of
+from workbench.estimate.engines.zero_sizes import pieces_of, placed
 from workbench.estimate.ledger import Line
 from workbench.estimate.rounding import pinned
-from workbench.estimate.tensors import trained_weights, weights_of
+from workbench.estimate.tensors import weights_of
 
 if TYPE_CHECKING:
     from workbench.estimate.engines.states import Updates
     from workbench.estimate.engines.zero import Zero
+    from workbench.estimate.engines.zero_3_pass import Passes
+    from workbench.estimate.engines.zero_3_stays import Stays
     from workbench.estimate.engines.zero_sizes import Pieces
     from workbench.estimate.ledger import Category, Moment, Stream
     from workbench.estimate.network.network import Sized
+    from workbench.estimate.tensors import Weight
 
 SOURCE = "DeepSpeed 0.19.8, runtime/zero/stage3.py"
-_FETCH = "DeepSpeed 0.19.8, runtime/zero/partitioned_param_coordinator.py"
 
 
 class _Cut(NamedTuple):
-    """Numbers of weights.
+    """Weights, and numbers of them.
 
     Attributes:
+        weights: All of them, those of equal blocks as one.
+        stays: Which of them stay whole.
         pieces: What this device has of all weights.
         trained: What it has of those that learn.
-        persistent: Weights that stay whole.
-        moving: Those that do not, by part of the network: of the front, of one block of each
-            kind, of the tail.
+        persistent: Weights that stay whole, filled up to equal pieces.
     """
 
+    weights: list[Weight]
+    stays: Stays
     pieces: int
     trained: int
     persistent: int
-    moving: dict[str | int, int]
-
-    def total(self, net: Sized) -> int:
-        """All weights that do not stay whole."""
-        blocks = sum(count * self.moving.get(kind, 0) for kind, count in net.runs)
-        return self.moving.get("front", 0) + blocks + self.moving.get("tail", 0)
 
 
 def _cut(net: Sized, zero: Zero) -> _Cut:
-    devices = zero.devices
-    moving: dict[str | int, int] = {}
-    persistent = pieces = 0
-    for each in weights_of(net):
-        pieces += each.times * -(-each.numbers // devices)
-        if each.numbers < zero.persists:
+    devices, weights = zero.devices, weights_of(net)
+    stays = stays_of(net, weights, zero.persists, zero.room)
+    pieces = trained = persistent = 0
+    for each in weights:
+        piece = -(-each.numbers // devices)
+        pieces += each.times * piece
+        trained += each.times * piece * each.trained
+        if each.numbers <= zero.persists and devices > 1:
             # A device alone has them whole as pieces.
-            persistent += each.times * each.numbers * (devices > 1)
-        else:
-            moving[each.part] = moving.get(each.part, 0) + each.numbers
-    trained = sum(each.times * -(-each.numbers // devices) for each in trained_weights(net))
-    return _Cut(pieces, trained, persistent, moving)
+            persistent += each.times * piece * devices
+    if stays.but and devices > 1:
+        for place, each in weights_at(places_of(net), weights):
+            if (place.run, place.turn, each.name) in stays.but:
+                persistent -= -(-each.numbers // devices) * devices
+    return _Cut(weights, stays, pieces, trained, persistent)
 
 
 def ledger(net: Sized, zero: Zero, updates: Updates) -> tuple[Standing, list[Moment]]:
     """What stands, and the moments of a step."""
-    cut, pieces = _cut(net, zero), pieces_of(net, zero.devices)
+    cut, pieces = _cut(net, zero), pieces_of(net, zero.devices, zero.spared)
     base = _standing(net, zero, updates, cut)
     return base, [
         *_passes(net, zero, cut, pieces, base),
@@ -91,8 +101,8 @@ def _standing(net: Sized, zero: Zero, updates: Updates, cut: _Cut) -> Standing:
             "gradients", optimizer,
         ),
         _line(
-            "bucket of gradients", f"{width} × reduce_bucket_size",
-            width * zero.bucket * zero.contiguous, "communication",
+            "bucket of gradients", f"{zero.travel} × reduce_bucket_size",
+            zero.travel * zero.bucket * zero.contiguous, "communication",
         ),
     ]  # fmt: skip
     if rule.copies:
@@ -109,52 +119,58 @@ def _standing(net: Sized, zero: Zero, updates: Updates, cut: _Cut) -> Standing:
 
 
 def _passes(net: Sized, zero: Zero, cut: _Cut, pieces: Pieces, base: Standing) -> list[Moment]:
-    """Forwards weights gather, up to a window; backwards they go again."""
-    width, total = zero.width, cut.total(net)
-    window = zero.reuse // 2
-
-    # A single device has every weight whole, but perhaps on the host.
-    shared = zero.devices > 1
-    travels = shared or (zero.weights_on != "none" and zero.apart)
-
-    def fetched(numbers: int) -> Line:
-        numbers *= travels
-        return _line("weights, fetched", f"{width} P", width * numbers, "weights", source=_FETCH)
-
-    def buffer(numbers: int) -> Line:
-        name, size = (
-            "buffer that weights were fetched into",
-            shared * width * min(zero.ahead, numbers),
-        )
-        return _line(
-            name, f"{width} × stage3_prefetch_bucket_size", size, "communication", source=_FETCH
-        )
-
-    found: list[Moment] = []
-    before: list[Part] = [Part("front", "saved")]
-    so_far = cut.moving.get("front", 0)
-    lines: tuple[Line, ...] = (fetched(min(total, so_far + zero.ahead)),)
-    found.append(moment("embedding, forward", net, base, [Part("front", "forward")], lines))
-    count_all = sum(count for _, count in net.runs)
-    place = 0
-    for kind, count in net.runs:
-        place += count
-        one = cut.moving.get(kind, 0)
-        so_far += count * one
-        live = min(so_far, max(window, one)) + min(zero.ahead, total - so_far)
-        parts = [*before, Part(kind, "saved", count - 1), Part(kind, "forward")]
-        # The last weight of a buffer is that of the block's last product.
-        lines = (fetched(live), buffer(total - cut.moving.get("front", 0)))
-        found.append(moment(f"block {place} of {count_all}, forward", net, base, parts, lines))
-        before.append(Part(kind, "saved", count))
-    tail = cut.moving.get("tail", 0)
-    live = min(total, max(window, tail))
-    found.append(moment("loss", net, base, [*before, Part("tail", "forward")], (fetched(live),)))
-    moving = tuple(width * travels * cut.moving.get(row.part, 0) for row in pieces.rows)
-    found_back = Fetched(moving, width * travels * window, width * travels * zero.ahead)
+    """Forwards and backwards, from module to module."""
     plan = _plan(zero, net.symbols[0])
-    backward = zero_backward.passed_3(pieces.rows, plan, found_back)
-    return found + zero_backward.moments(net, base, backward, plan)
+    found = passes_of(net, cut.weights, cut.stays, _rules(zero, net.symbols[0]), pieces, plan)
+    return [
+        *_onwards(net, base, found, plan),
+        *zero_backward.moments(net, base, found.backward, plan),
+    ]
+
+
+def _onwards(net: Sized, base: Standing, found: Passes, plan: Plan) -> list[Moment]:
+    """The largest moment of each part's forward pass."""
+    total = sum(count for kind, count in net.runs if kind != net.middle)
+    moments, before, place = [], list[Part](), 0
+    order: list[tuple[str | int, int]] = [("front", 1), *net.runs, ("tail", 1)]
+    for (part, count), slots in zip(order, found.onwards, strict=True):
+        steps = segment_of(net, part).onwards
+        assert steps is not None
+        saved = sizes_of(net, part).saved
+        sizes = steps.evaluate(*net.symbols)
+        most, best = -1, (0, slots[0][0])
+        for index, slot in enumerate(slots):
+            for each in slot:
+                size = sizes[index] + each.bytes + saved * each.turn
+                if size > most:
+                    most, best = size, (index, each)
+        index, at = best
+        name = {"front": "embedding, forward", "tail": "loss"}.get(str(part))
+        if name is None:
+            name = f"block {place + at.turn + 1} of {total}, forward"
+            if part == net.middle:
+                name = f"{BETWEEN}, forward"
+        parts = [*before, Part(part, "saved", at.turn)]
+        moments.append(moment_at(net, base, name, parts, (part, index), at, plan, onwards=True))
+        before.append(Part(part, "saved", count))
+        if part not in ("front", net.middle):
+            place += count
+    return moments
+
+
+def _rules(zero: Zero, alignment: int) -> Rules:
+    """How weights travel."""
+    return Rules(
+        devices=zero.devices,
+        width=zero.width,
+        alignment=alignment,
+        ahead=zero.ahead,
+        live=zero.live,
+        reuse=zero.reuse,
+        summed=zero.summed,
+        comes_over=zero.weights_on != "none" and zero.apart,
+        accumulating=zero.accumulating,
+    )
 
 
 def _plan(zero: Zero, alignment: int) -> Plan:
@@ -178,6 +194,7 @@ def _plan(zero: Zero, alignment: int) -> Plan:
         own=0,
         alignment=alignment,
         devices=zero.devices,
+        scaled=zero.scaled,
     )
 
 
@@ -189,7 +206,7 @@ def _update(
     gone = _line(
         "small weights, given up", f"-{zero.width} n", -zero.width * cut.persistent, "weights"
     )
-    group = min(pieces.first, zero.group)
+    group = _largest_group(pieces, zero)
     times = {"lion": 1, "adagrad": 2}.get(updates.rule.name, 0)
     side = times * 4 * group
     if zero.optimizer_on != "none":
@@ -209,6 +226,23 @@ def _update(
     gradient = _line("fp32 gradients of a group", "4 P/N", 4 * group, "gradients")
     found.append(moment("optimizer", net, base, [], (gone, gradient, line)))
     return found
+
+
+def _largest_group(pieces: Pieces, zero: Zero) -> int:
+    """Numbers of this device's pieces that are updated at once (`_create_fp16_sub_groups`).
+
+    Weights are taken in the order in which they are registered until there are enough.
+    """
+    most = 0
+    for group in (0, 1):
+        total = 0
+        for each in placed(pieces.rows, arriving=False):
+            if each.group == group:
+                total += -(-each.numbers // zero.devices)
+                most = max(most, total)
+                if total >= zero.group:
+                    total = 0
+    return most
 
 
 def _line(

@@ -13,7 +13,7 @@ from workbench.estimate.engines.zero_flow import Event, Flow, Held
 from workbench.estimate.rounding import up
 
 if TYPE_CHECKING:
-    from workbench.estimate.engines.zero_flow import Gradient, Plan
+    from workbench.estimate.engines.zero_flow import Gradient, Plan, Sides
 
 _NORM = 250_000_000
 """Numbers of a gradient whose norm is taken at once (`_constant_buffered_norm2`)."""
@@ -48,33 +48,55 @@ class Flow3(Flow):
     def _flush(self) -> None:
         """Empty the bucket."""
         plan, alignment = self.plan, self.plan.alignment
-        row, copies = self._row()
-        self._see(("row", row), ("travel", copies))
-        for each, size in zip(self._waiting, self._alone, strict=True):
+        pairs = list(zip(self._waiting, self._alone, strict=True))
+        rows = plan.scatters or not plan.contiguous or self._elements > plan.bucket
+        if rows:
+            pairs.sort(key=lambda pair: pair[0].order)
+        beside = self._reduced() if rows else self._added()
+        for each, size in pairs:
             part = -(-each.numbers // plan.devices)
             if plan.offloads and plan.last:
-                norm = up(8 * min(part, _NORM), alignment)
-                self._see(("row", row), ("travel", copies), ("norm", norm))
+                self._see(*beside, ("norm", up(8 * min(part, _NORM), alignment)))
                 if plan.gradient == 2:
-                    host = up(4 * part, alignment)
-                    self._see(("row", row), ("travel", copies), ("host", host))
+                    self._see(*beside, ("host", up(4 * part, alignment)))
             self._change(whole=-size)
         self._waiting.clear()
         self._alone.clear()
         self._elements = 0
 
-    def _row(self) -> tuple[int, int]:
-        """Bytes of the gradients in a row, and of copies in the format in which they travel."""
+    def _reduced(self) -> Sides:
+        """Reduce what waits in a row (`__avg_scatter_grads`); what is there until it is taken."""
         plan, alignment = self.plan, self.plan.alignment
-        whole = plan.contiguous and self._elements <= plan.bucket
-        if whole and not plan.scatters:
-            # They are multiplied into another tensor where the devices are more than one.
-            copies = (plan.travel != plan.width) + (plan.devices > 1)
-            return 0, copies * up(plan.travel * self._elements, alignment)
-        copies = 0
+        parts = [-(-each.numbers // plan.devices) for each in self._waiting]
+        copies = row = 0
         if plan.travel != plan.width:
-            copies = sum(up(plan.travel * each.numbers, alignment) for each in self._waiting)
-        if len(self._waiting) == 1 and self._waiting[0].numbers % plan.devices == 0:
-            return 0, copies
-        parts = sum(-(-each.numbers // plan.devices) for each in self._waiting)
-        return up(plan.travel * plan.devices * parts, alignment), copies
+            # What is in the bucket is in this format.
+            copies = sum(
+                up(plan.travel * each.numbers, alignment)
+                for each, alone in zip(self._waiting, self._alone, strict=True)
+                if alone
+            )
+        if len(parts) > 1 or self._waiting[0].numbers % plan.devices:
+            row = up(plan.travel * plan.devices * sum(parts), alignment)
+        self._see(("travel", copies), ("row", row))
+        left = ("row", row) if row else ("travel", copies)
+        if plan.travel == plan.gradient:
+            return (left,)
+        added = ("turned", sum(up(plan.gradient * part, alignment) for part in parts))
+        self._see(left, added)
+        return (added,)
+
+    def _added(self) -> Sides:
+        """Add up the bucket itself (`__avg_scatter_contiguous_grads`); what is there then."""
+        plan, alignment = self.plan, self.plan.alignment
+        size = up(plan.travel * self._elements, alignment)
+        left = ("row", 0)
+        if plan.devices > 1 and plan.scaled:
+            self._see(left, ("row", size))
+            left = ("row", size)
+        self._see(left)
+        if plan.travel == plan.gradient:
+            return (left,)
+        added = ("turned", up(plan.gradient * self._elements, alignment))
+        self._see(left, added)
+        return (added,)

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from workbench.estimate.engines.base import Part, part_lines, segment_of, sizes_of, tally_lines
 from workbench.estimate.engines.single import left_by
 from workbench.estimate.engines.single_plan import BETWEEN
-from workbench.estimate.engines.zero_3_flow import Flow3
 from workbench.estimate.engines.zero_flow import SIDES, Event, Flow, Held, Staying
 from workbench.estimate.engines.zero_sizes import placed
 from workbench.estimate.ledger import Line, Moment, merged
@@ -33,7 +32,7 @@ _NEVER = 10**6
 """A slot that no part has."""
 
 
-class _At(NamedTuple):
+class At(NamedTuple):
     """What ZeRO holds at a place of a block.
 
     Attributes:
@@ -49,7 +48,7 @@ class _At(NamedTuple):
     sides: Sides
 
 
-Slot = tuple[_At, ...]
+Slot = tuple[At, ...]
 """The blocks of a run that can hold the most at one place."""
 
 
@@ -86,53 +85,16 @@ def _passed(rows: tuple[Row, ...], plan: Plan, flow: Flow) -> Passed:
     gradients = iter(placed(rows, arriving=True, dealt=plan.dealt))
     runs = []
     for row in reversed(rows):
-        slots: list[list[_At]] = [[] for _ in range(2 * len(row.arrivals) + 1)]
+        slots: list[list[At]] = [[] for _ in range(2 * len(row.arrivals) + 1)]
         for turn in range(row.times):
             for index in range(len(row.arrivals)):
                 event = flow.come(next(gradients))
-                slots[2 * index].append(_at(turn, event.before))
-                slots[2 * index + 1].append(_at(turn, event.held, event.sides))
-            slots[-1].append(_at(turn, flow.held))
-        runs.append(tuple(_outer(slot) for slot in slots))
+                slots[2 * index].append(at(turn, event.before))
+                slots[2 * index + 1].append(at(turn, event.held, event.sides))
+            slots[-1].append(at(turn, flow.held))
+        runs.append(tuple(outer(slot) for slot in slots))
     end = flow.end()
     return Passed(tuple(runs), end, flow.held, flow.left)
-
-
-class Fetched(NamedTuple):
-    """What stage 3 has fetched of the weights while gradients come.
-
-    Attributes:
-        moving: Bytes of the weights of each part that do not stay whole, by row.
-        window: Bytes within which weights that are needed again are kept.
-        ahead: Bytes that are fetched ahead.
-    """
-
-    moving: tuple[int, ...]
-    window: int
-    ahead: int
-
-
-@lru_cache(maxsize=512)
-def passed_3(rows: tuple[Row, ...], plan: Plan, fetched: Fetched) -> Passed:
-    """Let the gradients of a network come under stage 3."""
-    flow = Flow3(plan)
-    gradients = iter(placed(rows, arriving=True))
-    total = there = sum(row.times * one for row, one in zip(rows, fetched.moving, strict=True))
-    runs = []
-    for row, one in zip(reversed(rows), reversed(fetched.moving), strict=True):
-        slots: list[list[_At]] = [[] for _ in range(2 * len(row.arrivals) + 1)]
-        for turn in range(row.times):
-            near = one + min(fetched.ahead, there - one)
-            flow.fetch(min(there, max(fetched.window - (total - there), near)))
-            for index in range(len(row.arrivals)):
-                event = flow.come(next(gradients))
-                slots[2 * index].append(_at(turn, event.before))
-                slots[2 * index + 1].append(_at(turn, event.held, event.sides))
-            slots[-1].append(_at(turn, flow.held))
-            there -= one
-        runs.append(tuple(_outer(slot) for slot in slots))
-    end = flow.end()
-    return Passed(tuple(runs), end, flow.held)
 
 
 class Afterwards(NamedTuple):
@@ -143,7 +105,7 @@ class Afterwards(NamedTuple):
         left: What is left until the update is over.
     """
 
-    most: _At
+    most: At
     left: Held
 
 
@@ -156,18 +118,19 @@ def afterwards(rows: tuple[Row, ...], plan: Plan, standing: int) -> Afterwards:
     return Afterwards(max(found, key=lambda each: each.bytes), flow.left)
 
 
-def _at(turn: int, held: Held, sides: Sides = ()) -> _At:
+def at(turn: int, held: Held, sides: Sides = ()) -> At:
+    """What is held at a block, and for a moment."""
     beside = sum([size for _, size in sides]) if sides else 0
-    return _At(turn, sum(held) + beside, held, sides)
+    return At(turn, sum(held) + beside, held, sides)
 
 
-def _of(event: Event) -> _At:
-    return _at(0, event.held, event.sides)
+def _of(event: Event) -> At:
+    return at(0, event.held, event.sides)
 
 
-def _outer(slot: list[_At]) -> Slot:
+def outer(slot: list[At]) -> Slot:
     """The upper hull: those that are largest when something linear in the turn is added."""
-    hull: list[_At] = []
+    hull: list[At] = []
     for each in slot:
         while len(hull) > 1 and _below(hull[-2], hull[-1], each):
             hull.pop()
@@ -175,7 +138,7 @@ def _outer(slot: list[_At]) -> Slot:
     return tuple(hull)
 
 
-def _below(first: _At, middle: _At, last: _At) -> bool:
+def _below(first: At, middle: At, last: At) -> bool:
     """Whether the middle one is no higher than the line between the others."""
     rise = (last.bytes - first.bytes) * (middle.turn - first.turn)
     return (middle.bytes - first.bytes) * (last.turn - first.turn) <= rise
@@ -184,7 +147,7 @@ def _below(first: _At, middle: _At, last: _At) -> bool:
 def moments(net: Sized, base: Standing, found: Passed, plan: Plan) -> list[Moment]:
     """The largest moment of each part's backward pass, and the largest as a gradient comes."""
     quiet = []
-    best = _moment(net, base, ON_THEIR_WAY, [], None, _of(found.end), plan)
+    best = moment_at(net, base, ON_THEIR_WAY, [], None, _of(found.end), plan)
     for part, count, slots, around in _walk(net, found):
         shared, summed = _shared(net, part)
         for index, each in _largest(net, part, count, slots, summed):
@@ -192,9 +155,11 @@ def moments(net: Sized, base: Standing, found: Passed, plan: Plan) -> list[Momen
             if isinstance(part, int):
                 parts.append(Part(part, "saved", count - 1 - each.turn))
                 parts += left_by(net, part, each.turn)
-            name = ON_THEIR_WAY if index % 2 else around.name(net, part, each.turn)
-            one = _moment(net, base, name, parts, (part, index), each, plan)
-            if not index % 2:
+            way = segment_of(net, part).steps
+            comes = way is not None and way.comes(index)
+            name = ON_THEIR_WAY if comes else around.name(net, part, each.turn)
+            one = moment_at(net, base, name, parts, (part, index), each, plan)
+            if not comes:
                 quiet.append(one)
             elif one.bytes > best.bytes:
                 best = one
@@ -241,7 +206,7 @@ def _walk(net: Sized, found: Passed) -> Iterator[tuple[str | int, int, tuple[Slo
 
 def after_all(net: Sized, base: Standing, plan: Plan, at: Afterwards) -> Moment:
     """The largest moment when the backward pass is over."""
-    return _moment(net, base, ON_THEIR_WAY, [], None, at.most, plan)
+    return moment_at(net, base, ON_THEIR_WAY, [], None, at.most, plan)
 
 
 def _shared(net: Sized, part: str | int) -> tuple[list[Part], int]:
@@ -256,12 +221,12 @@ def _shared(net: Sized, part: str | int) -> tuple[list[Part], int]:
     after: list[Part] = []
     for kind, count in reversed(net.runs):
         after += [each for each in left_by(net, kind, count) if kind != net.middle]
-    return after, 2 * steps.names.index("embedding") + 1
+    return after, 2 * steps.arrival("embedding") + 1
 
 
 def _largest(
     net: Sized, part: str | int, count: int, slots: tuple[Slot, ...], summed: int
-) -> tuple[tuple[int, _At], tuple[int, _At]]:
+) -> tuple[tuple[int, At], tuple[int, At]]:
     """(slot, block) of the largest moment between gradients, and of the largest as one comes.
 
     Args:
@@ -283,7 +248,7 @@ def _largest(
     most = [-1, -1]
     best: list[Any] = [(0, slots[0][0]), (0, slots[0][0])]
     for index, slot in enumerate(slots):
-        odd = index % 2
+        odd = steps.comes(index)
         for each in slot:
             size = sizes[index] + each.bytes + slope * each.turn - (index >= summed) * gone
             if size > most[odd]:
@@ -291,23 +256,40 @@ def _largest(
     return best[0], best[1]
 
 
-def _moment(
+def moment_at(
     net: Sized,
     base: Standing,
     name: str,
     parts: list[Part],
     place: tuple[str | int, int] | None,
-    at: _At,
+    at: At,
     plan: Plan,
+    *,
+    onwards: bool = False,
 ) -> Moment:
+    """A moment as its lines.
+
+    Args:
+        net: The network.
+        base: What stands.
+        name: What happens.
+        parts: What other parts hold.
+        place: The part that is at work, and which group of its steps.
+        at: What ZeRO holds.
+        plan: How gradients pass.
+        onwards: Whether that is in the forward pass.
+    """
     total = base.bytes + at.bytes
+    steps = None
+    if place is not None:
+        segment = segment_of(net, place[0])
+        steps = segment.onwards if onwards else segment.steps
     front, blocks, tail = net.front, net.blocks, net.tail
     for part, group, times in parts:
         # As `sizes_of`, without a call, as in `moment`.
         sizes = blocks[part] if isinstance(part, int) else front
         total += times * getattr(tail if part == "tail" else sizes, group)
     if place is not None:
-        steps = segment_of(net, place[0]).steps
         assert steps is not None
         total += steps.evaluate(*net.symbols)[place[1]]
 
@@ -316,9 +298,8 @@ def _moment(
         for part in parts:
             lines += part_lines(net, part)
         if place is not None:
-            segment = segment_of(net, place[0])
-            assert segment.steps is not None
-            tallies = list(segment.steps.groups.values())[place[1]]
+            assert steps is not None
+            tallies = list(steps.groups.values())[place[1]]
             lines += tally_lines(net, tallies, segment.name, 1)
         return merged(lines)
 

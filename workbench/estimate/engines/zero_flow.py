@@ -23,11 +23,13 @@ class Gradient(NamedTuple):
         numbers: Its size.
         group: The group of weights that it belongs to.
         begins: Where it begins in the group.
+        order: Its place among all weights, as the model registers them.
     """
 
     numbers: int
     group: int
     begins: int
+    order: int = 0
 
 
 class Held(NamedTuple):
@@ -58,6 +60,7 @@ Sides = tuple[tuple[str, int], ...]
 
 SIDES = {
     "row": ("a bucket's gradients in a row", "width × its numbers"),
+    "turned": ("gradients in the format in which they are added up", "its width × their numbers"),
     "travel": ("the same in the format in which they travel", "width × its numbers"),
     "sum": ("fp32 copy of what is added to this device's sums", "4 n"),
     "norm": ("fp64 copy of a gradient, for its norm", "8 n"),
@@ -108,6 +111,7 @@ class Plan:
         dealt: To how many devices weights are dealt out in turns; 1: they are not.
         adds: Whether each is added to one in another format as it comes, which then goes on.
         converts: Whether they travel in another format than they wait in.
+        scaled: Whether what has been added up is divided afterwards, into another tensor.
         summed: Whether there are fp32 sums of earlier micro-batches, which are counted apart.
     """
 
@@ -132,6 +136,7 @@ class Plan:
     dealt: int = 1
     adds: bool = False
     converts: bool = False
+    scaled: bool = True
     summed: bool = False
 
     @property

@@ -222,6 +222,7 @@ def placed(rows: tuple[Row, ...], *, arriving: bool, dealt: int = 1) -> tuple[Gr
     from workbench.estimate.engines.zero_flow import Gradient
 
     keys = _registered(rows)
+    order = {key: place for place, key in enumerate(keys)}
     found: dict[tuple[int, int, int], Gradient] = {}
     for group in (0, 1):
         members = [each for each in keys if rows[each[0]].group(each[1], each[2]) == group]
@@ -229,7 +230,7 @@ def placed(rows: tuple[Row, ...], *, arriving: bool, dealt: int = 1) -> tuple[Gr
         for turn in range(dealt):
             for key in members[turn::dealt]:
                 numbers = rows[key[0]].weights[key[2]][0]
-                found[key] = Gradient(numbers, group, place)
+                found[key] = Gradient(numbers, group, place, order[key])
                 place += numbers
     if not arriving:
         return tuple(sorted((found[key] for key in keys), key=lambda each: each.group))

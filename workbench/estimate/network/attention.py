@@ -12,6 +12,7 @@ from workbench.estimate.network.attend import attend, by_heads
 from workbench.estimate.network.linear import linear
 from workbench.estimate.network.norm import rms_norm
 from workbench.estimate.tape import ops
+from workbench.estimate.tape.modules import enter, leave
 from workbench.estimate.tape.ops_attention import copied, split_heads
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ def attention(
     """Grouped-query attention."""
     mask = tables.get("mask")
     copies = by_heads(s, mask, causal=causal)
+    (x_BTD,) = enter(tape, "attention", x_BTD)
     q = _heads(
         tape,
         linear(tape, x_BTD, "q_proj", "D", "H*K", bias=s.attention_bias),
@@ -58,7 +60,7 @@ def attention(
     flat = y
     if copies and s.several_heads and not (s.blocked_attention and causal):
         flat = copied(tape, y, "attention output in a row")
-    return linear(
+    y_BTD = linear(
         tape,
         ops.view(tape, flat, ("B", "T", "H*K")),
         "o_proj",
@@ -66,6 +68,7 @@ def attention(
         "D",
         bias=s.attention_out_bias,
     )
+    return leave(tape, "attention", y_BTD)[0]
 
 
 def _heads(tape: Tape, x: Tensor, heads: Dim, *, copies: bool = False) -> Tensor:

@@ -17,6 +17,7 @@ from workbench.estimate.network.norm import norm
 from workbench.estimate.network.segment import Ends, record
 from workbench.estimate.network.sight import lent, see, shared_mask
 from workbench.estimate.tape import ops
+from workbench.estimate.tape.modules import enter, leave
 from workbench.estimate.tape.ops_attention import dropout
 from workbench.estimate.tape.tensor import Parameter, Tensor
 
@@ -85,6 +86,7 @@ def parts(
 
 def front(tape: Tape, s: Structure) -> tuple[Tensor, Tables]:
     """Embeddings of tokens, of the kind of text and of positions, normed; and what blocks share."""
+    decoder.begin_model(tape, s, "text_embedding")
     table = Parameter(tape, "embedding", ("V", "D"))
     kinds = Parameter(tape, "text_embedding", (2, "D"))
     found = ops.embedding(tape, table, ("B", "T", "D"))
@@ -105,6 +107,7 @@ def front(tape: Tape, s: Structure) -> tuple[Tensor, Tables]:
 
 def block(tape: Tape, x_BTD: Tensor, s: Structure, tables: Tables) -> Tensor:
     """Attention and a feed-forward network, each added and then normed."""
+    (x_BTD,) = enter(tape, "block", x_BTD)
     y_BTD = attention(tape, x_BTD, s, tables, causal=False)
     total = ops.add(tape, x_BTD, decoder.drop(tape, y_BTD, s), "residual stream")
     x_BTD = norm(tape, total, "attention_norm", s)
@@ -112,16 +115,17 @@ def block(tape: Tape, x_BTD: Tensor, s: Structure, tables: Tables) -> Tensor:
     y_BTD = feed_forward(tape, x_BTD, s)
     y_BTD = decoder.drop(tape, y_BTD, s)
     total = ops.add(tape, x_BTD, y_BTD, "residual stream")
-    return norm(tape, total, "feed_forward_norm", s)
+    return leave(tape, "block", norm(tape, total, "feed_forward_norm", s))[0]
 
 
 def tail(tape: Tape, given: list[Tensor], s: Structure) -> Tensor:
     """The head and the loss; the model has returned when the loss begins."""
     hidden_BTD = _head(tape, given[0], s)
     given.clear()
+    (hidden_BTD,) = leave(tape, "model", hidden_BTD)
     language = s.options.head == "language"
     tied = language and s.tied
-    name = "embedding" if tied else "output.weight"
+    name = decoder.output_of(s)
     shape = ("V" if language else "J", "D")
     output = Parameter(
         tape, name, shape, shared=tied, narrow=tape.narrow and not tied and tape.lora is None
@@ -129,10 +133,16 @@ def tail(tape: Tape, given: list[Tensor], s: Structure) -> Tensor:
     if tied:
         # It waits in the autograd engine until that of the embedding has come, too.
         output.has_gradient = False
-    return cross_entropy(tape, hidden_BTD, output, s, Parameter(tape, "output_bias", shape[:1]))
+    loss = cross_entropy(tape, hidden_BTD, output, s, Parameter(tape, "output_bias", shape[:1]))
+    return leave(tape, "objective", loss)[0]
 
 
 def _head(tape: Tape, x_BTD: Tensor, s: Structure) -> Tensor:
+    (x_BTD,) = enter(tape, "head", x_BTD)
+    return leave(tape, "head", _transformed(tape, x_BTD, s))[0]
+
+
+def _transformed(tape: Tape, x_BTD: Tensor, s: Structure) -> Tensor:
     if s.options.head == "language":
         y_BTD = linear(tape, x_BTD, "head.dense_proj", "D", "D", bias=True)
         active = activate(tape, y_BTD, s.act)

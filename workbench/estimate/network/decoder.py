@@ -19,6 +19,7 @@ from workbench.estimate.network.segment import Extra
 from workbench.estimate.network.sight import lent, see, shared_mask
 from workbench.estimate.tape import ops
 from workbench.estimate.tape.autograd import Node
+from workbench.estimate.tape.modules import enter, leave
 from workbench.estimate.tape.ops_attention import dropout
 from workbench.estimate.tape.ops_plain import step
 from workbench.estimate.tape.tensor import Parameter, Tensor
@@ -45,6 +46,7 @@ def shared_tables(s: Structure, mask: Tensor | None = None) -> Tables:
 
 def front(tape: Tape, s: Structure) -> tuple[Tensor, Tables]:
     """Embedding of tokens and positions, and the tables that all blocks share."""
+    begin_model(tape, s)
     table = Parameter(tape, "embedding", ("V", "D"))
     x = ops.embedding(tape, table, ("B", "T", "D"))
     if s.learned_positions:
@@ -57,6 +59,30 @@ def front(tape: Tape, s: Structure) -> tuple[Tensor, Tables]:
     if mask is not None:
         tables["mask"] = mask
     return x, left_behind(s, tables)
+
+
+def begin_model(tape: Tape, s: Structure, *weights: str) -> None:
+    """The objective and the model in it begin.
+
+    Args:
+        tape: The tape.
+        s: The structure.
+        weights: What is the model's own beside embeddings and the output's bias.
+    """
+    bias = ("output_bias" if s.family == "bert" else "lm_head_bias",) if s.head_bias else ()
+    learned = s.learned_positions and s.family != "t5"
+    positions = ("position_embedding",) if learned else ()
+    output = output_of(s)
+    read = (output, *bias) if output == "embedding" else (*bias, output)
+    enter(tape, "objective", weights=read)
+    enter(tape, "model", weights=("embedding", *positions, *weights, *bias))
+
+
+def output_of(s: Structure) -> str:
+    """The name of the output matrix."""
+    if s.family == "bert":
+        return "embedding" if s.tied and s.options.head == "language" else "output.weight"
+    return "embedding" if s.tied else "lm_head.weight"
 
 
 def angles(tape: Tape, s: Structure) -> Tables:
@@ -153,6 +179,7 @@ def block(
         routed: Whether this block has experts.
     """
     parallel = s.residual != "sequential"
+    (x_BTD,) = enter(tape, "block", x_BTD)
     normed_BTD = norm(tape, x_BTD, "attention_norm", s)
     attend = attention if s.mla is None else latent_attention
     y_BTD = attend(tape, normed_BTD, s, tables)
@@ -161,10 +188,12 @@ def block(
         normed_BTD = norm(tape, x_BTD if parallel else after_BTD, "feed_forward_norm", s)
     if not routed:
         y_BTD = feed_forward(tape, normed_BTD, s)
-        return ops.add(tape, after_BTD, drop(tape, y_BTD, s), "residual stream")
+        result = ops.add(tape, after_BTD, drop(tape, y_BTD, s), "residual stream")
+        return leave(tape, "block", result)[0]
     y_BTD, found = mixture(tape, normed_BTD, s)
     result = ops.add(tape, after_BTD, drop(tape, y_BTD, s), "residual stream")
-    return result, None, (found.loss,), (found.loss.detach(), *found.left)
+    result, loss = leave(tape, "block", result, found.loss)
+    return result, None, (loss,), (loss.detach(), *found.left)
 
 
 def behind_blocks(s: Structure) -> tuple[Extra, ...]:
@@ -180,7 +209,9 @@ def tail(tape: Tape, given: list[Tensor], s: Structure) -> Tensor:
     hidden_BTD = norm(tape, given[0], "norm", s)
     found, losses = ([], []) if s.mtp is None else _ahead(tape, hidden_BTD, s, given)
     given.clear()
-    name = "embedding" if s.tied else "lm_head.weight"
+    hidden_BTD, *others = leave(tape, "model", hidden_BTD, *losses, *found)
+    losses, found = others[: len(losses)], others[len(losses) :]
+    name = output_of(s)
     narrow = tape.narrow and not s.tied and tape.lora is None
     output = Parameter(tape, name, ("V", "D"), shared=s.tied, narrow=narrow)
     if s.tied:
@@ -188,8 +219,12 @@ def tail(tape: Tape, given: list[Tensor], s: Structure) -> Tensor:
         output.has_gradient = False
     bias = Parameter(tape, "lm_head_bias", ("V",)) if s.head_bias else None
     if s.mtp is None:
-        return cross_entropy(tape, hidden_BTD, output, s, bias)
-    return _losses(tape, hidden_BTD, found, losses, (output, bias), s)
+        loss = cross_entropy(tape, hidden_BTD, output, s, bias)
+    else:
+        loss = _losses(tape, hidden_BTD, found, losses, (output, bias), s)
+    # The plain loss, and the others added up.
+    several = s.mtp is not None and s.options.special is None
+    return leave(tape, "objective", loss, hooks=1 + several)[0]
 
 
 def _ahead(

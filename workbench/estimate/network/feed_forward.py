@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from workbench.estimate.network.linear import linear
 from workbench.estimate.tape import ops
+from workbench.estimate.tape.modules import enter, leave
 
 if TYPE_CHECKING:
     from workbench.estimate.network.structure import Structure
@@ -29,6 +30,7 @@ def activate(tape: Tape, x: Tensor, kind: str) -> Tensor:
 def feed_forward(tape: Tape, x_D: Tensor, s: Structure, inner: Dim = "F") -> Tensor:
     """``down(act(gate(x)) * up(x))`` with a gate, ``down(act(up(x)))`` without."""
     gated, bias = s.act in GATED, s.mlp_bias
+    (x_D,) = enter(tape, "feed_forward", x_D)
     up_F = linear(tape, x_D, "up_proj", "D", inner, bias=bias)
     if gated:
         gate = linear(tape, x_D, "gate_proj", "D", inner, bias=bias)
@@ -38,4 +40,5 @@ def feed_forward(tape: Tape, x_D: Tensor, s: Structure, inner: Dim = "F") -> Ten
         del active
     else:
         inner_F = activate(tape, up_F, s.act)
-    return linear(tape, inner_F, "down_proj", inner, "D", bias=bias)
+    y_D = linear(tape, inner_F, "down_proj", inner, "D", bias=bias)
+    return leave(tape, "feed_forward", y_D)[0]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from workbench.estimate.tape import ops
+from workbench.estimate.tape.modules import enter, leave
 from workbench.estimate.tape.ops_attention import dropout
 from workbench.estimate.tape.ops_plain import step
 from workbench.estimate.tape.tensor import Parameter
@@ -17,7 +18,9 @@ def linear(tape: Tape, x: Tensor, name: str, inner: Dim, out: Dim, *, bias: bool
     """Map ``(..., inner)`` to ``(..., out)``, with an adapter where there is one."""
     adapters = tape.lora
     if adapters is None or tape.path + name not in adapters.layers:
-        return _plain(tape, x, name, inner, out, bias=bias)
+        (x,) = enter(tape, name, x)
+        return leave(tape, name, _plain(tape, x, name, inner, out, bias=bias))[0]
+    (x,) = enter(tape, name, x, weights=_adapted(tape, name, bias=bias))
     dropped = dropout(tape, x, cpu=adapters.cpu) if adapters.dropout else x
     thin = _product(tape, dropped, f"{name}.lora_a", inner, "LA")
     del dropped
@@ -26,7 +29,13 @@ def linear(tape: Tape, x: Tensor, name: str, inner: Dim, out: Dim, *, bias: bool
     del thin
     scaled = step(tape, more, more.shape, more.width, f"{name} adapter output, scaled")
     del more
-    return ops.add(tape, y, scaled, f"{name} output with its adapter")
+    return leave(tape, name, ops.add(tape, y, scaled, f"{name} output with its adapter"))[0]
+
+
+def _adapted(tape: Tape, name: str, *, bias: bool) -> tuple[str, ...]:
+    """The weights of a layer with an adapter, in the order in which it registers them."""
+    own = ("weight", "bias", "lora_a", "lora_b") if bias else ("weight", "lora_a", "lora_b")
+    return tuple(f"{tape.path}{name}.{each}" for each in own)
 
 
 def _product(tape: Tape, x: Tensor, name: str, inner: Dim, out: Dim) -> Tensor:

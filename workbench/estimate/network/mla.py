@@ -14,6 +14,7 @@ from workbench.estimate.network.attention import rotate
 from workbench.estimate.network.linear import linear
 from workbench.estimate.network.norm import rms_norm
 from workbench.estimate.tape import ops
+from workbench.estimate.tape.modules import enter, leave
 from workbench.estimate.tape.ops_attention import copied
 from workbench.estimate.tape.ops_split import expanded, split
 
@@ -28,6 +29,7 @@ def latent_attention(tape: Tape, x_BTD: Tensor, s: Structure, tables: Tables) ->
     m = s.mla
     assert m is not None
     bias, fused = s.attention_bias, s.fused_rms_norm
+    (x_BTD,) = enter(tape, "attention", x_BTD)
     if m.query_latent:
         latent = linear(tape, x_BTD, "q_a_proj", "D", "LQ", bias=bias)
         normed = rms_norm(tape, latent, "q_a_norm", "LQ", fused=fused)
@@ -59,7 +61,7 @@ def latent_attention(tape: Tape, x_BTD: Tensor, s: Structure, tables: Tables) ->
         bias=s.attention_out_bias,
     )
     del heads, q, q_nope, q_rope, latent, part, k_rope
-    return result
+    return leave(tape, "attention", result)[0]
 
 
 def _expanded(

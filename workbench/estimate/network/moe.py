@@ -14,6 +14,7 @@ from workbench.estimate.network.moe_experts import experts
 from workbench.estimate.network.moe_router import router
 from workbench.estimate.tape import ops
 from workbench.estimate.tape.autograd import Node
+from workbench.estimate.tape.modules import enter, leave
 from workbench.estimate.tape.ops_attention import dropout
 from workbench.estimate.tape.tensor import Tensor
 
@@ -28,6 +29,7 @@ def mixture(tape: Tape, x_BTD: Tensor, s: Structure) -> tuple[Tensor, Routed]:
     """The feed-forward half of a block with experts."""
     m = s.moe
     assert m is not None
+    (x_BTD,) = enter(tape, "feed_forward", x_BTD)
     x_TD = ops.view(tape, x_BTD, (TOKENS, "D"))
     routed = router(tape, x_TD, s)
     flat = routed.expert_TM
@@ -46,7 +48,8 @@ def mixture(tape: Tape, x_BTD: Tensor, s: Structure) -> tuple[Tensor, Routed]:
     del sums
     rows: Dim = "Q" if m.lacks else SLOTS
     x_RD = _to_experts(tape, x_TD, place_S, rows, lacks=m.lacks)
-    y_RD = experts(tape, x_RD, expert_S, s, m)
+    (x_RD,) = enter(tape, "experts", x_RD)
+    (y_RD,) = leave(tape, "experts", experts(tape, x_RD, expert_S, s, m))
     if m.dropout:
         y_RD = dropout(tape, y_RD, cpu=s.cpu)
     y_TD = _to_tokens(tape, y_RD, routed.gate_TM, order_S, place_S, s)
@@ -59,7 +62,8 @@ def mixture(tape: Tape, x_BTD: Tensor, s: Structure) -> tuple[Tensor, Routed]:
             tape.path = path
         y_BTD = ops.add(tape, y_BTD, shared, "routed and shared experts")
     del ends_E, expert_S
-    return y_BTD, routed
+    y_BTD, loss = leave(tape, "feed_forward", y_BTD, routed.loss)
+    return y_BTD, routed._replace(loss=loss)
 
 
 def _to_experts(tape: Tape, x_TD: Tensor, place_S: Tensor, rows: Dim, *, lacks: bool) -> Tensor:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from workbench.estimate.network.moe_balance import SLOTS, TOKENS, balance
 from workbench.estimate.network.moe_fetch import Unit
 from workbench.estimate.tape import ops, ops_plain
+from workbench.estimate.tape.modules import enter, leave
 from workbench.estimate.tape.tensor import Parameter, Tensor
 
 if TYPE_CHECKING:
@@ -45,7 +46,10 @@ def router(tape: Tape, x_TD: Tensor, s: Structure) -> Routed:
     m = s.moe
     assert m is not None
     if not s.sharded:
-        return _route(tape, x_TD, m)[0]
+        (x_TD,) = enter(tape, "router", x_TD)
+        routed, _ = _route(tape, x_TD, m)
+        gate_TM, loss = leave(tape, "router", routed.gate_TM, routed.loss)
+        return routed._replace(gate_TM=gate_TM, loss=loss)
     unit = Unit(tape, x_TD, reshard=m.reshards)
     routed, unit.parameter = _route(tape, unit.given.pop(), m)
     gate_TM, loss = unit.done(routed.gate_TM, routed.loss)
@@ -63,7 +67,9 @@ def _route(tape: Tape, x_TD: Tensor, m: MoeStructure) -> tuple[Routed, Parameter
     for name, there in (("router.balance.bias", m.bias), ("router.balance.load", m.remembers)):
         if there:
             tape.buffers.append((name, ("E",), 4))
-    product = ops.linear(tape, x_TD, weight, "E", None, "router logits")
+    exact = ops.cast(tape, weight, 4, "fp32 weight of the router")
+    product = ops.linear(tape, x_TD, exact, "E", None, "router logits")
+    del exact
     logits_TE = ops_plain.step(tape, product, _TE, 4, "router logits by temperature")
     del product
     if m.noise:
@@ -90,7 +96,9 @@ def _route(tape: Tape, x_TD: Tensor, m: MoeStructure) -> tuple[Routed, Parameter
         total = ops_plain.spread(tape, score_TE, (TOKENS, 1), "sum of the scores")
         share_TE = ops_plain.divided(tape, score_TE, total, "shares of the scores")
         del total
+    logits_TE, share_TE = enter(tape, "router.balance", logits_TE, share_TE)
     loss, evenness, z_loss = balance(tape, logits_TE, share_TE, expert_TM, m)
+    (loss,) = leave(tape, "router.balance", loss)
     dropped = tape.new((), 8, "number of dropped slots")
     if m.drops:
         expert_TM, dropped = _dropped(tape, expert_TM, m)

@@ -13,6 +13,7 @@ from workbench.estimate.network.norm import norm
 from workbench.estimate.network.segment import checkpointed
 from workbench.estimate.tape import ops
 from workbench.estimate.tape.autograd import Boundary
+from workbench.estimate.tape.modules import enter, leave
 from workbench.estimate.tape.ops_attention import dropout
 from workbench.estimate.tape.ops_plain import step
 from workbench.estimate.tape.tensor import Tensor
@@ -99,6 +100,7 @@ def _join(s: Structure, run: Callable[..., Tensor]) -> Callable[..., Tensor]:
     """`AheadBlock`."""
 
     def call(tape: Tape, known: Tensor, later: Tensor) -> Tensor:
+        known, later = enter(tape, "head", known, later)
         first = norm(tape, later, "embedding_norm", s)
         second = norm(tape, known, "hidden_norm", s)
         both = ops.joined(tape, first, second, ("B", "T", "2*D"))
@@ -109,7 +111,7 @@ def _join(s: Structure, run: Callable[..., Tensor]) -> Callable[..., Tensor]:
         y = _dropped(tape, y, s)
         result = norm(tape, y, "norm", s)
         del first, second
-        return result
+        return leave(tape, "head", result)[0]
 
     return call
 
@@ -120,6 +122,7 @@ def _head(s: Structure) -> Callable[..., Tensor]:
     assert m is not None
 
     def call(tape: Tape, hidden: Tensor) -> Tensor:
+        (hidden,) = enter(tape, "head", hidden)
         y, inner = hidden, "D"
         if m.kind == "mlp":
             inner = "HI"
@@ -127,7 +130,8 @@ def _head(s: Structure) -> Callable[..., Tensor]:
             y = ops.elementwise(tape, up, "activation of a head")
             del up
         y = _dropped(tape, linear(tape, y, "down_proj", inner, "D", bias=True), s)
-        return ops.add(tape, hidden, y, "hidden states of later tokens")
+        result = ops.add(tape, hidden, y, "hidden states of later tokens")
+        return leave(tape, "head", result)[0]
 
     return call
 

@@ -19,6 +19,10 @@ from workbench.estimate.network.symbols import SYMBOLS
 
 if TYPE_CHECKING:
     from workbench.config.schema import ModelConfig
+    from workbench.estimate.engines.zero_3_pass import Passes
+    from workbench.estimate.engines.zero_3_stays import Stays
+    from workbench.estimate.engines.zero_3_window import Rules
+    from workbench.estimate.engines.zero_flow import Plan
     from workbench.estimate.engines.zero_sizes import Pieces
     from workbench.estimate.network.lora import LoraStructure, Runs
     from workbench.estimate.network.structure import Structure
@@ -33,11 +37,13 @@ class Weighed(NamedTuple):
         weights: `tensors.weights_of` a network, by the number of shards.
         trained: Those of them that learn.
         pieces: `engines.zero_sizes.pieces_of` it, by all that was asked.
+        passes: `engines.zero_3_pass.passes_of` it, likewise.
     """
 
     weights: dict[int, list[Weight]]
     trained: dict[int, list[Weight]]
     pieces: dict[tuple[int, tuple[str, ...] | None, bool], Pieces]
+    passes: dict[tuple[Stays, Rules, Plan], Passes]
 
 
 _MOST = 64
@@ -71,7 +77,7 @@ class Network:
         if found is None:
             if len(self.known) >= _MOST:
                 self.known.clear()
-            found = self.known[key] = Weighed({}, {}, {})
+            found = self.known[key] = Weighed({}, {}, {}, {})
         return found
 
     @cached_property
@@ -99,6 +105,8 @@ class Sized:
         weighed: What is known of its weights.
         remembers: Bytes of an element of the masks that a CPU's attention keeps for its next call;
             0 where it keeps none.
+        special: Whether the loss is another than the plain one.
+        ahead: Whether later tokens are predicted.
     """
 
     network: Network
@@ -111,6 +119,8 @@ class Sized:
     middle: int | None
     weighed: Weighed
     remembers: int
+    special: bool
+    ahead: bool
 
 
 @lru_cache(maxsize=256)
@@ -209,6 +219,8 @@ def sized(
         t5_parts.middle_of(s) if s.family == "t5" else None,
         network.weighed(runs, symbols),
         s.width if s.blocked_attention else 0,
+        s.options.special is not None,
+        s.mtp is not None,
     )
 
 

@@ -11,9 +11,10 @@ from workbench.estimate.network.sizes import (
     trained_of,
     weights_of,
 )
-from workbench.estimate.network.steps import Arrival, Steps
+from workbench.estimate.network.steps import Steps
 from workbench.estimate.tape.autograd import Boundary, Region, backward
 from workbench.estimate.tape.compile import Tally, largest
+from workbench.estimate.tape.modules import Modules
 from workbench.estimate.tape.tensor import Tape, Tensor
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
     from workbench.estimate.network.structure import Structure
     from workbench.estimate.tape.autograd import Node
+    from workbench.estimate.tape.events import Event
     from workbench.estimate.tape.tensor import Adapters, Dim
 
     Left = dict[str, Tensor] | list[Tensor] | None
@@ -105,8 +107,7 @@ def record(
     (given if takes_input else beside).extend(
         _extra(tape, each) for each in extras if not each.read
     )
-    begin = tape.live
-    learning = [each.node for each in others if each.node is not None]
+    begin, learning = tape.live, [each.node for each in others if each.node is not None]
     if recomputed:
         y, left, roots, behind = checkpointed(tape, s, run, given[0], others)
     else:
@@ -120,7 +121,8 @@ def record(
     root = y.node
     assert y.storage is not None, "a part of the network makes a tensor"
     tape.passing.clear()
-    forward, after_router = _divided(tape.cut(), tape.marks, "router")
+    seen, onwards = _events(tape), tape.cut()
+    forward, after_router = _divided(onwards, tape.marks, "router")
     saved, shape, width = tape.live & ~y.storage.bit, y.shape, y.width
     lasting = saved & ~_moved(s, left)
     del y
@@ -143,7 +145,7 @@ def record(
     tape.passing.clear()
     del root
     moments = tape.cut()
-    steps = Steps(tape, moments, [Arrival(*each) for each in tape.came], saved)
+    steps = Steps(tape, moments, _events(tape), saved)
     before, in_router, last = _phases(moments, tape.marks)
     handed_on = _bits(each.grad for each in (boundary, *learning) if isinstance(each, Boundary))
     after = _bits(behind)
@@ -172,7 +174,13 @@ def record(
         "backward_router": tallies(largest(tape, in_router)),
         "backward_late": tallies(largest(tape, last)),
     }
-    return made_of(name, own, groups, steps, tape.away, sharded=s.sharded)
+    ahead = Steps(tape, onwards, seen, saved) if s.follows else None
+    return made_of(name, own, groups, steps, tape, ahead, sharded=s.sharded)
+
+
+def _events(tape: Tape) -> tuple[Event, ...]:
+    """What an engine has seen since it was asked last: at the least the gradients."""
+    return tuple(tape.came) if tape.modules is None else tape.modules.cut()
 
 
 def _tape(s: Structure, lora: Adapters | None, *, accumulating: bool, weight_width: int) -> Tape:
@@ -185,6 +193,8 @@ def _tape(s: Structure, lora: Adapters | None, *, accumulating: bool, weight_wid
     )
     tape.lora = lora
     tape.offload = s.offload
+    if s.follows:
+        tape.modules = Modules(tape)
     return tape
 
 

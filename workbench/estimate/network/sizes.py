@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -93,7 +93,9 @@ class Segment:
         evaluate: `Sizes` as a tuple, from the symbols.
         kept: Bytes of an element of each weight between steps.
         trained: Whether each weight is.
-        steps: The backward pass gradient by gradient.
+        steps: The backward pass from event to event.
+        onwards: The forward pass, where an engine fetches the weights of modules.
+        modules: The weights of each module there.
     """
 
     name: str
@@ -103,6 +105,8 @@ class Segment:
     kept: tuple[int, ...] = ()
     trained: tuple[bool, ...] = ()
     steps: Steps | None = None
+    onwards: Steps | None = None
+    modules: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
     @cached_property
     def rows(self) -> tuple[tuple[str, int, bool, bool], ...]:
@@ -134,7 +138,8 @@ def made_of(
     own: list[Parameter],
     groups: dict[str, tuple[Tally, ...]],
     steps: Steps,
-    away: list[str],
+    tape: Tape,
+    onwards: Steps | None = None,
     *,
     sharded: bool,
 ) -> Segment:
@@ -152,7 +157,7 @@ def made_of(
         ),
         "last": _sum([size_of_shape(each.shape, 1) for each in whole if each.trained][-1:]),
         # Pinned memory comes in powers of two (`rounding.pinned`).
-        "away": _sum(f"(1<<({each}-1).bit_length())" for each in away),
+        "away": _sum(f"(1<<({each}-1).bit_length())" for each in tape.away),
     }
     return Segment(
         name,
@@ -162,6 +167,8 @@ def made_of(
         tuple(each.kept for each in own),
         tuple(each.trained for each in own),
         steps,
+        onwards,
+        {} if tape.modules is None else {k: tuple(v) for k, v in tape.modules.weights.items()},
     )
 
 

@@ -1,14 +1,14 @@
-"""The backward pass of a part of the network, gradient by gradient.
+"""A pass through a part of the network, from one thing that an engine sees to the next.
 
-Engines that take each gradient as it comes need to know what else exists then, and what exists
-between one gradient and the next.
+Engines that take each gradient as it comes, or fetch the weights of each module, need to know what
+else exists then, and what exists in between.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from workbench.estimate.network.symbols import SYMBOLS
 from workbench.estimate.tape.compile import Tally, compile_sums, largest
@@ -16,51 +16,54 @@ from workbench.estimate.tape.compile import Tally, compile_sums, largest
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from workbench.estimate.tape.tensor import Parameter, Tape
-
-
-class Arrival(NamedTuple):
-    """A gradient that reaches its weight.
-
-    Attributes:
-        place: Allocations of the backward pass before it.
-        live: The storages that exist then, its own among them.
-        weight: The weight.
-    """
-
-    place: int
-    live: int
-    weight: Parameter
+    from workbench.estimate.tape.events import Event
+    from workbench.estimate.tape.tensor import Tape
 
 
 @dataclass(eq=False)
 class Steps:
-    """A backward pass as it was recorded; closed forms are made when somebody asks.
+    """A pass as it was recorded; closed forms are made when somebody asks.
 
     Attributes:
         tape: The record.
         moments: The storages at each allocation.
-        arrivals: The gradients as they came.
-        saved: The storages that were kept from the forward pass.
+        events: What an engine sees, in order; at the least the gradients.
+        saved: The storages that are kept from the forward pass.
     """
 
     tape: Tape
     moments: list[int]
-    arrivals: list[Arrival]
+    events: tuple[Event, ...]
     saved: int
 
     @cached_property
     def names(self) -> tuple[str, ...]:
         """The weights in the order in which their gradients come."""
-        return tuple(each.weight.name for each in self.arrivals)
+        return tuple(each.name for each in self.events if each.kind == "come")
+
+    def arrival(self, name: str) -> int:
+        """Which event the gradient of a weight is."""
+        return next(
+            place
+            for place, each in enumerate(self.events)
+            if each.kind == "come" and each.name == name
+        )
+
+    def comes(self, group: int) -> bool:
+        """Whether a group is what exists as a gradient comes."""
+        return group % 2 == 1 and self.events[group // 2].kind == "come"
 
     @cached_property
     def groups(self) -> dict[str, tuple[Tally, ...]]:
-        """What exists: for each gradient before it and as it comes, and after the last one."""
+        """What exists: for each event before it and as it comes, and after the last one.
+
+        Nothing is allocated as weights go.
+        """
         found, begin = {}, 0
-        for index, each in enumerate(self.arrivals):
+        for index, each in enumerate(self.events):
             found[f"before {index}"] = self._tallies(self.moments[begin : each.place])
-            found[f"at {index}"] = self._tallies([each.live])
+            grows = each.kind in ("fetch", "fetch back", "come")
+            found[f"at {index}"] = self._tallies([each.live]) if grows else ()
             begin = each.place
         found["after"] = self._tallies(self.moments[begin:])
         return found

@@ -61,6 +61,7 @@ class Structure(NamedTuple):
         fetched: Bytes of the format in which FSDP fetches weights; 0 is the compute dtype.
         offloads: Whether activations wait in host memory.
         offload: Which of them, for the sizes at hand.
+        follows: Whether an engine fetches the weights of each module.
     """
 
     cpu: bool
@@ -94,6 +95,7 @@ class Structure(NamedTuple):
     fetched: int = 0
     offloads: bool = False
     offload: Offload | None = None
+    follows: bool = False
 
     @property
     def weight_width(self) -> int:
@@ -120,6 +122,7 @@ def structure_of(
     sharded: bool = False,
     weights: Weights = "fp32",
     fetched: int = 0,
+    follows: bool = False,
 ) -> Structure:
     """The structure of a config.
 
@@ -131,6 +134,7 @@ def structure_of(
         sharded: Whether FSDP fetches the weights.
         weights: How they are kept between steps.
         fetched: Bytes of the format in which FSDP fetches weights; 0 is the compute dtype.
+        follows: Whether an engine fetches the weights of each module.
     """
     model = config.model
     out_bias = model.attention_out_bias
@@ -165,6 +169,7 @@ def structure_of(
         weights=weights,
         fetched=fetched if sharded else 0,
         offloads=_offloads(config, sharded=sharded),
+        follows=follows,
         family=model.model_type,
         options=options,
         lora=lora_structure_of(config, cpu=cpu),

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from workbench.estimate.network.attend import attend, by_heads
+from workbench.estimate.network.decoder import begin_model, output_of
 from workbench.estimate.network.feed_forward import GATED, activate
 from workbench.estimate.network.linear import linear
 from workbench.estimate.network.loss import cross_entropy
@@ -16,6 +17,7 @@ from workbench.estimate.network.norm import rms_norm
 from workbench.estimate.network.t5_shared import distances_of, keeps_memory, keeps_seen
 from workbench.estimate.network.t5_sight import across, distances
 from workbench.estimate.tape import ops
+from workbench.estimate.tape.modules import enter, leave
 from workbench.estimate.tape.ops_attention import copied, dropout, scaled, split_heads
 from workbench.estimate.tape.tensor import Parameter
 
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
 
 def front(tape: Tape, s: Structure) -> tuple[Tensor, list[Tensor], tuple[Tensor, ...]]:
     """The encoder's embedding and the distances that its blocks share."""
+    begin_model(tape, s, "encoder_distances", "distances")
     x = _embed(tape, Parameter(tape, "embedding", ("V", "D")), s, "S")
     mask = distances(tape, s, "encoder_distances", "S")
     return x, [mask] if distances_of(s, "S").kept else [], (mask,)
@@ -65,6 +68,10 @@ def block(
     seen: Tensor | None = None,
 ) -> Tensor:
     """Attention, over what was read besides, and a feed-forward network, each added."""
+    if memory is None:
+        x, mask = enter(tape, "block", x, mask)
+    else:
+        x, mask, memory = enter(tape, "block", x, mask, memory)
     normed = rms_norm(tape, x, "attention_norm", "D", fused=s.fused_rms_norm)
     y = _drop(tape, _attention(tape, normed, normed, s, "attention", mask, length, length), s)
     x = ops.add(tape, x, y, "residual stream")
@@ -77,7 +84,7 @@ def block(
     inner = _feed_forward(
         tape, rms_norm(tape, x, "feed_forward_norm", "D", fused=s.fused_rms_norm), s
     )
-    return ops.add(tape, x, _drop(tape, inner, s), "residual stream")
+    return leave(tape, "block", ops.add(tape, x, _drop(tape, inner, s), "residual stream"))[0]
 
 
 def _attention(
@@ -91,6 +98,10 @@ def _attention(
     read: Dim,
 ) -> Tensor:
     copies = by_heads(s, mask, causal=False) and s.several_heads
+    if mask is None:
+        x, y = enter(tape, name, x, y)
+    else:
+        x, y, mask = enter(tape, name, x, y, mask)
 
     def heads(of: Tensor, which: str, positions: Dim) -> Tensor:
         found = linear(tape, of, f"{name}.{which}_proj", "D", "H*K")
@@ -105,10 +116,11 @@ def _attention(
     flat = copied(tape, mixed, "attention output in a row") if copies else mixed
     whole = ops.view(tape, flat, ("B", length, "H*K"))
     del flat
-    return linear(tape, whole, f"{name}.o_proj", "H*K", "D")
+    return leave(tape, name, linear(tape, whole, f"{name}.o_proj", "H*K", "D"))[0]
 
 
 def _feed_forward(tape: Tape, x: Tensor, s: Structure) -> Tensor:
+    (x,) = enter(tape, "feed_forward", x)
     y = linear(tape, x, "up_proj", "D", "F")
     if s.act in GATED:
         gate = linear(tape, x, "gate_proj", "D", "F")
@@ -119,7 +131,7 @@ def _feed_forward(tape: Tape, x: Tensor, s: Structure) -> Tensor:
     else:
         y = activate(tape, y, s.act)
     y = _drop(tape, y, s)
-    return linear(tape, y, "down_proj", "F", "D")
+    return leave(tape, "feed_forward", linear(tape, y, "down_proj", "F", "D"))[0]
 
 
 def tail(tape: Tape, given: list[Tensor], s: Structure) -> Tensor:
@@ -130,13 +142,14 @@ def tail(tape: Tape, given: list[Tensor], s: Structure) -> Tensor:
     if s.tied:
         hidden = scaled(tape, hidden, "scaled hidden states")
     given.clear()
-    name = "embedding" if s.tied else "lm_head.weight"
+    (hidden,) = leave(tape, "model", hidden)
+    name = output_of(s)
     narrow = tape.narrow and not s.tied and tape.lora is None
     output = Parameter(tape, name, ("V", "D"), shared=s.tied, narrow=narrow)
     if s.tied:
         # It waits in the autograd engine until those of the embedding have come, too.
         output.has_gradient = False
-    return cross_entropy(tape, hidden, output, s)
+    return leave(tape, "objective", cross_entropy(tape, hidden, output, s))[0]
 
 
 def _embed(tape: Tape, table: Parameter, s: Structure, length: Dim) -> Tensor:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import heapq
 from typing import TYPE_CHECKING, Any
 
+from workbench.estimate.tape.events import Event
 from workbench.estimate.tape.tensor import Parameter, Tape, Tensor
 
 if TYPE_CHECKING:
@@ -107,7 +108,12 @@ class Region:
         self.saves += 1
         node.saved.append(tensor.detach())
         if owner is not None:
-            owner.saved.append(tensor.detach())
+            modules = self.tape.modules
+            if modules is not None and isinstance(tensor, Parameter) and tensor.trained:
+                # torch.utils.checkpoint hands on what it has computed as tensors of its own.
+                owner.saved.append(modules.pinned(tensor.name, tensor.detach()))
+            else:
+                owner.saved.append(tensor.detach())
         if self.saves == len(self.owners):
             raise StopRecomputing
 
@@ -124,7 +130,8 @@ class Region:
         try:
             self.again()
         except StopRecomputing:
-            pass
+            if self.tape.modules is not None:
+                self.tape.modules.stopped()
         finally:
             self.tape.region, self.tape.grad = before, grad
         del state
@@ -238,7 +245,9 @@ def _take(tape: Tape, parameter: Parameter, found: Tensor) -> None:
     """A parameter's gradient becomes the tensor that arrives first; later ones are added to it."""
     tape.arrivals.append(tape.live)
     if not parameter.shared:
-        tape.came.append((len(tape.moments), tape.live, parameter))
+        tape.came.append(Event(len(tape.moments), tape.live, "come", parameter.name))
+        if tape.modules is not None:
+            tape.modules.happens("come", parameter.name)
     if parameter.has_gradient:
         parameter.waiting = None
         return

@@ -29,6 +29,7 @@ def make(
     back: Back = None,
     memo: Any = None,
     kind: str = "",
+    late: bool = False,
 ) -> Tensor:
     """One operation with one result.
 
@@ -43,11 +44,13 @@ def make(
         back: The backward pass.
         memo: What it has to know besides.
         kind: Its kind, for regions that keep the results of some.
+        late: Whether it keeps what it needs only once it has its result, as functions in Python do.
     """
     node = None
     if tape.grad and any(each.needs_grad for each in inputs):
         node = Node(tape, inputs, back, memo)
-        node.save(*keep)
+        if not late:
+            node.save(*keep)
     region = tape.region
     if region is not None and kind in region.keeps:
         if region.phase == "again":
@@ -59,8 +62,8 @@ def make(
             region.cache.append(result.detach())
     else:
         result = tape.new(shape, width, label, node)
-    if node is not None and keep_result:
-        node.save(result)
+    if node is not None:
+        node.save(*(keep if late else ()), *((result,) if keep_result else ()))
     return result
 
 
@@ -91,9 +94,11 @@ def linear(
     tape: Tape, x: Tensor, weight: Tensor, out: Dim, bias: Tensor | None = None, label: str = ""
 ) -> Tensor:
     """``x W^T (+ b)`` of rows: the matrix product keeps both factors."""
-    # A weight's gradient is turned on its way, so that of a bias comes first.
-    inputs = (x, weight) if bias is None else (bias, x, weight)
-    keep = ((x,) if weight.needs_grad else ()) + ((weight,) if x.needs_grad else ())
+    # DeepSpeed puts a layer of its own in the place of torch's (zero/linear.py): it keeps both.
+    own = tape.modules is not None
+    # Torch turns a weight's gradient on its way, so that of a bias comes first.
+    inputs = (x, weight) if bias is None else (x, weight, bias) if own else (bias, x, weight)
+    keep = ((x,) if weight.needs_grad or own else ()) + ((weight,) if x.needs_grad or own else ())
     shape = (*x.shape[:-1], out)
     memo = (
         x.shape,
@@ -103,7 +108,16 @@ def linear(
         bias is not None and bias.needs_grad,
     )
     flat = make(
-        tape, inputs, shape, x.width, label, keep=keep, back=_linear_back, memo=memo, kind="product"
+        tape,
+        inputs,
+        shape,
+        x.width,
+        label,
+        keep=keep,
+        back=_linear_back,
+        memo=memo,
+        kind="product",
+        late=own,
     )
     if len(shape) == 2:
         return flat
@@ -131,6 +145,8 @@ def _linear_back(node: Node, grad: Tensor) -> Gradients:
     grad_x = of_x()
     grad_weight = of_weight()
     grad_bias = tape.new(weight_shape[:1], width, "gradient of a bias") if to_bias else None
+    if tape.modules is not None:
+        return grad_x, grad_weight, grad_bias
     return grad_bias, grad_x, grad_weight
 
 

@@ -11,7 +11,7 @@ from workbench.estimate.tape import ops
 from workbench.estimate.tape.autograd import Node
 from workbench.estimate.tape.ops_plain import custom, sliced
 from workbench.estimate.tape.ops_split import split
-from workbench.estimate.tape.tensor import Tensor
+from workbench.estimate.tape.tensor import Parameter, Tensor
 
 if TYPE_CHECKING:
     from workbench.estimate.tape.ops import Gradients
@@ -22,7 +22,7 @@ _REST = "(QP-N1)"
 
 
 def grouped_product(tape: Tape, x: Tensor, weight: Tensor) -> Tensor:
-    """``F.grouped_mm``: one kernel over all experts."""
+    """``F.grouped_mm`` in a function that keeps the weight: one kernel over all experts."""
     x = sliced(tape, x, x.shape)
     memo = (x.shape, weight.shape, x.needs_grad, weight.needs_grad)
     keep = ((x,) if weight.needs_grad else ()) + ((weight,) if x.needs_grad else ())
@@ -36,6 +36,7 @@ def grouped_product(tape: Tape, x: Tensor, weight: Tensor) -> Tensor:
         back=_grouped_back,
         memo=memo,
         kind="product",
+        late=True,
     )
 
 
@@ -78,7 +79,7 @@ def by_expert(tape: Tape, x: Tensor, gate: Tensor, up: Tensor, down: Tensor) -> 
     if node is not None:
         if gate.needs_grad or up.needs_grad:
             node.save(x)
-        node.save(gates, ups)
+        node.save(gates, ups, gate, up, down)
     return result
 
 
@@ -144,6 +145,8 @@ def _by_expert_back(node: Node, grad: Tensor) -> Gradients:
 def looped_product(tape: Tape, x: Tensor, weight: Tensor, experts: int) -> Tensor:
     """One product for each expert, and all of them joined; the first ones have a row more."""
     matrices = split(tape, weight, (weight.shape[1:],) * experts)
+    if tape.modules is not None and isinstance(weight, Parameter):
+        matrices = [tape.modules.pinned(weight.name, each) for each in matrices]
     parts = []
     for after in range(experts - 1, -1, -1):
         rows = f"(Q+{after})//E"

@@ -8,6 +8,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from workbench.estimate.tape.autograd import Node, Region
+    from workbench.estimate.tape.events import Event
+    from workbench.estimate.tape.modules import Modules
 
 Dim = int | str
 """A size: a number, or an expression in symbols such as ``"H*K"``."""
@@ -75,7 +77,7 @@ class Tape:
         labels: What each storage is.
         moments: ``live`` at each allocation, since `cut`.
         arrivals: ``live`` as each gradient reaches its weight.
-        came: The same for the part's own weights, with the allocations before it and the weight.
+        came: The same for the part's own weights, as events.
         parameters: The weights that were met.
         buffers: (name, shape, bytes per element) of what stands beside them and learns nothing.
         lora: Which weights learn; None: all of them.
@@ -93,6 +95,7 @@ class Tape:
         chained: Whether units follow each other in this part, so that marks are theirs to set.
         before_backward: What an engine does first in the backward pass.
         prefetch: What it does once a router has been fetched again.
+        modules: Where modules begin and end; None where no engine looks.
         offload: Which of what is kept is copied to the host; None: nothing is.
         away: Bytes of what is there, where the host's memory is not the device's.
     """
@@ -110,7 +113,7 @@ class Tape:
         self.labels: list[str] = []
         self.moments: list[int] = []
         self.arrivals: list[int] = []
-        self.came: list[tuple[int, int, Parameter]] = []
+        self.came: list[Event] = []
         self.parameters: list[Parameter] = []
         self.buffers: list[tuple[str, tuple[Dim, ...], int]] = []
         self.lora: Adapters | None = None
@@ -124,6 +127,7 @@ class Tape:
         self.chained = False
         self.before_backward: Callable[[], None] | None = None
         self.prefetch: Callable[[], None] | None = None
+        self.modules: Modules | None = None
         self.offload: Moves | None = None
         self.away: list[str] = []
         self.clock = 0
@@ -254,6 +258,8 @@ class Parameter(Tensor):
         self.shared, self.apart = shared, exact
         self.waiting: Tensor | None = None
         tape.parameters.append(self)
+        if tape.modules is not None and not shared:
+            tape.modules.met(self.name)
 
     grad: Tensor | None
 

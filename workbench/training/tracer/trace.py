@@ -248,6 +248,7 @@ def _own_deepspeed() -> Iterator[None]:
     from deepspeed.runtime import utils
     from deepspeed.runtime.fp16 import unfused_optimizer
     from deepspeed.runtime.zero import stage3, stage_1_and_2
+    from deepspeed.runtime.zero.partition_parameters import Init
     from deepspeed.utils import groups
 
     def never(*_args: object, **_kwargs: object) -> bool:
@@ -266,6 +267,10 @@ def _own_deepspeed() -> Iterator[None]:
                 stack.enter_context(mock.patch.object(checker, name, never))
         # Stage 3 puts its own in this place and never takes it away again.
         stack.enter_context(mock.patch.object(torch.nn.functional, "linear", F.linear))
+        # It counts what stays whole over all engines of a process.
+        for name in ("num_persisted_parameters", "num_persisted_elements"):
+            stack.enter_context(mock.patch.object(Init, name, 0))
+        stack.enter_context(mock.patch.object(Init, "apply_param_persistence", False))
         # What it remembers of the process group would outlive the group.
         stack.enter_context(mock.patch.object(comm, "cdb", None))
         for name, value in vars(groups).items():
