@@ -127,8 +127,9 @@ def test_files_on_a_drive_are_what_stage_3_offloads() -> None:
     memory = memory_of(config(3, 2, offload_optimizer=place, offload_param=place), GPU)
     numbers = memory.ledger.net_numbers
     files = {line.name: line.bytes for line in memory.nvme}
-    assert files["fp32 copies of the pieces"] == pytest.approx(4 * numbers, rel=1e-3)
-    assert files["pieces of the weights"] == pytest.approx(2 * numbers, rel=1e-3)
+    assert files["fp32 copies of weights"] == pytest.approx(4 * numbers, rel=1e-3)
+    # Weights whose pieces are below a MiB stay in host memory.
+    assert 0 < files["weights"] < 2 * numbers
     assert not {name for name in files if "bucket" in name}
     assert memory_of(config(2, 2, offload_optimizer=place), GPU).nvme == ()
 

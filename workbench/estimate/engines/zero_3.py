@@ -206,8 +206,12 @@ def _update(
     gone = _line(
         "small weights, given up", f"-{zero.width} n", -zero.width * cut.persistent, "weights"
     )
-    group = _largest_group(pieces, zero)
-    times = {"lion": 1, "adagrad": 2}.get(updates.rule.name, 0)
+    groups = [
+        (_largest_group(pieces, zero, place), updates.rule.on_a_row(decayed=not place))
+        for place in (0, 1)
+    ]
+    largest = max(numbers for numbers, _ in groups)
+    group, times = max(groups, key=lambda each: each[0] * (1 + each[1]))
     side = times * 4 * group
     if zero.optimizer_on != "none":
         line = _line("update of a group", f"{4 * times} P/N", side, "temporaries", "host")
@@ -217,10 +221,11 @@ def _update(
     flat = _line(
         "gradients of a group in a row",
         f"{zero.gradient} P/N",
-        zero.gradient * group,
+        zero.gradient * largest,
         "temporaries",
     )
-    wide = _line("the same in fp32", "4 P/N", 4 * group if zero.gradient == 2 else 0, "gradients")
+    size = 4 * largest if zero.gradient == 2 else 0
+    wide = _line("the same in fp32", "4 P/N", size, "gradients")
     found.append(moment("gradients in fp32", net, base, [], (gone, flat, wide)))
     line = _line("update of a group", f"{4 * times} P/N", side, "temporaries")
     gradient = _line("fp32 gradients of a group", "4 P/N", 4 * group, "gradients")
@@ -228,20 +233,23 @@ def _update(
     return found
 
 
-def _largest_group(pieces: Pieces, zero: Zero) -> int:
+def _largest_group(pieces: Pieces, zero: Zero, group: int) -> int:
     """Numbers of this device's pieces that are updated at once (`_create_fp16_sub_groups`).
 
     Weights are taken in the order in which they are registered until there are enough.
+
+    Args:
+        pieces: The weights.
+        zero: How many are enough.
+        group: 0 with weight decay, 1 without.
     """
-    most = 0
-    for group in (0, 1):
-        total = 0
-        for each in placed(pieces.rows, arriving=False):
-            if each.group == group:
-                total += -(-each.numbers // zero.devices)
-                most = max(most, total)
-                if total >= zero.group:
-                    total = 0
+    most = total = 0
+    for each in placed(pieces.rows, arriving=False):
+        if each.group == group:
+            total += -(-each.numbers // zero.devices)
+            most = max(most, total)
+            if total >= zero.group:
+                total = 0
     return most
 
 
