@@ -115,7 +115,8 @@ def _windows(rng: random.Random, tree: dict[str, Any]) -> None:
     for name in ("communication_data_type", "grad_accum_dtype"):
         if rng.random() < 0.2:
             section[name] = rng.choice(["fp32", "bf16"])
-    section["prescale_gradients"] = rng.random() < 0.1
+    if not section["reduce_scatter"]:  # else DeepSpeed refuses it
+        section["prescale_gradients"] = rng.random() < 0.3
     tree["training"]["no_decay_patterns"] = rng.choice([None, None, ["bias"], ["attention"], []])
 
 

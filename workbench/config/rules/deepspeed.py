@@ -131,6 +131,22 @@ def offload_needs_zero(subject: Subject) -> Iterator[Problem]:
         )
 
 
+@rule("reduce-scatter-scales-at-the-end", "error")
+def reduce_scatter_scales_at_the_end(subject: Subject) -> Iterator[Problem]:
+    """ZeRO stages 2 and 3 divide gradients after the sum, unless reduce_scatter is off."""
+    deepspeed = engine(subject)
+    if not deepspeed or deepspeed.zero_stage < 2 or not deepspeed.reduce_scatter:
+        return
+    for name, plain in (("prescale_gradients", False), ("gradient_predivide_factor", 1.0)):
+        if getattr(deepspeed, name) != plain:
+            yield Problem(
+                f"deepspeed.{name}",
+                f"with ZeRO stage {deepspeed.zero_stage} and reduce_scatter, DeepSpeed refuses to "
+                "divide gradients before they are added up",
+                (put(f"deepspeed.{name}", plain), put("deepspeed.reduce_scatter", False)),
+            )
+
+
 @rule("offload-ratio-needs-stage-3", "error")
 def offload_ratio_needs_stage_3(subject: Subject) -> Iterator[Problem]:
     """offload_optimizer.ratio below 1 needs ZeRO stage 3."""

@@ -29,7 +29,8 @@ class Flow3(Flow):
 
     def fetch(self, size: int) -> None:
         """From now on so many bytes of weights are there."""
-        self.held = self.held._replace(fetched=size)
+        if size != self.held.fetched:
+            self.held = self.held._replace(fetched=size)
 
     def come(self, gradient: Gradient) -> Event:
         """A gradient has come."""

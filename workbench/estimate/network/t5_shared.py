@@ -75,4 +75,6 @@ def keeps_memory(s: Structure) -> bool:
         return True
     if s.recompute != "none":
         return s.lora.passes("decoder")
+    if s.follows and any(kind.read for kind in s.lora.kinds if kind.stack == "decoder"):
+        return True  # DeepSpeed's layers keep what they read, frozen or not
     return s.lora.keeps("decoder", "cross_attention.k_proj", "cross_attention.v_proj")
