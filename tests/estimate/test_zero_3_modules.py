@@ -15,7 +15,8 @@ from tests.estimate.test_ledger import DTYPES
 from workbench.config.schema import Config
 from workbench.estimate.engines.base import segment_of
 from workbench.estimate.engines.zero_3_stays import stays_of
-from workbench.estimate.engines.zero_3_window import Hold, Rules, Step, Window
+from workbench.estimate.engines.zero_3_steps import Hold, Rules, Step
+from workbench.estimate.engines.zero_3_window import Window
 from workbench.estimate.memory import memory_of
 from workbench.estimate.tensors import weights_of
 from workbench.training.engines.deepspeed_start import load_deepspeed

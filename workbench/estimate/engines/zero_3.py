@@ -21,7 +21,7 @@ from workbench.estimate.engines.inputs import input_lines
 from workbench.estimate.engines.single_plan import BETWEEN
 from workbench.estimate.engines.zero_3_pass import passes_of
 from workbench.estimate.engines.zero_3_stays import places_of, stays_of, weights_at
-from workbench.estimate.engines.zero_3_window import Rules
+from workbench.estimate.engines.zero_3_steps import Rules
 from workbench.estimate.engines.zero_backward import moment_at
 from workbench.estimate.engines.zero_flow import Plan
 from workbench.estimate.engines.zero_sizes import pieces_of, placed

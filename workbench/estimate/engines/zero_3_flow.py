@@ -79,12 +79,11 @@ class Flow3(Flow):
             )
         if len(parts) > 1 or self._waiting[0].numbers % plan.devices:
             row = up(plan.travel * plan.devices * sum(parts), alignment)
-        self._see(("travel", copies), ("row", row))
-        left = ("row", row) if row else ("travel", copies)
         if plan.travel == plan.gradient:
-            return (left,)
+            self._see(("travel", copies), ("row", row))
+            return (("row", row) if row else ("travel", copies),)
         added = ("turned", sum(up(plan.gradient * part, alignment) for part in parts))
-        self._see(left, added)
+        self._see(("travel", copies), ("row", row), added)
         return (added,)
 
     def _added(self) -> Sides:

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, NamedTuple
 from workbench.estimate.engines.base import segment_of
 from workbench.estimate.engines.zero_3_flow import Flow3
 from workbench.estimate.engines.zero_3_stays import Place, places_of, weights_at
-from workbench.estimate.engines.zero_3_window import Hold, Step, Window
+from workbench.estimate.engines.zero_3_steps import Hold, Step
+from workbench.estimate.engines.zero_3_window import Window
 from workbench.estimate.engines.zero_backward import At, Passed, at, outer
 from workbench.estimate.engines.zero_sizes import placed
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from workbench.estimate.engines.zero_3_stays import Stays
-    from workbench.estimate.engines.zero_3_window import Rules
+    from workbench.estimate.engines.zero_3_steps import Rules
     from workbench.estimate.engines.zero_backward import Slot
     from workbench.estimate.engines.zero_flow import Gradient, Plan
     from workbench.estimate.engines.zero_sizes import Pieces

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from workbench.estimate.network.network import Sized
 
 SOURCE = "DeepSpeed 0.19.8, runtime/zero/stage_1_and_2.py"
+FETCHING = "DeepSpeed 0.19.8, runtime/zero/partitioned_param_coordinator.py"
 ON_THEIR_WAY = "gradients on their way"
 
 _NEVER = 10**6
@@ -307,23 +308,22 @@ def moment_at(
 
 
 def held_lines(held: Held, plan: Plan) -> list[Line]:
-    """What ZeRO holds of gradients."""
+    """What ZeRO holds of gradients, and of weights that it has fetched."""
     several = f"{plan.buckets} × " if plan.buckets > 1 else ""
     rows = (
         ("buckets of gradients", f"{several}{plan.staged} × reduce_bucket_size", held.buckets),
         ("gradients in their own memory", f"{plan.staged} × their numbers", held.whole),
         ("gradients that begin in this device's pieces", f"{plan.width} P_own", held.owned),
         ("fp32 sums of this device's pieces", "4 P/N", held.exact),
-        ("weights, fetched", f"{plan.width} P", held.fetched),
     )
-    kinds: dict[str, Category] = {
-        "buckets of gradients": "communication",
-        "weights, fetched": "weights",
-    }
-    return [
+    kinds: dict[str, Category] = {"buckets of gradients": "communication"}
+    found = [
         Line(name, formula, size, kinds.get(name, "gradients"), SOURCE)
         for name, formula, size in rows
     ]
+    name = "weights, fetched, with the buffers that they came in"
+    formula = f"{plan.width} × the weights of the modules at hand and of those to come"
+    return [*found, Line(name, formula, held.fetched, "weights", FETCHING)]
 
 
 def _side_lines(sides: Sides) -> list[Line]:

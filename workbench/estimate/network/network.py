@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from workbench.config.schema import ModelConfig
     from workbench.estimate.engines.zero_3_pass import Passes
     from workbench.estimate.engines.zero_3_stays import Stays
-    from workbench.estimate.engines.zero_3_window import Rules
+    from workbench.estimate.engines.zero_3_steps import Rules
     from workbench.estimate.engines.zero_flow import Plan
     from workbench.estimate.engines.zero_sizes import Pieces
     from workbench.estimate.network.lora import LoraStructure, Runs
