@@ -144,6 +144,8 @@ def begins_with_embedding(s: Structure) -> bool:
 
 def embeds_apart(s: Structure) -> bool:
     """Whether what came out of the embedding is not what the first block keeps."""
+    if s.offload is not None and s.offload.moves(Tensor(None, ("B", "T", "D"), s.width)):
+        return True  # that is a copy on the host
     if s.weights == "half" and not (s.learned_positions or s.options.embedding_dropout):
         # 16-bit weights make what the first block takes; its norm keeps none of it.
         learns = s.lora is None or s.lora.kinds[s.lora.runs[0][0]].learns
