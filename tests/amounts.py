@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 
 LONG = bool(os.environ.get("AVA_LONG"))
-_SHARE = 40
+_SHARE = 60
 
 
 def seeds(count: int, first: int = 1000) -> range:
-    """``count`` seeds of random configs, or a fortieth of them where nobody has time for all."""
+    """``count`` seeds of random configs, or a sixtieth of them where nobody has time for all."""
     return range(first, first + (count if LONG else max(count // _SHARE, 1)))
 
 
